@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* octet: quantizes neural networks to int8, proves the numerics and runs the result. This header includes the rest. */
+#ifndef OCTET_OCTET_H
+#define OCTET_OCTET_H
+
+#include <octet/dataset.h>
+#include <octet/engine.h>
+#include <octet/error.h>
+#include <octet/graph.h>
+#include <octet/quantize.h>
+#include <octet/report.h>
+#include <octet/tensor.h>
+
+#endif

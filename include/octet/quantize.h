@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a float network to an int8 one: fuse, prepare, calibrate, convert. */
+#ifndef OCTET_QUANTIZE_H
+#define OCTET_QUANTIZE_H
+
+#include <octet/dataset.h>
+#include <octet/graph.h>
+
+/* How a range is found from what an observer has seen. */
+typedef enum octet_method {
+    OCTET_METHOD_OUTPUT = 0, /* per tensor, the range that hurts the model's output least */
+    OCTET_METHOD_MINMAX,
+    OCTET_METHOD_MOVING_AVERAGE,
+    OCTET_METHOD_PERCENTILE,
+    OCTET_METHOD_MSE,
+    OCTET_METHOD_COUNT
+} octet_method;
+
+/* Which arithmetic turns a range into scale and zero point. */
+typedef enum octet_formula {
+    OCTET_FORMULA_OCTET = 0, /* numerics section 1: one division, in double */
+    OCTET_FORMULA_TORCH,     /* PyTorch's _calculate_qparams: float32, eps, symmetric over 127.5 */
+} octet_formula;
+
+/* One side of a qconfig. Zero is a valid default for every member. */
+typedef struct octet_quantizer {
+    octet_method  method;
+    double        percentile;  /* in (50, 100]; 0: 99.99 */
+    octet_dtype   dtype;       /* OCTET_NONE: u8 for activations, s8 for weights */
+    int32_t       qmin, qmax;  /* both 0: the dtype's range (weights: symmetric, without the lowest level) */
+    bool          symmetric;   /* zero point fixed */
+    bool          per_channel; /* weights only */
+    float         averaging;   /* of the moving average; 0: 0.01 */
+    octet_formula formula;
+} octet_quantizer;
+
+/* A rule for layers whose name matches a glob (* and ?); the last match wins. */
+typedef struct octet_layer_rule {
+    const char *match;
+    bool        keep_float;
+} octet_layer_rule;
+
+typedef struct octet_qconfig {
+    const char             *name;
+    octet_quantizer         activation, weight;
+    const char             *target; /* "native" (NULL), "portable" */
+    const octet_layer_rule *layers;
+    size_t                  layer_count;
+    bool                    no_bias_correction; /* leave the mean effect of weight rounding in */
+} octet_qconfig;
+
+/* A named row ("octet", "default", "per_channel"), NULL where there is none; octet_qconfig_name lists them
+   (NULL past the end). Copy a row to change it. */
+OCTET_API const octet_qconfig *octet_qconfig_find(const char *name);
+OCTET_API const char          *octet_qconfig_name(size_t index);
+OCTET_API const char          *octet_target_name(size_t index);
+OCTET_API const char          *octet_method_name(octet_method method);
+
+/* Folds constants, drops dead and identity nodes, attaches batch norm, absorbs activations. Outputs stay equal up
+   to float rounding. */
+OCTET_API octet_status octet_fuse(octet_graph *graph, octet_error *err);
+
+/* Folds batch norm and puts observers where qconfig (NULL: "octet") and its target ask for them. A layer rule that
+   matches nothing is OCTET_ERR_ARGUMENT. qconfig is copied. */
+OCTET_API octet_status octet_prepare(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err);
+
+typedef struct octet_progress {
+    const char *phase; /* "calibrate", "choose ranges", "evaluate" */
+    size_t      done, total;
+} octet_progress;
+
+/* Called now and then from the calling thread; a return value other than 0 ends the work with OCTET_ERR_ARGUMENT
+   and the text "interrupted". */
+typedef int (*octet_progress_function)(void *context, const octet_progress *progress);
+
+typedef struct octet_calibrate_options {
+    int                     threads; /* 0: all */
+    size_t                  batch;   /* samples run at once; 0: chosen by size */
+    size_t                  choose_samples; /* of OCTET_METHOD_OUTPUT; 0: 16 to 64 by the network's size */
+    octet_limits            limits;
+    octet_progress_function progress;
+    void                   *progress_context;
+} octet_calibrate_options;
+
+/* Runs the samples through the float network, lets every observer see its value, and chooses all ranges.
+   options may be NULL. */
+OCTET_API octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                                       octet_error *err);
+
+/* Makes weights and biases integers, corrects biases for the mean effect of weight rounding, proves that no sum can
+   overflow. */
+OCTET_API octet_status octet_convert(octet_graph *graph, octet_error *err);
+
+#endif

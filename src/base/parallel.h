@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one use of OpenMP. */
+#ifndef OCTET_BASE_PARALLEL_H
+#define OCTET_BASE_PARALLEL_H
+
+#include <stddef.h>
+
+/* Calls body(context, i) for every i in [0, count), on up to threads threads. Bodies write to disjoint places only,
+   so results cannot depend on threads. threads <= 1 (or count <= 1) runs in the calling thread. */
+void octet_parallel(size_t count, int threads, void (*body)(void *context, size_t i), void *context);
+
+/* Threads this process may use: OCTET_THREADS, else the affinity mask and the cgroup's quota. At least 1. */
+int octet_threads_available(void);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What octet knows about one ONNX operator: a row. All families are in ops/, one file each, listed in ops/list.h.
+
+   Canonical form: every opset is read into the meaning of the newest one octet knows (opset 17), with these choices:
+   Clip's bounds, Slice's starts, Pad's pads, Squeeze's axes, Split's sizes, ... are inputs, as in ONNX since 13;
+   ReduceMean's axes stay an attribute (as until 17). The reader upgrades (onnx/upgrade.c), nobody else knows. */
+#ifndef OCTET_GRAPH_OP_H
+#define OCTET_GRAPH_OP_H
+
+#include "graph/graph.h"
+
+#include <stddef.h>
+
+/* ---- attributes: rows that reader, writer, printer, verifier and documentation walk ---- */
+
+typedef enum octet_attr_kind {
+    OCTET_ATTR_END = 0,
+    OCTET_ATTR_INT,    /* int64_t */
+    OCTET_ATTR_FLOAT,  /* float */
+    OCTET_ATTR_INTS,   /* octet_ints */
+    OCTET_ATTR_FLOATS, /* octet_floats */
+    OCTET_ATTR_STRING, /* const char * */
+    OCTET_ATTR_TENSOR, /* const octet_tensor * */
+} octet_attr_kind;
+
+enum { OCTET_INTS_MAX = 16 };
+typedef struct octet_ints {
+    int     count; /* 0: attribute not given */
+    int64_t at[OCTET_INTS_MAX];
+} octet_ints;
+
+typedef struct octet_floats {
+    size_t       count; /* 0: attribute not given */
+    const float *at;
+} octet_floats;
+
+typedef struct octet_attr {
+    const char     *name; /* as in ONNX */
+    octet_attr_kind kind;
+    size_t          offset;   /* in the family's attribute struct */
+    int64_t         default_i; /* INT */
+    float           default_f; /* FLOAT */
+    const char     *default_s; /* STRING, or NULL */
+    int64_t         min, max;  /* of an INT or of each entry of INTS; both 0: any */
+    bool            required;
+} octet_attr;
+
+/* ---- one call ---- */
+
+typedef struct octet_profile octet_profile; /* rounding rules, ops/profile.h */
+
+/* Everything an operator sees when it runs or infers. in[i] is NULL where an optional input is absent, and out[i]
+   where an optional output is not wanted. While inferring, in[i]->data is NULL unless the value is known already. */
+typedef struct octet_call {
+    const octet_node          *node;
+    const void                *attrs;
+    const octet_tensor *const *in;
+    octet_tensor *const       *out;
+    int                        in_count, out_count;
+    octet_arena               *arena;   /* while inferring and preparing only */
+    void                      *scratch; /* scratch_size() bytes, 64-byte aligned */
+    int                        threads;
+    const octet_profile       *profile; /* integer rules only */
+} octet_call;
+
+typedef octet_status (*octet_infer)(const octet_call *call, octet_error *err);
+typedef octet_status (*octet_forward)(const octet_call *call, octet_error *err);
+
+/* How an operator takes part in quantization. */
+typedef enum octet_quant_kind {
+    OCTET_QUANT_NONE = 0, /* runs in real numbers */
+    OCTET_QUANT_MAC,      /* Conv, Gemm, MatMul: int32 sums; output may stay real */
+    OCTET_QUANT_RESCALE,  /* Add, Sub, Mul, AveragePool, Resize linear, ...: own output parameters */
+    OCTET_QUANT_SAME,     /* levels move or compare: output shares the parameters of input 0 */
+    OCTET_QUANT_CONCAT,   /* inputs may share the output's parameters */
+    OCTET_QUANT_TABLE,    /* one input, any function: 256 entries */
+} octet_quant_kind;
+
+enum { /* octet_op.flags */
+    OCTET_OP_LINEAR_CLAMP = 1, /* may absorb a following Relu or Clip (its forward functions apply node->activation) */
+    OCTET_OP_SHAPE        = 2, /* result is known as soon as input shapes are: Shape, Size */
+    OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, Identity, ... */
+};
+
+/* Bit of a type, for octet_op.types. */
+#define OCTET_TYPE(dtype) (1u << (dtype))
+enum {
+    OCTET_TYPES_FLOAT = 1u << OCTET_F32 | 1u << OCTET_F64,
+    OCTET_TYPES_INT   = 1u << OCTET_I8 | 1u << OCTET_U8 | 1u << OCTET_I16 | 1u << OCTET_U16 | 1u << OCTET_I32 |
+                      1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
+    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL,
+};
+
+struct octet_op {
+    const char       *name;   /* as in ONNX */
+    const char       *domain; /* NULL: ai.onnx */
+    int               since;  /* lowest opset in which its present canonical form exists (what the writer must state) */
+    int               min_inputs, max_inputs;   /* max OCTET_ANY: variadic */
+    int               min_outputs, max_outputs;
+    unsigned          types;  /* of input 0 (or of output 0 where there is no input): OCTET_TYPE bits */
+    const octet_attr *attrs;  /* ends with OCTET_ATTR_END; NULL: none */
+    size_t            attrs_size;
+    octet_quant_kind  quant;
+    unsigned          flags;
+    /* Checks everything about shapes, types and attributes, and sets dtype, rank and dims of every wanted output. Never
+       trusts: files end here. Dimensions are always concrete. */
+    octet_infer       infer;
+    /* Real numbers: fills out[i]->data. Tensors have been checked by infer. NULL: never runs (only exists in files). */
+    octet_forward     forward;
+    /* Integer levels, as docs/arithmetic.md says: inputs carry qparams (or are real where the rule says so), outputs
+       carry qparams, or none (MAC with a real output). The definition every engine is tested against. */
+    octet_forward     forward_integer;
+    /* Bytes of call->scratch that forward / forward_integer need; NULL: 0. */
+    size_t          (*scratch_size)(const octet_call *call, bool integer);
+    /* Multiply-accumulates, for reports; NULL: 0. */
+    int64_t         (*macs)(const octet_call *call);
+};
+
+enum { OCTET_ANY = 1 << 20 };
+
+/* The row of an operator, NULL where there is none. domain NULL or "" or "ai.onnx": the default. */
+const octet_op *octet_op_find(const char *name, const char *domain);
+
+/* All rows, sorted by name; NULL past the end. */
+const octet_op *octet_op_at(size_t index);
+
+/* ---- quantization state as seen by everybody (ops/mode.c) ---- */
+
+/* The parameters of a value's levels where it is stored as levels: FakeQuantize with known qparams on a quantized
+   graph, or an integer constant. NULL: real. */
+const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_value *value);
+
+/* How node computes on this graph: the one decision that planner, writer, statistics and tests share. */
+octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node);
+
+/* The Add in whose accumulator node (a Conv or Gemm) is summed (numerics.md section 2), or NULL. node's own output then
+   is float32 in units of the Add's output scale. */
+octet_node *octet_node_fused_add(const octet_graph *graph, const octet_node *node);
+
+#endif
