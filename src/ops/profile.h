@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A profile is how rounding is done: octet's own rules (docs/arithmetic.md) or another library's, bit for bit. Only
+   the reference rules in ops/ know it. Every function works on a row of n elements that share one channel. Levels
+   are int32 here whatever their storage type; ops/levels.h loads and stores them. */
+#ifndef OCTET_OPS_PROFILE_H
+#define OCTET_OPS_PROFILE_H
+
+#include "graph/op.h"
+
+/* Where a result goes. */
+typedef struct octet_level_rule {
+    float   scale;
+    int32_t zero_point;
+    int32_t qmin, qmax; /* of the tensor, narrowed by an absorbed activation */
+} octet_level_rule;
+
+/* One output channel of a Conv, Gemm or MatMul. */
+typedef struct octet_mac_rule {
+    float            input_scale, weight_scale;
+    bool             real;      /* result stays float32, in units of to.scale (1: plain real numbers) */
+    octet_level_rule to;
+    float            bias;       /* real bias, where the file or profile keeps one; else 0 */
+    int32_t          bias_level; /* in units of input_scale * weight_scale */
+    float            multiplier; /* set by mac_prepare */
+    float            offset;     /* set by mac_prepare: bias in the profile's own form */
+} octet_mac_rule;
+
+struct octet_profile {
+    const char *name;
+
+    /* Real numbers to levels. */
+    void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);
+
+    /* Sums to levels, or to float32 (mac_real) where rule->real. false: multiplier not finite and normal. */
+    bool (*mac_prepare)(octet_mac_rule *rule);
+    void (*mac_levels)(int32_t *level, const int32_t *sum, size_t n, const octet_mac_rule *rule);
+    void (*mac_real)(float *real, const int32_t *sum, size_t n, const octet_mac_rule *rule);
+
+    /* a + sign * b, each (level - zero_point) of its own scale; sign is 1 or -1. */
+    void (*add)(int32_t *level, const int32_t *a, float a_scale, const int32_t *b, float b_scale, int sign, size_t n,
+                const octet_level_rule *to);
+
+    /* sum = sum of (level - zero_point) over a window; divisor as the operator counts. */
+    void (*average)(int32_t *level, const int32_t *sum, const int32_t *divisor, float scale, size_t n,
+                    const octet_level_rule *to);
+
+    /* (level - zero_point) of one scale to another: Concat with unequal parameters, Requantize. */
+    void (*rescale)(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to);
+};
+
+extern const octet_profile octet_profile_octet;
+
+/* The row of that name; NULL: octet's own. NULL where there is none of the name. */
+const octet_profile *octet_profile_find(const char *name);
+
+#endif

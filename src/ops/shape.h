@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shapes of a whole graph, and values that are known as soon as shapes are. */
+#ifndef OCTET_OPS_SHAPE_H
+#define OCTET_OPS_SHAPE_H
+
+#include "graph/op.h"
+
+/* Fills tensors[value->index] for every value: type, shape, and data where the value is known now: constants, the
+   results of operators with OCTET_OP_SHAPE, and small results (up to graph->limits.max_folded bytes) of operators all
+   of whose inputs are known. inputs (one per graph input, in order) gives concrete shapes; one with data is known.
+   Memory is arena's. err names the node that does not fit. */
+octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph, const octet_tensor *inputs,
+                                octet_arena *arena, octet_error *err);
+
+/* Writes dtype and dims into every value of the graph. Free dimensions are found by inferring with two batch sizes:
+   what differs is free (a graph that only works with one size gets that one). */
+octet_status octet_graph_infer(octet_graph *graph, octet_error *err);
+
+#endif
