@@ -6,9 +6,11 @@
 #include <octet/dataset.h>
 #include <octet/engine.h>
 #include <octet/error.h>
+#include <octet/file.h>
 #include <octet/graph.h>
 #include <octet/quantize.h>
 #include <octet/report.h>
 #include <octet/tensor.h>
+#include <octet/text.h>
 
 #endif

@@ -4,11 +4,47 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Temporary files that exist or are about to, for octet_temporary_remove_all: the one piece of state that a signal
+   handler can reach. A slot is claimed before its file is made and released after it is gone. */
+enum { LIVE = 8 };
+static struct {
+    atomic_int state; /* 0 free, 1 being filled in, 2 path is valid */
+    char       path[4096];
+} live[LIVE];
+static atomic_bool ending;
+
+static bool claim(const char *path)
+{
+    for (int i = 0; i < LIVE; i++) {
+        int nobody = 0;
+        if (!atomic_compare_exchange_strong(&live[i].state, &nobody, 1)) continue;
+        snprintf(live[i].path, sizeof live[i].path, "%s", path);
+        atomic_store(&live[i].state, 2);
+        return true;
+    }
+    return false;
+}
+
+static void release(const char *path)
+{
+    for (int i = 0; i < LIVE; i++)
+        if (atomic_load(&live[i].state) == 2 && !strcmp(live[i].path, path)) atomic_store(&live[i].state, 0);
+}
+
+void octet_temporary_remove_all(void)
+{
+    atomic_store(&ending, true);
+    for (int i = 0; i < LIVE; i++)
+        if (atomic_load(&live[i].state) == 2) unlink(live[i].path);
+}
 
 static octet_status fail_at(octet_error *err, const char *path, const char *what)
 {
@@ -36,7 +72,7 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
     }
     if (stat(path, &info) == 0) {
         if (S_ISDIR(info.st_mode)) errno = EISDIR;
-        else if (!replace) errno = EEXIST;
+        else if (!replace && S_ISREG(info.st_mode)) errno = EEXIST;
         else errno = 0;
         if (errno == EEXIST) {
             octet_fail(err, OCTET_ERR_FILE, "output exists already (-f replaces it)");
@@ -51,6 +87,34 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
     return OCTET_OK;
 }
 
+/* Makes ".name.XXXXXX" beside the destination, known to octet_temporary_remove_all before it exists. Returns its
+   descriptor, or -1 with errno. */
+static int create_temporary(octet_output *output)
+{
+    const char *const slash = strrchr(output->path, '/');
+    const int         split = slash ? (int)(slash - output->path) + 1 : 0;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        uint32_t chance;
+        if (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance) chance = (uint32_t)getpid();
+        snprintf(output->temporary, sizeof output->temporary, "%.*s.%.200s.%06x", split, output->path,
+                 output->path + split, (chance + (uint32_t)attempt) & 0xffffff);
+        if (!claim(output->temporary)) errno = EMFILE;
+        else {
+            const int descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+            if (descriptor >= 0 && !atomic_load(&ending)) return descriptor;
+            if (descriptor >= 0) {
+                unlink(output->temporary);
+                close(descriptor);
+                errno = EINTR;
+            }
+            release(output->temporary);
+        }
+        if (errno != EEXIST) break;
+    }
+    output->temporary[0] = '\0';
+    return -1;
+}
+
 octet_status octet_output_begin(octet_output *output, const char *path, bool replace, octet_error *err)
 {
     *output = (octet_output){ .descriptor = -1 };
@@ -61,18 +125,8 @@ octet_status octet_output_begin(octet_output *output, const char *path, bool rep
         output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
         return output->descriptor >= 0 ? OCTET_OK : fail_at(err, path, "cannot open output");
     }
-    const char *const slash = strrchr(path, '/');
-    const int         split = slash ? (int)(slash - path) + 1 : 0;
-    snprintf(output->temporary, sizeof output->temporary, "%.*s.%.200s.XXXXXX", split, path, path + split);
-    output->descriptor = mkstemp(output->temporary);
-    if (output->descriptor < 0) {
-        output->temporary[0] = '\0';
-        return fail_at(err, path, "cannot create output");
-    }
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(output->descriptor, 0666 & ~mask) != 0) errno = 0; /* a file system without modes */
-    return OCTET_OK;
+    output->descriptor = create_temporary(output);
+    return output->descriptor >= 0 ? OCTET_OK : fail_at(err, path, "cannot create output");
 }
 
 octet_status octet_output_write(octet_output *output, const void *bytes, size_t size, octet_error *err)
@@ -112,6 +166,7 @@ octet_status octet_output_commit(octet_output *output, octet_error *err)
         return status;
     }
     if (output->temporary[0]) sync_folder(output->path);
+    release(output->temporary);
     output->temporary[0] = '\0';
     return OCTET_OK;
 }
@@ -121,5 +176,16 @@ void octet_output_discard(octet_output *output)
     if (output->descriptor >= 0) close(output->descriptor);
     output->descriptor = -1;
     if (output->temporary[0]) unlink(output->temporary);
+    release(output->temporary);
     output->temporary[0] = '\0';
+}
+
+octet_status octet_file_write(const char *path, const void *bytes, size_t size, bool replace, octet_error *err)
+{
+    octet_output output;
+    OCTET_TRY(octet_output_begin(&output, path, replace, err));
+    const octet_status status = octet_output_write(&output, bytes, size, err);
+    if (status == OCTET_OK) return octet_output_commit(&output, err);
+    octet_output_discard(&output);
+    return status;
 }
