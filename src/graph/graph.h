@@ -98,8 +98,8 @@ struct octet_graph {
     size_t          metadata_count, metadata_capacity;
     const char     *target;   /* quantization target, once prepared ("native") */
     octet_limits    limits;
-    void           *names;    /* name tables, graph/names.c */
-    void           *calibration; /* quantize/'s own, from prepare to convert */
+    struct octet_names *value_names, *node_names;
+    struct octet_calibration *calibration; /* quantize/'s own, from prepare to convert; NULL otherwise */
 };
 
 /* ---- looking up ---- */
@@ -154,6 +154,9 @@ static inline bool octet_value_is_constant(const octet_value *value) { return va
 
 /* The only reader of value, which is no graph output; NULL otherwise. */
 octet_node *octet_value_only_reader(const octet_value *value);
+
+/* Tensor view of a value with free dimensions taken as batch, its constant's data where it has one. */
+octet_tensor octet_value_tensor(const octet_value *value, int64_t batch);
 
 /* Checks what the graph's stage promises (verify.c). Cheap enough after every pass. */
 octet_status octet_graph_check(const octet_graph *graph, octet_error *err);
