@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ONE place that turns a range into scale and zero point: octet's formula, and PyTorch's `_calculate_qparams`. */
+#ifndef OCTET_OBSERVE_QPARAMS_H
+#define OCTET_OBSERVE_QPARAMS_H
+
+#include "observe/range.h"
+
+#include <stdint.h>
+
+/* real = (level - zero_point) * scale */
+typedef struct octet_affine {
+    float   scale;
+    int32_t zero_point;
+} octet_affine;
+
+/* Octet's formula (docs/arithmetic.md): the range widened to hold zero, one division, in double. symmetric: the zero
+   point is the middle level (0 for s8, 128 for u8) and both ends are covered. Returns false, with scale 1 and the level
+   nearest 0, where nothing was seen or the range is too small for a normal scale: a decision worth recording. */
+bool octet_qparams_from_range(octet_affine *affine, octet_range range, int32_t qmin, int32_t qmax, bool symmetric);
+
+typedef enum octet_torch_scheme {
+    OCTET_TORCH_AFFINE = 0,
+    OCTET_TORCH_SYMMETRIC,
+    OCTET_TORCH_FLOAT_QPARAMS, /* per_channel_affine_float_qparams: the zero point is a float */
+} octet_torch_scheme;
+
+/* What a torch observer is made of. Zeroed = quint8, affine, 0..255, eps 2^-23. */
+typedef struct octet_torch_quantizer {
+    octet_torch_scheme scheme;
+    bool               is_signed;  /* qint8 */
+    bool               custom;     /* quant_min and quant_max were given */
+    int32_t            qmin, qmax; /* read where custom */
+    bool               reduce_range;
+    float              eps; /* 0: 2^-23 */
+} octet_torch_quantizer;
+
+/* The levels an observer of torch works with: the dtype's or the given ones, floor-divided by 2 with reduce_range. */
+void octet_torch_levels(int32_t *qmin, int32_t *qmax, const octet_torch_quantizer *quantizer);
+
+/* `_calculate_qparams`, every operation in float32. real_zero_point (may be NULL) is set for FLOAT_QPARAMS, whose
+   zero_point is 0. A range that saw nothing gives scale 1, zero point 0. */
+octet_affine octet_qparams_torch(float *real_zero_point, const octet_torch_quantizer *quantizer, octet_range range);
+
+#endif
