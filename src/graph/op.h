@@ -61,6 +61,7 @@ typedef struct octet_call {
     void                      *scratch; /* scratch_size() bytes, 64-byte aligned */
     int                        threads;
     const octet_profile       *profile; /* integer rules only */
+    float                      real_unit; /* of a MAC's real output: 0 or 1 plain, else the fused Add's output scale */
 } octet_call;
 
 typedef octet_status (*octet_infer)(const octet_call *call, octet_error *err);

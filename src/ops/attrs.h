@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attribute structs of the operators, in canonical form. A family's octet_attr rows fill them; passes and engines
+   read them. */
+#ifndef OCTET_OPS_ATTRS_H
+#define OCTET_OPS_ATTRS_H
+
+#include "graph/op.h"
+
+/* Everything that slides a window: Conv, AveragePool, MaxPool. ops/window.h turns it into numbers. */
+typedef struct octet_window_attrs {
+    const char *auto_pad; /* "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" */
+    octet_ints  kernel_shape, strides, pads, dilations;
+    int64_t     group; /* Conv */
+    int64_t     ceil_mode, count_include_pad, storage_order; /* pools */
+} octet_window_attrs;
+
+typedef struct octet_gemm_attrs {
+    float   alpha, beta;
+    int64_t trans_a, trans_b;
+} octet_gemm_attrs;
+
+typedef struct octet_batch_norm_attrs {
+    float   epsilon, momentum;
+    int64_t training_mode;
+} octet_batch_norm_attrs;
+
+typedef struct octet_reduce_attrs {
+    octet_ints axes; /* none: all */
+    int64_t    keepdims;
+} octet_reduce_attrs;
+
+typedef struct octet_softmax_attrs {
+    int64_t axis;
+} octet_softmax_attrs;
+
+#endif

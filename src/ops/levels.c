@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading and storing rows of levels: the one place that looks at their storage type. */
+#include "ops/levels.h"
+
+#include <assert.h>
+#include <math.h>
+
+void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size_t first, size_t n, int32_t subtract)
+{
+    switch (dtype) {
+    case OCTET_U8:
+        for (size_t i = 0; i < n; i++) level[i] = ((const uint8_t *)data)[first + i] - subtract;
+        break;
+    case OCTET_I8:
+        for (size_t i = 0; i < n; i++) level[i] = ((const int8_t *)data)[first + i] - subtract;
+        break;
+    case OCTET_U16:
+        for (size_t i = 0; i < n; i++) level[i] = ((const uint16_t *)data)[first + i] - subtract;
+        break;
+    case OCTET_I16:
+        for (size_t i = 0; i < n; i++) level[i] = ((const int16_t *)data)[first + i] - subtract;
+        break;
+    case OCTET_I32:
+        for (size_t i = 0; i < n; i++)
+            level[i] = (int32_t)((uint32_t)((const int32_t *)data)[first + i] - (uint32_t)subtract);
+        break;
+    default: assert(!"a type of levels");
+    }
+}
+
+void octet_levels_store_strided(void *data, octet_dtype dtype, size_t first, size_t step, const int32_t *level,
+                                size_t n)
+{
+    switch (dtype) {
+    case OCTET_U8:
+        for (size_t i = 0; i < n; i++) ((uint8_t *)data)[first + i * step] = (uint8_t)level[i];
+        break;
+    case OCTET_I8:
+        for (size_t i = 0; i < n; i++) ((int8_t *)data)[first + i * step] = (int8_t)level[i];
+        break;
+    case OCTET_U16:
+        for (size_t i = 0; i < n; i++) ((uint16_t *)data)[first + i * step] = (uint16_t)level[i];
+        break;
+    case OCTET_I16:
+        for (size_t i = 0; i < n; i++) ((int16_t *)data)[first + i * step] = (int16_t)level[i];
+        break;
+    case OCTET_I32:
+        for (size_t i = 0; i < n; i++) ((int32_t *)data)[first + i * step] = level[i];
+        break;
+    default: assert(!"a type of levels");
+    }
+}
+
+void octet_levels_store(void *data, octet_dtype dtype, size_t first, const int32_t *level, size_t n)
+{
+    switch (dtype) { /* the two that a compiler should vectorise */
+    case OCTET_U8:
+        for (size_t i = 0; i < n; i++) ((uint8_t *)data)[first + i] = (uint8_t)level[i];
+        break;
+    case OCTET_I8:
+        for (size_t i = 0; i < n; i++) ((int8_t *)data)[first + i] = (int8_t)level[i];
+        break;
+    default: octet_levels_store_strided(data, dtype, first, 1, level, n);
+    }
+}
+
+/* clamp(rne(bound / scale) + zero_point) to qmin..qmax; infinities end at the limits. */
+static int32_t bound_level(float bound, const octet_level_rule *rule)
+{
+    const double level = rint((double)(bound / rule->scale)) + rule->zero_point;
+    if (!(level > rule->qmin)) return rule->qmin;
+    return level < rule->qmax ? (int32_t)level : rule->qmax;
+}
+
+octet_level_rule octet_level_rule_of(const octet_qparams *qparams, int64_t channel, const octet_activation *activation)
+{
+    const int64_t    at = octet_qparams_index(qparams, channel);
+    octet_level_rule rule = { .scale = qparams->scale[at],
+                              .zero_point = qparams->zero_point[at],
+                              .qmin = qparams->qmin,
+                              .qmax = qparams->qmax };
+    if (activation && activation->on) {
+        const int32_t lo = bound_level(activation->lo, &rule), hi = bound_level(activation->hi, &rule);
+        rule.qmin = lo < hi ? lo : hi;
+        rule.qmax = hi;
+    }
+    return rule;
+}
+
+void octet_activation_apply(float *x, size_t n, const octet_activation *activation)
+{
+    if (!activation->on) return;
+    const float lo = activation->lo, hi = activation->hi;
+    for (size_t i = 0; i < n; i++) {
+        const float raised = x[i] < lo ? lo : x[i];
+        x[i] = raised > hi ? hi : raised;
+    }
+}
+
+void octet_levels_real(float *real, const octet_tensor *tensor, size_t first, size_t n, int64_t channel)
+{
+    enum { CHUNK = 256 };
+    const int64_t at = octet_qparams_index(tensor->qparams, channel);
+    const float   scale = tensor->qparams->scale[at];
+    for (size_t done = 0; done < n; done += CHUNK) {
+        int32_t      level[CHUNK];
+        const size_t count = n - done < CHUNK ? n - done : CHUNK;
+        octet_levels_load(level, tensor->data, tensor->dtype, first + done, count, tensor->qparams->zero_point[at]);
+        for (size_t i = 0; i < count; i++) real[done + i] = (float)level[i] * scale;
+    }
+}
