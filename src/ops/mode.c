@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How nodes compute: the decisions that planner, writer, statistics and quantization share, so that a simulated and
+   a deployed graph cannot read the same annotations differently (numerics, section 2). */
+#include "ops/mode.h"
+
+#include <string.h>
+
+const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_value *value)
+{
+    if (!value) return NULL;
+    if (value->constant) return value->constant->qparams;
+    const octet_fake_quantize *const fq = value->fake_quantize;
+    return fq && fq->qparams.count > 0 && graph->stage == OCTET_STAGE_QUANTIZED ? &fq->qparams : NULL;
+}
+
+int octet_node_data_inputs(const octet_node *node)
+{
+    const octet_op *const op = node->op;
+    int                   count = 1;
+    if (op->quant == OCTET_QUANT_CONCAT) count = node->input_count;
+    else if (op->quant == OCTET_QUANT_MAC) count = 2;
+    else if (op->quant == OCTET_QUANT_RESCALE && op->min_inputs == 2 && op->max_inputs == 2) count = 2;
+    return count < node->input_count ? count : node->input_count;
+}
+
+static bool same_shape(const octet_value *a, const octet_value *b)
+{
+    if (!a->has_shape || !b->has_shape || a->rank != b->rank) return false;
+    return !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
+}
+
+/* The Add that is value's only reader, if value is the bare result of a Conv, Gemm or MatMul of the Add's shape. */
+static octet_node *add_after(const octet_node *node)
+{
+    if (node->op->quant != OCTET_QUANT_MAC || node->activation.on || node->output_count < 1) return NULL;
+    const octet_value *const out = node->outputs[0];
+    octet_node *const        add = out ? octet_value_only_reader(out) : NULL;
+    if (!add || strcmp(add->op->name, "Add") != 0 || !same_shape(out, add->outputs[0])) return NULL;
+    const octet_value *const other = add->inputs[add->inputs[0] == out];
+    return other->constant || !same_shape(out, other) ? NULL : add;
+}
+
+octet_node *octet_node_candidate_add(const octet_node *node)
+{
+    octet_node *const add = add_after(node);
+    if (!add) return NULL;
+    const octet_value *const other = add->inputs[add->inputs[0] == node->outputs[0]];
+    const octet_node *const  rival = other->producer;
+    if (rival && !other->fake_quantize && add_after(rival) == add && rival->index > node->index) return NULL;
+    return add;
+}
+
+static bool inputs_are_levels(const octet_graph *graph, const octet_node *node)
+{
+    for (int i = 0; i < octet_node_data_inputs(node); i++)
+        if (!octet_value_levels(graph, node->inputs[i])) return false;
+    return true;
+}
+
+octet_node *octet_node_fused_add(const octet_graph *graph, const octet_node *node)
+{
+    octet_node *const add = octet_node_candidate_add(node);
+    if (!add || octet_value_levels(graph, node->outputs[0]) || !inputs_are_levels(graph, node)) return NULL;
+    const octet_value *const other = add->inputs[add->inputs[0] == node->outputs[0]];
+    return octet_value_levels(graph, other) && octet_value_levels(graph, add->outputs[0]) ? add : NULL;
+}
+
+/* An Add may also read the sums of the node fused into it. */
+static bool reads_fused(const octet_graph *graph, const octet_node *node, int slot)
+{
+    const octet_node *const producer = node->inputs[slot] ? node->inputs[slot]->producer : NULL;
+    return producer && octet_node_fused_add(graph, producer) == node;
+}
+
+octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node)
+{
+    if (!node->op->forward_integer || node->op->quant == OCTET_QUANT_NONE || node->output_count < 1 ||
+        !node->outputs[0])
+        return OCTET_MODE_REAL;
+    for (int i = 0; i < octet_node_data_inputs(node); i++)
+        if (!octet_value_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;
+    if (octet_value_levels(graph, node->outputs[0]) || octet_node_fused_add(graph, node)) return OCTET_MODE_INTEGER;
+    const bool real_result = node->op->quant == OCTET_QUANT_MAC || node->op->quant == OCTET_QUANT_CONCAT;
+    return real_result ? OCTET_MODE_INTEGER_REAL : OCTET_MODE_REAL;
+}

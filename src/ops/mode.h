@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decisions about integer computation beyond those in graph/op.h, for prepare and convert. */
+#ifndef OCTET_OPS_MODE_H
+#define OCTET_OPS_MODE_H
+
+#include "graph/op.h"
+
+/* How many of node's first inputs are data that quantization concerns (the others are shapes, bounds, biases). */
+int octet_node_data_inputs(const octet_node *node);
+
+/* The Add in which node would be summed, before anything is known about levels: what prepare leaves without a
+   FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
+octet_node *octet_node_candidate_add(const octet_node *node);
+
+#endif
