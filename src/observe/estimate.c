@@ -27,9 +27,12 @@ octet_status octet_estimate_moving_average(octet_range *range, const octet_obser
     return OCTET_OK;
 }
 
-/* A bin cut to the range really seen: a spike at the largest value (after a Clip) then sits where it is. */
+/* A bin cut to the range really seen: a spike at the largest value (after a Clip), or the one outlier, then sits where
+   it is. */
 static octet_bin cut(octet_bin bin, octet_range seen)
 {
+    if (bin.count == 1 && bin.hi >= seen.max && bin.lo <= seen.max) bin.lo = seen.max;
+    if (bin.count == 1 && bin.lo <= seen.min && bin.hi >= seen.min) bin.hi = seen.min;
     bin.lo = fmax(bin.lo, fmin(seen.min, bin.hi));
     bin.hi = fmin(bin.hi, fmax(seen.max, bin.lo));
     return bin;
