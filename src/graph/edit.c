@@ -88,24 +88,36 @@ static octet_status copy_qparams(const octet_qparams **copy, octet_arena *arena,
     return to->scale && to->zero_point ? OCTET_OK : octet_fail_memory(err);
 }
 
-octet_status octet_value_new_constant(octet_value **value, octet_graph *graph, const char *name,
-                                      const octet_tensor *tensor, bool borrow, octet_error *err)
+/* borrow: the data itself stays where it is. */
+static octet_status constant_attach(octet_graph *graph, octet_value *value, const octet_tensor *tensor, bool borrow,
+                                    octet_error *err)
 {
     const int64_t bytes = octet_tensor_bytes(tensor);
-    if (bytes < 0) return octet_fail(err, OCTET_ERR_SHAPE, "constant '%.80s' has an impossible shape", name);
+    if (bytes < 0) return octet_fail(err, OCTET_ERR_SHAPE, "constant '%.80s' has an impossible shape", value->name);
     octet_tensor *const copy = octet_arena_copy_bytes(graph->arena, tensor, sizeof *tensor);
     if (!copy) return octet_fail_memory(err);
     if (!borrow) copy->data = octet_arena_copy_bytes(graph->arena, tensor->data, (size_t)bytes);
     if (!copy->data) return octet_fail_memory(err);
     if (tensor->qparams) OCTET_TRY(copy_qparams(&copy->qparams, graph->arena, tensor->qparams, err));
-    OCTET_TRY(octet_value_new(value, graph, name, err));
-    octet_value *const v = *value;
-    v->constant          = copy;
-    v->dtype             = tensor->qparams ? OCTET_F32 : tensor->dtype;
-    v->has_shape         = true;
-    v->rank              = tensor->rank;
-    memcpy(v->dims, tensor->dims, sizeof v->dims);
+    value->constant  = copy;
+    value->dtype     = tensor->qparams ? OCTET_F32 : tensor->dtype;
+    value->has_shape = true;
+    value->rank      = tensor->rank;
+    memcpy(value->dims, tensor->dims, sizeof value->dims);
     return OCTET_OK;
+}
+
+octet_status octet_value_set_constant(octet_graph *graph, octet_value *value, const octet_tensor *tensor,
+                                      octet_error *err)
+{
+    return constant_attach(graph, value, tensor, false, err);
+}
+
+octet_status octet_value_new_constant(octet_value **value, octet_graph *graph, const char *name,
+                                      const octet_tensor *tensor, bool borrow, octet_error *err)
+{
+    OCTET_TRY(octet_value_new(value, graph, name, err));
+    return constant_attach(graph, *value, tensor, borrow, err);
 }
 
 /* ---- uses ---- */

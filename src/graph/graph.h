@@ -118,6 +118,10 @@ octet_status octet_value_new_near(octet_value **value, octet_graph *graph, const
 octet_status octet_value_new_constant(octet_value **value, octet_graph *graph, const char *name,
                                       const octet_tensor *tensor, bool borrow, octet_error *err);
 
+/* Makes an existing value a constant (its producer, if any, is left to remove); data, shape and qparams are copied. */
+octet_status octet_value_set_constant(octet_graph *graph, octet_value *value, const octet_tensor *tensor,
+                                      octet_error *err);
+
 /* A node with room for inputs and outputs (all NULL), attributes at their defaults, appended to the order, or put
    before another one where before is not NULL. name NULL or taken: made unique. */
 octet_status octet_node_new(octet_node **node, octet_graph *graph, const octet_op *op, const char *name,

@@ -3,6 +3,8 @@
    a deployed graph cannot read the same annotations differently (numerics, section 2). */
 #include "ops/mode.h"
 
+#include "ops/attrs.h"
+
 #include <string.h>
 
 const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_value *value)
@@ -21,6 +23,13 @@ int octet_node_data_inputs(const octet_node *node)
     else if (op->quant == OCTET_QUANT_MAC) count = 2;
     else if (op->quant == OCTET_QUANT_RESCALE && op->min_inputs == 2 && op->max_inputs == 2) count = 2;
     return count < node->input_count ? count : node->input_count;
+}
+
+int octet_weight_axis(const octet_node *node)
+{
+    if (!strcmp(node->op->name, "Conv")) return 0;
+    if (!strcmp(node->op->name, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1;
+    return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
 }
 
 static bool same_shape(const octet_value *a, const octet_value *b)

@@ -12,4 +12,7 @@ int octet_node_data_inputs(const octet_node *node);
    FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
 octet_node *octet_node_candidate_add(const octet_node *node);
 
+/* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. */
+int octet_weight_axis(const octet_node *node);
+
 #endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The order of the passes, and what all of them share. */
+#include <octet/quantize.h>
+
+#include "passes/pass.h"
+
+#include "ops/shape.h"
+#include "passes/integerize.h"
+
+static const octet_pass passes[] = {
+    { "fold_constants", octet_pass_fold_constants },
+    { "remove_identity", octet_pass_remove_identity },
+    { "matmul_to_gemm", octet_pass_matmul_to_gemm },
+    { "attach_batch_norm", octet_pass_attach_batch_norm },
+    { "merge_pad", octet_pass_merge_pad },
+    { "absorb_activation", octet_pass_absorb_activation },
+    { "remove_dead", octet_pass_remove_dead },
+};
+
+const octet_pass *octet_pass_at(size_t index)
+{
+    return index < sizeof passes / sizeof *passes ? &passes[index] : NULL;
+}
+
+octet_status octet_graph_verify(octet_graph *graph, octet_error *err)
+{
+    OCTET_TRY(octet_graph_sort(graph, err));
+    OCTET_TRY(octet_graph_check(graph, err));
+    return octet_graph_infer(graph, err);
+}
+
+static bool is_quantized(const octet_graph *graph)
+{
+    for (const octet_value *v = graph->values; v; v = v->next)
+        if ((v->fake_quantize && v->fake_quantize->qparams.count) || (v->constant && v->constant->qparams)) return true;
+    return false;
+}
+
+octet_status octet_fuse(octet_graph *graph, octet_error *err)
+{
+    if (graph->stage >= OCTET_STAGE_FUSED) return OCTET_OK;
+    OCTET_TRY(octet_graph_verify(graph, err));
+    for (size_t i = 0; octet_pass_at(i); i++) {
+        OCTET_TRY(octet_pass_at(i)->run(graph, err));
+        octet_graph_sweep(graph);
+#ifndef NDEBUG
+        OCTET_TRY(octet_graph_check(graph, err));
+#endif
+    }
+    OCTET_TRY(octet_graph_infer(graph, err));
+    graph->stage = OCTET_STAGE_FUSED;
+    if (!is_quantized(graph)) return OCTET_OK;
+    OCTET_TRY(octet_pass_fold_batch_norm(graph, err)); /* a file that is quantized already */
+    OCTET_TRY(octet_integerize(graph, err));
+    graph->stage = OCTET_STAGE_QUANTIZED;
+    return octet_graph_check(graph, err);
+}
+
+octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int slot, const octet_tensor *tensor,
+                                    octet_error *err)
+{
+    const octet_value *const old = node->inputs[slot];
+    octet_value             *value;
+    OCTET_TRY(octet_value_new_near(&value, graph, old ? old->name : node->name, err));
+    OCTET_TRY(octet_value_set_constant(graph, value, tensor, err));
+    return octet_node_set_input(graph, node, slot, value, err);
+}
+
+const float *octet_constant_floats(const octet_value *value)
+{
+    if (!value || !value->constant || value->constant->dtype != OCTET_F32 || value->constant->qparams) return NULL;
+    return value->constant->data;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numerics section 2: b = rne(bias / (sx * sw[c])) in double, and the proof that no sum leaves 32 bits. */
+#include "passes/integerize.h"
+
+#include "ops/levels.h"
+#include "ops/mode.h"
+#include "ops/profile.h"
+#include "passes/pass.h"
+
+#include <math.h>
+
+const octet_qparams *octet_future_levels(const octet_value *value)
+{
+    if (!value) return NULL;
+    if (value->constant && value->constant->qparams) return value->constant->qparams;
+    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
+}
+
+bool octet_sums_integers(const octet_node *node)
+{
+    if (node->op->quant != OCTET_QUANT_MAC) return false;
+    return octet_future_levels(node->inputs[0]) && octet_future_levels(node->inputs[1]);
+}
+
+/* ---- constants ---- */
+
+/* Elements after axis, and how many there are along it. */
+static void channel_layout(int64_t *channels, int64_t *inner, const octet_tensor *tensor, const octet_qparams *q)
+{
+    *channels = q->count;
+    *inner    = 1;
+    if (q->count == 1) *inner = octet_tensor_count(tensor);
+    else
+        for (int i = q->axis + 1; i < tensor->rank; i++) *inner *= tensor->dims[i];
+}
+
+static octet_status constant_to_levels(octet_graph *graph, octet_value *value, const octet_profile *profile,
+                                       octet_error *err)
+{
+    const octet_qparams *const q      = &value->fake_quantize->qparams;
+    octet_tensor               levels = *value->constant;
+    const float *const         x      = value->constant->data;
+    const int64_t              count  = octet_tensor_count(&levels);
+    int64_t                    channels, inner;
+    int32_t                   *row;
+    channel_layout(&channels, &inner, &levels, q);
+    levels.dtype   = q->dtype;
+    levels.qparams = q;
+    OCTET_TRY(octet_arena_get(&levels.data, graph->arena, (size_t)count, octet_dtype_size(q->dtype), err));
+    OCTET_TRY(octet_arena_get(&row, graph->arena, (size_t)inner, sizeof *row, err));
+    for (int64_t at = 0; at < count; at += inner) {
+        const int64_t          c  = at / inner % channels;
+        const octet_level_rule to = { q->scale[c], q->zero_point[c], q->qmin, q->qmax };
+        profile->quantize(row, x + at, (size_t)inner, &to);
+        octet_levels_store(levels.data, q->dtype, (size_t)at, row, (size_t)inner);
+    }
+    OCTET_TRY(octet_value_set_constant(graph, value, &levels, err));
+    value->fake_quantize = NULL;
+    return OCTET_OK;
+}
+
+octet_status octet_integerize_constants(octet_graph *graph, const octet_profile *profile, octet_error *err)
+{
+    for (octet_value *v = graph->values; v; v = v->next) {
+        const bool waits = v->fake_quantize && v->fake_quantize->qparams.count && octet_constant_floats(v);
+        if (waits) OCTET_TRY(constant_to_levels(graph, v, profile ? profile : &octet_profile_octet, err));
+    }
+    return OCTET_OK;
+}
+
+/* ---- biases ---- */
+
+/* sx * sw of a channel, exactly, in double. */
+static double unit_of(const octet_node *node, int64_t channel)
+{
+    const octet_qparams *const x = octet_future_levels(node->inputs[0]), *const w = octet_future_levels(node->inputs[1]);
+    return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
+}
+
+/* A bias of levels that already has the right scales stays. */
+static bool is_settled(const octet_node *node, const octet_tensor *bias)
+{
+    const octet_qparams *const q = bias->qparams;
+    if (!q) return false;
+    const int64_t count = octet_tensor_count(bias);
+    for (int64_t c = 0; c < count; c++)
+        if (q->scale[q->count > 1 ? c : 0] != (float)unit_of(node, c)) return false;
+    return true;
+}
+
+static double real_bias(const octet_tensor *bias, int64_t c)
+{
+    const octet_qparams *const q = bias->qparams;
+    if (!q) return ((const float *)bias->data)[c];
+    return (double)((const int32_t *)bias->data)[c] * (double)q->scale[q->count > 1 ? c : 0];
+}
+
+static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_error *err)
+{
+    const octet_tensor *const old   = node->inputs[2]->constant;
+    const int64_t             count = octet_tensor_count(old);
+    int32_t                  *levels, *zeros;
+    float                    *scales;
+    OCTET_TRY(octet_arena_get(&levels, graph->arena, (size_t)count, sizeof *levels, err));
+    OCTET_TRY(octet_arena_get(&zeros, graph->arena, (size_t)count, sizeof *zeros, err));
+    OCTET_TRY(octet_arena_get(&scales, graph->arena, (size_t)count, sizeof *scales, err));
+    for (int64_t c = 0; c < count; c++) {
+        const double level = rint(real_bias(old, c) / unit_of(node, c));
+        scales[c]          = (float)unit_of(node, c);
+        if (!(fabs(level) <= OCTET_BIAS_LIMIT) || !isnormal(scales[c])) {
+            octet_fail(err, OCTET_ERR_UNSUPPORTED,
+                       "bias %g of channel %lld does not fit 32 bits in units of input scale * weight scale %g",
+                       real_bias(old, c), (long long)c, unit_of(node, c));
+            return octet_error_node(err, node->name), OCTET_ERR_UNSUPPORTED;
+        }
+        levels[c] = (int32_t)level;
+    }
+    const octet_qparams q = { .scale = scales, .zero_point = zeros, .count = count, .axis = 0, .dtype = OCTET_I32,
+                              .qmin = INT32_MIN, .qmax = INT32_MAX };
+    octet_tensor bias = *old;
+    bias.dtype        = OCTET_I32;
+    bias.data         = levels;
+    bias.qparams      = &q;
+    if (node->inputs[2]->use_count == 1) return octet_value_set_constant(graph, node->inputs[2], &bias, err);
+    return octet_replace_constant(graph, node, 2, &bias, err);
+}
+
+/* ---- the proof ---- */
+
+/* Sum of |w - zw| over one channel, whatever the layout: channel c of element i is i / block % channels. */
+static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
+{
+    const octet_qparams *const q     = w->qparams;
+    int64_t                    block = 1;
+    double                     sum   = 0;
+    for (int i = axis + 1; i < w->rank; i++) block *= w->dims[i];
+    const int64_t count = octet_tensor_count(w), span = block * w->dims[axis];
+    const int32_t zero  = q->zero_point[octet_qparams_index(q, channel)];
+    for (int64_t base = channel * block; base < count; base += span)
+        for (int64_t i = 0; i < block; i++) {
+            int32_t level;
+            octet_levels_load(&level, w->data, w->dtype, (size_t)(base + i), 1, zero);
+            sum += fabs((double)level);
+        }
+    return sum;
+}
+
+static octet_status prove(const octet_node *node, octet_error *err)
+{
+    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
+    const octet_tensor *const  w = node->inputs[1]->constant;
+    if (!w || octet_dtype_size(x->dtype) > 1) return OCTET_OK; /* 16 bits are summed in 64 */
+    const octet_tensor *const bias  = node->input_count > 2 && node->inputs[2] ? node->inputs[2]->constant : NULL;
+    const int                 axis  = octet_weight_axis(node);
+    const double              reach = fmax((double)x->qmax - x->zero_point[0], (double)x->zero_point[0] - x->qmin);
+    for (int64_t c = 0; c < w->dims[axis]; c++) {
+        const bool   has_level = bias && bias->dtype == OCTET_I32 && c < octet_tensor_count(bias);
+        const double offset    = has_level ? fabs((double)((const int32_t *)bias->data)[c]) : 0;
+        if (absolute_sum(w, axis, c) * reach + offset < 2147483648.0) continue;
+        octet_fail(err, OCTET_ERR_UNSUPPORTED, "sums of channel %lld can leave 32 bits", (long long)c);
+        return octet_error_node(err, node->name), OCTET_ERR_UNSUPPORTED;
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_integerize_biases(octet_graph *graph, octet_error *err)
+{
+    for (octet_node *n = graph->first; n; n = n->next) {
+        if (!octet_sums_integers(n)) continue;
+        const octet_value *const bias = n->input_count > 2 ? n->inputs[2] : NULL;
+        if (bias && bias->constant && !is_settled(n, bias->constant)) OCTET_TRY(bias_to_levels(graph, n, err));
+        OCTET_TRY(prove(n, err));
+    }
+    octet_graph_sweep(graph);
+    return OCTET_OK;
+}
+
+octet_status octet_integerize(octet_graph *graph, octet_error *err)
+{
+    OCTET_TRY(octet_integerize_constants(graph, NULL, err));
+    return octet_integerize_biases(graph, err);
+}

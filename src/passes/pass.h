@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pass rewrites a graph without data and keeps its outputs. Each file has its precondition on top. */
+#ifndef OCTET_PASSES_PASS_H
+#define OCTET_PASSES_PASS_H
+
+#include "graph/graph.h"
+#include "graph/op.h"
+
+typedef struct octet_pass {
+    const char *name;
+    octet_status (*run)(octet_graph *graph, octet_error *err);
+} octet_pass;
+
+octet_status octet_pass_fold_constants(octet_graph *graph, octet_error *err);
+octet_status octet_pass_remove_identity(octet_graph *graph, octet_error *err);
+octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err);
+octet_status octet_pass_matmul_to_gemm(octet_graph *graph, octet_error *err);
+octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err);
+octet_status octet_pass_absorb_activation(octet_graph *graph, octet_error *err);
+octet_status octet_pass_remove_dead(octet_graph *graph, octet_error *err);
+
+/* What octet_fuse runs, in order; name NULL past the end. */
+const octet_pass *octet_pass_at(size_t index);
+
+/* Folds attached batch norm into weights and biases: what prepare and inference want. */
+octet_status octet_pass_fold_batch_norm(octet_graph *graph, octet_error *err);
+
+/* Gives a Conv or Gemm a float bias of channels entries if it has none (zeros) or a scalar one. */
+octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t channels, octet_error *err);
+
+/* Makes an absorbed activation a node of its own again. */
+octet_status octet_split_activation(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* Replaces node's input in slot, a constant, by a new one made near its name (other readers keep the old one). */
+octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int slot, const octet_tensor *tensor,
+                                    octet_error *err);
+
+/* The data of a float32 constant without levels, NULL where value is none. */
+const float *octet_constant_floats(const octet_value *value);
+
+/* node's attributes, known to be of that operator. */
+static inline bool octet_node_is(const octet_node *node, const char *op)
+{
+    const char *a = node->op->name;
+    while (*a && *a == *op) a++, op++;
+    return *a == *op;
+}
+
+#endif
