@@ -82,17 +82,20 @@ static void mac_real(float *real, const int32_t *sum, size_t n, const octet_mac_
     for (size_t i = 0; i < n; i++) real[i] = mac_sum(sum[i], &local);
 }
 
-static void add(int32_t *level, const int32_t *a, float a_scale, const int32_t *b, float b_scale, int sign, size_t n,
-                const octet_level_rule *to)
+static bool add(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
 {
-    const float ma = (float)((double)a_scale / to->scale), mb = (float)sign * (float)((double)b_scale / to->scale);
+    const octet_level_rule *to = &rule->to;
+    const float             ma = (float)((double)rule->a_scale / to->scale);
+    const float             mb = (float)rule->sign * (float)((double)rule->b_scale / to->scale);
     ROUND_EACH((float)a[i] * ma + (float)b[i] * mb);
+    return true;
 }
 
-static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, float scale, size_t n,
-                    const octet_level_rule *to)
+static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,
+                    const octet_average_rule *rule)
 {
-    const double from = scale, unit = to->scale;
+    const octet_level_rule *to = &rule->to;
+    const double            from = rule->scale, unit = to->scale;
     ROUND_EACH((float)sum[i] * (float)(from / (divisor[i] * unit)));
 }
 
@@ -115,7 +118,8 @@ const octet_profile octet_profile_octet = {
 
 const octet_profile *octet_profile_find(const char *name)
 {
-    static const octet_profile *const profiles[] = { &octet_profile_octet };
+    static const octet_profile *const profiles[] = { &octet_profile_octet, &octet_profile_torch_qnnpack,
+                                                    &octet_profile_torch_onednn };
     if (!name) return &octet_profile_octet;
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
         if (strcmp(profiles[i]->name, name) == 0) return profiles[i];

@@ -25,6 +25,24 @@ typedef struct octet_mac_rule {
     float            offset;     /* set by mac_prepare: bias in the profile's own form */
 } octet_mac_rule;
 
+/* Add and Sub: a + sign * b. */
+typedef struct octet_add_rule {
+    float            a_scale, b_scale;
+    int32_t          a_zero_point, b_zero_point;
+    int              sign; /* 1 or -1 */
+    octet_level_rule to;
+    size_t           first, total; /* the row's place in the whole result: torch's vector code leaves the last
+                                      total % 64 elements to scalar code, which rounds differently */
+} octet_add_rule;
+
+/* AveragePool, GlobalAveragePool, ReduceMean. */
+typedef struct octet_average_rule {
+    float            scale;
+    int32_t          height, width; /* the window where it is one for all elements (GlobalAveragePool, ReduceMean over
+                                       two axes): torch divides by one after the other. 0: AveragePool */
+    octet_level_rule to;
+} octet_average_rule;
+
 struct octet_profile {
     const char *name;
 
@@ -36,19 +54,19 @@ struct octet_profile {
     void (*mac_levels)(int32_t *level, const int32_t *sum, size_t n, const octet_mac_rule *rule);
     void (*mac_real)(float *real, const int32_t *sum, size_t n, const octet_mac_rule *rule);
 
-    /* a + sign * b, each (level - zero_point) of its own scale; sign is 1 or -1. */
-    void (*add)(int32_t *level, const int32_t *a, float a_scale, const int32_t *b, float b_scale, int sign, size_t n,
-                const octet_level_rule *to);
+    /* Rows of a and b, each level less its zero point. false: the profile has no rule for such scales. */
+    bool (*add)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
 
     /* sum = sum of (level - zero_point) over a window; divisor as the operator counts. */
-    void (*average)(int32_t *level, const int32_t *sum, const int32_t *divisor, float scale, size_t n,
-                    const octet_level_rule *to);
+    void (*average)(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,
+                    const octet_average_rule *rule);
+    bool average_full_window; /* AveragePool without ceil_mode divides by the whole kernel, whatever it says */
 
     /* (level - zero_point) of one scale to another: Concat with unequal parameters, Requantize. */
     void (*rescale)(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to);
 };
 
-extern const octet_profile octet_profile_octet;
+extern const octet_profile octet_profile_octet, octet_profile_torch_qnnpack, octet_profile_torch_onednn;
 
 /* The row of that name; NULL: octet's own. NULL where there is none of the name. */
 const octet_profile *octet_profile_find(const char *name);
