@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Transpose and DepthToSpace: every element keeps its value and changes its place. Both are one strided move. */
+#include "ops/check.h"
+#include "ops/move.h"
+#include "ops/rescale.h"
+
+#include <string.h>
+
+typedef struct transpose_attrs {
+    octet_ints perm; /* not given: the dimensions in reverse */
+} transpose_attrs;
+
+static const octet_attr transpose_rows[] = {
+    {.name = "perm", .kind = OCTET_ATTR_INTS, .offset = offsetof(transpose_attrs, perm)},
+    {.kind = OCTET_ATTR_END},
+};
+
+static octet_status transpose_order(int *order, const octet_call *call, octet_error *err)
+{
+    const octet_ints *const perm = &((const transpose_attrs *)call->attrs)->perm;
+    const int               rank = call->in[0]->rank;
+    if (perm->count == 0) {
+        for (int i = 0; i < rank; i++) order[i] = rank - 1 - i;
+        return OCTET_OK;
+    }
+    if (perm->count != rank)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "perm", "%d entries for a tensor of %d dimensions", perm->count,
+                                rank);
+    return octet_check_axes(order, perm, rank, "perm", err);
+}
+
+static octet_status transpose_infer(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    int                       order[OCTET_INTS_MAX];
+    int64_t                   dims[OCTET_MAX_RANK];
+    OCTET_TRY(transpose_order(order, call, err));
+    for (int i = 0; i < in->rank; i++) dims[i] = in->dims[order[i]];
+    return octet_set_output(call->out[0], in->dtype, dims, in->rank, err);
+}
+
+static octet_status transpose_forward(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_move                move = {.rank = in->rank};
+    int64_t                   steps[OCTET_MAX_RANK];
+    int                       order[OCTET_INTS_MAX];
+    OCTET_TRY(transpose_order(order, call, err));
+    octet_dense_steps(steps, in->dims, in->rank);
+    for (int i = 0; i < in->rank; i++) {
+        move.dims[i] = in->dims[order[i]];
+        move.from_step[i] = steps[order[i]];
+    }
+    octet_dense_steps(move.to_step, move.dims, move.rank);
+    octet_move_run(call->out[0]->data, in->data, &move, octet_dtype_size(in->dtype));
+    return OCTET_OK;
+}
+
+static octet_status transpose_levels(const octet_call *call, octet_error *err)
+{
+    return octet_forward_levels(call, transpose_forward, err);
+}
+
+const octet_op octet_op_transpose = {
+    .name = "Transpose", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = transpose_rows, .attrs_size = sizeof(transpose_attrs),
+    .quant = OCTET_QUANT_SAME, .infer = transpose_infer, .forward = transpose_forward,
+    .forward_integer = transpose_levels, .scratch_size = octet_levels_scratch,
+};
+
+/* ---- DepthToSpace: [N, C b b, H, W] -> [N, C, H b, W b] ---- */
+
+typedef struct depth_attrs {
+    int64_t     blocksize;
+    const char *mode;
+} depth_attrs;
+
+static const octet_attr depth_rows[] = {
+    {.name = "blocksize", .kind = OCTET_ATTR_INT, .offset = offsetof(depth_attrs, blocksize), .min = 1,
+     .max = 1 << 20, .required = true},
+    {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(depth_attrs, mode), .default_s = "DCR"},
+    {.kind = OCTET_ATTR_END},
+};
+
+static octet_status depth_infer(const octet_call *call, octet_error *err)
+{
+    const depth_attrs *const  attrs = call->attrs;
+    const octet_tensor *const in = call->in[0];
+    const int64_t             block = attrs->blocksize;
+    if (strcmp(attrs->mode, "DCR") && strcmp(attrs->mode, "CRD"))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is neither DCR nor CRD", attrs->mode);
+    if (in->rank != 4)
+        return octet_fail(err, OCTET_ERR_SHAPE, "input has %d dimensions, 4 are needed", in->rank);
+    if (block < 1 || block > 1 << 20 || in->dims[1] % (block * block) != 0)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "blocksize", "%lld channels do not divide into blocks of size "
+                                "%lld", (long long)in->dims[1], (long long)block);
+    const int64_t limit = INT64_MAX / block;
+    if (in->dims[2] > limit || in->dims[3] > limit) return octet_fail(err, OCTET_ERR_SHAPE, "the result is too large");
+    const int64_t dims[4] = {in->dims[0], in->dims[1] / (block * block), in->dims[2] * block, in->dims[3] * block};
+    return octet_set_output(call->out[0], in->dtype, dims, 4, err);
+}
+
+static octet_status depth_forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    const depth_attrs *const  attrs = call->attrs;
+    const octet_tensor *const in = call->in[0];
+    const int64_t             block = attrs->blocksize, channels = call->out[0]->dims[1];
+    const int64_t             plane = in->dims[2] * in->dims[3];
+    const bool                depth_first = !strcmp(attrs->mode, "DCR");
+    const int64_t             channel_step = depth_first ? plane : block * block * plane;
+    const int64_t             block_step = depth_first ? channels * plane : plane;
+    /* out[n, c, h, bh, w, bw] */
+    octet_move move = {.rank = 6,
+                       .dims = {in->dims[0], channels, in->dims[2], block, in->dims[3], block},
+                       .from_step = {in->dims[1] * plane, channel_step, in->dims[3], block * block_step, 1, block_step}};
+    octet_dense_steps(move.to_step, move.dims, move.rank);
+    octet_move_run(call->out[0]->data, in->data, &move, octet_dtype_size(in->dtype));
+    return OCTET_OK;
+}
+
+static octet_status depth_levels(const octet_call *call, octet_error *err)
+{
+    return octet_forward_levels(call, depth_forward, err);
+}
+
+const octet_op octet_op_depth_to_space = {
+    .name = "DepthToSpace", .since = 11, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = depth_rows, .attrs_size = sizeof(depth_attrs),
+    .quant = OCTET_QUANT_SAME, .infer = depth_infer, .forward = depth_forward, .forward_integer = depth_levels,
+    .scratch_size = octet_levels_scratch,
+};
