@@ -33,4 +33,26 @@ typedef struct octet_softmax_attrs {
     int64_t axis;
 } octet_softmax_attrs;
 
+typedef struct octet_axis_attrs { /* Concat, Flatten, Gather, Split, QuantizeLinear, DequantizeLinear */
+    int64_t axis;
+} octet_axis_attrs;
+
+typedef struct octet_transpose_attrs {
+    octet_ints perm; /* none: the dimensions in reverse */
+} octet_transpose_attrs;
+
+typedef struct octet_pad_attrs {
+    const char *mode; /* "constant", "reflect", "edge" */
+} octet_pad_attrs;
+
+typedef struct octet_cast_attrs {
+    int64_t to; /* TensorProto.DataType */
+} octet_cast_attrs;
+
+typedef struct octet_resize_attrs {
+    const char *coordinate_transformation_mode, *mode, *nearest_mode;
+    float       cubic_coeff_a, extrapolation_value;
+    int64_t     exclude_outside;
+} octet_resize_attrs;
+
 #endif

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators that give the same bytes another shape: Identity, Dropout (in inference), Reshape, Flatten, Squeeze,
    Unsqueeze. A planner may let input and output share memory; then nothing is copied. */
+#include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/rows.h"
 #include "ops/rescale.h"
 
 #include "base/checked.h"
@@ -166,19 +168,15 @@ const octet_op octet_op_reshape = {
 
 /* ---- Flatten ---- */
 
-typedef struct flatten_attrs {
-    int64_t axis;
-} flatten_attrs;
-
 static const octet_attr flatten_rows[] = {
-    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(flatten_attrs, axis), .default_i = 1},
+    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_axis_attrs, axis), .default_i = 1},
     {.kind = OCTET_ATTR_END},
 };
 
 static octet_status flatten_infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0];
-    const int64_t             given = ((const flatten_attrs *)call->attrs)->axis;
+    const int64_t             given = ((const octet_axis_attrs *)call->attrs)->axis;
     if (given < -in->rank || given > in->rank)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "axis", "axis %lld is outside a tensor of %d dimensions",
                                 (long long)given, in->rank);
@@ -192,7 +190,7 @@ static octet_status flatten_infer(const octet_call *call, octet_error *err)
 
 const octet_op octet_op_flatten = {
     .name = "Flatten", .since = 9, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = flatten_rows, .attrs_size = sizeof(flatten_attrs),
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = flatten_rows, .attrs_size = sizeof(octet_axis_attrs),
     .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW, .infer = flatten_infer, .forward = copy_bytes,
     .forward_integer = copy_levels, .scratch_size = octet_levels_scratch,
 };

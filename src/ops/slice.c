@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slice and Split: parts of a tensor. Both find a window (start, step and length per axis) and move it. */
+#include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
 
@@ -89,7 +91,7 @@ static octet_status slice_window(window *part, const octet_call *call, octet_err
         const int64_t end = bounded(lists.ends.at[i], n, step > 0 ? 0 : -1, step > 0 ? n : n - 1);
         part->start[axis[i]] = start;
         part->step[axis[i]] = step;
-        part->dims[axis[i]] = slice_length(start, end, step);
+        part->dims[axis[i]] = n > 0 ? slice_length(start, end, step) : 0;
     }
     return OCTET_OK;
 }
@@ -123,12 +125,8 @@ const octet_op octet_op_slice = {
 
 /* ---- Split: data, split ---- */
 
-typedef struct split_attrs {
-    int64_t axis;
-} split_attrs;
-
 static const octet_attr split_rows[] = {
-    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(split_attrs, axis)},
+    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_axis_attrs, axis)},
     {.kind = OCTET_ATTR_END},
 };
 
@@ -142,7 +140,7 @@ static octet_status split_check(int *axis, const octet_call *call, octet_error *
 {
     const octet_tensor *const in = call->in[0];
     int64_t                   sum = 0;
-    OCTET_TRY(octet_check_axis(axis, ((const split_attrs *)call->attrs)->axis, in->rank, "axis", err));
+    OCTET_TRY(octet_check_axis(axis, ((const octet_axis_attrs *)call->attrs)->axis, in->rank, "axis", err));
     if (octet_has_input(call, 1)) {
         const octet_tensor *const split = call->in[1];
         OCTET_TRY(octet_check_known(call, 1, "split", err));
@@ -200,7 +198,7 @@ static octet_status split_levels(const octet_call *call, octet_error *err)
 
 const octet_op octet_op_split = {
     .name = "Split", .since = 13, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1, .max_outputs = OCTET_ANY,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = split_rows, .attrs_size = sizeof(split_attrs),
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = split_rows, .attrs_size = sizeof(octet_axis_attrs),
     .quant = OCTET_QUANT_SAME, .infer = split_infer, .forward = split_forward, .forward_integer = split_levels,
     .scratch_size = octet_levels_scratch,
 };

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transpose and DepthToSpace: every element keeps its value and changes its place. Both are one strided move. */
+#include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
 
 #include <string.h>
 
-typedef struct transpose_attrs {
-    octet_ints perm; /* not given: the dimensions in reverse */
-} transpose_attrs;
-
 static const octet_attr transpose_rows[] = {
-    {.name = "perm", .kind = OCTET_ATTR_INTS, .offset = offsetof(transpose_attrs, perm)},
+    {.name = "perm", .kind = OCTET_ATTR_INTS, .offset = offsetof(octet_transpose_attrs, perm)},
     {.kind = OCTET_ATTR_END},
 };
 
 static octet_status transpose_order(int *order, const octet_call *call, octet_error *err)
 {
-    const octet_ints *const perm = &((const transpose_attrs *)call->attrs)->perm;
+    const octet_ints *const perm = &((const octet_transpose_attrs *)call->attrs)->perm;
     const int               rank = call->in[0]->rank;
     if (perm->count == 0) {
         for (int i = 0; i < rank; i++) order[i] = rank - 1 - i;
@@ -63,7 +61,7 @@ static octet_status transpose_levels(const octet_call *call, octet_error *err)
 
 const octet_op octet_op_transpose = {
     .name = "Transpose", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = transpose_rows, .attrs_size = sizeof(transpose_attrs),
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = transpose_rows, .attrs_size = sizeof(octet_transpose_attrs),
     .quant = OCTET_QUANT_SAME, .infer = transpose_infer, .forward = transpose_forward,
     .forward_integer = transpose_levels, .scratch_size = octet_levels_scratch,
 };

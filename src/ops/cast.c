@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cast: every pair of numeric types, by way of wide.h. */
+#include "ops/attrs.h"
+#include "ops/check.h"
+#include "ops/rows.h"
+#include "ops/wide.h"
+
+#include <string.h>
+
+static const octet_attr rows[] = {
+    {.name = "to", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_cast_attrs, to), .required = true},
+    {.kind = OCTET_ATTR_END},
+};
+
+/* TensorProto.DataType of ONNX. */
+static const octet_dtype onnx_types[] = {
+    [1] = OCTET_F32, [2] = OCTET_U8,   [3] = OCTET_I8,   [4] = OCTET_U16,  [5] = OCTET_I16,  [6] = OCTET_I32,
+    [7] = OCTET_I64, [9] = OCTET_BOOL, [10] = OCTET_F16, [11] = OCTET_F64, [12] = OCTET_U32, [13] = OCTET_U64};
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    const int64_t to = ((const octet_cast_attrs *)call->attrs)->to;
+    const int64_t known = (int64_t)(sizeof onnx_types / sizeof *onnx_types);
+    if (to == 8 || to == 14 || to == 15 || to == 16)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "to", "casting to %s is not supported",
+                                to == 8 ? "strings" : to == 16 ? "bfloat16" : "complex numbers");
+    if (to < 1 || to >= known || onnx_types[to] == OCTET_NONE)
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "to", "%lld is not a type of ONNX", (long long)to);
+    return octet_set_output(call->out[0], onnx_types[to], call->in[0]->dims, call->in[0]->rank, err);
+}
+
+static octet_status forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_tensor *const in = call->in[0];
+    octet_tensor *const       out = call->out[0];
+    const int64_t             count = octet_tensor_count(in);
+    octet_wide                row[OCTET_WIDE_ROW];
+    if (in->dtype == out->dtype) {
+        memcpy(out->data, in->data, (size_t)octet_tensor_bytes(in));
+        return OCTET_OK;
+    }
+    for (int64_t at = 0; at < count; at += OCTET_WIDE_ROW) {
+        const size_t n = count - at < OCTET_WIDE_ROW ? (size_t)(count - at) : OCTET_WIDE_ROW;
+        octet_wide_load(row, in->data, in->dtype, at, n, 1);
+        octet_wide_convert(row, n, in->dtype, out->dtype);
+        octet_wide_store(out->data, out->dtype, at, row, n);
+    }
+    return OCTET_OK;
+}
+
+const octet_op octet_op_cast = {
+    .name = "Cast", .since = 9, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_cast_attrs),
+    .infer = infer, .forward = forward,
+};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Concat: inputs behind each other along one axis. Levels with the output's parameters are copied, others rescaled. */
+#include "ops/attrs.h"
+#include "ops/check.h"
+#include "ops/rows.h"
+#include "ops/rescale.h"
+
+#include "base/checked.h"
+
+#include <string.h>
+
+static const octet_attr rows[] = {
+    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_axis_attrs, axis), .required = true},
+    {.kind = OCTET_ATTR_END},
+};
+
+static octet_status check_input(const octet_call *call, int slot, int axis, octet_error *err)
+{
+    const octet_tensor *const first = call->in[0], *const in = call->in[slot];
+    if (!in) return octet_fail(err, OCTET_ERR_FORMAT, "input %d is missing", slot);
+    bool fits = in->rank == first->rank;
+    for (int i = 0; fits && i < in->rank; i++) fits = i == axis || in->dims[i] == first->dims[i];
+    if (fits && in->dtype == first->dtype) return OCTET_OK;
+    char a[128], b[128];
+    return octet_fail(err, OCTET_ERR_SHAPE, "input 0 is %s %s and input %d is %s %s: they do not join along axis %d",
+                      octet_dtype_name(first->dtype), octet_shape_text(a, sizeof a, first->dims, first->rank), slot,
+                      octet_dtype_name(in->dtype), octet_shape_text(b, sizeof b, in->dims, in->rank), axis);
+}
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const first = call->in[0];
+    int64_t                   dims[OCTET_MAX_RANK] = {0};
+    int                       axis;
+    OCTET_TRY(octet_check_axis(&axis, ((const octet_axis_attrs *)call->attrs)->axis, first->rank, "axis", err));
+    for (int i = 0; i < first->rank; i++) dims[i] = first->dims[i];
+    for (int i = 1; i < call->in_count; i++) {
+        OCTET_TRY(check_input(call, i, axis, err));
+        if (!octet_add64(&dims[axis], dims[axis], call->in[i]->dims[axis]))
+            return octet_fail(err, OCTET_ERR_SHAPE, "axis %d becomes too long", axis);
+    }
+    return octet_set_output(call->out[0], first->dtype, dims, first->rank, err);
+}
+
+/* n elements of in from first on to place at of out. */
+static void put(const octet_call *call, const octet_tensor *in, size_t first, size_t at, size_t n)
+{
+    enum { ROW = 256 };
+    const octet_tensor *const out = call->out[0];
+    const size_t              size = octet_dtype_size(out->dtype);
+    if (octet_qparams_equal(in->qparams, out->qparams)) {
+        memcpy((char *)out->data + at * size, (const char *)in->data + first * size, n * size);
+        return;
+    }
+    if (!out->qparams) {
+        octet_levels_real((float *)out->data + at, in, first, n, 0);
+        return;
+    }
+    const octet_level_rule to = octet_level_rule_of(out->qparams, 0, NULL);
+    for (size_t done = 0; done < n; done += ROW) {
+        int32_t      levels[ROW];
+        const size_t count = n - done < ROW ? n - done : ROW;
+        octet_rescale_row(levels, in, first + done, count, &to, call->profile);
+        octet_levels_store(out->data, out->dtype, at + done, levels, count);
+    }
+}
+
+static octet_status forward(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const out = call->out[0];
+    int                       axis;
+    size_t                    outer = 1, inner = 1, at = 0;
+    OCTET_TRY(octet_check_axis(&axis, ((const octet_axis_attrs *)call->attrs)->axis, out->rank, "axis", err));
+    for (int i = 0; i < axis; i++) outer *= (size_t)out->dims[i];
+    for (int i = axis + 1; i < out->rank; i++) inner *= (size_t)out->dims[i];
+    for (size_t o = 0; o < outer; o++)
+        for (int i = 0; i < call->in_count; i++) {
+            const size_t n = (size_t)call->in[i]->dims[axis] * inner;
+            put(call, call->in[i], o * n, at, n);
+            at += n;
+        }
+    return OCTET_OK;
+}
+
+const octet_op octet_op_concat = {
+    .name = "Concat", .since = 4, .min_inputs = 1, .max_inputs = OCTET_ANY, .min_outputs = 1, .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_axis_attrs),
+    .quant = OCTET_QUANT_CONCAT, .infer = infer, .forward = forward, .forward_integer = forward,
+};

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pad: data, pads, value. The inside is one move (negative pads crop it); then each axis, innermost first, fills its
+   two ends, so that outer axes copy rows whose inner ends are already there. */
+#include "ops/attrs.h"
+#include "ops/check.h"
+#include "ops/rows.h"
+#include "ops/move.h"
+#include "ops/rescale.h"
+
+#include "base/checked.h"
+
+#include <string.h>
+
+static const octet_attr rows[] = {
+    {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_pad_attrs, mode), .default_s = "constant"},
+    {.kind = OCTET_ATTR_END},
+};
+
+/* Per axis: out[before + i] = in[crop + i] for i < kept. */
+typedef struct padding {
+    int64_t before[OCTET_MAX_RANK], crop[OCTET_MAX_RANK], kept[OCTET_MAX_RANK], dims[OCTET_MAX_RANK];
+} padding;
+
+static octet_status read_axis(padding *pad, int i, int64_t n, const int64_t *ends, octet_error *err)
+{
+    int64_t sum;
+    if (!octet_add64(&sum, n, ends[0]) || !octet_add64(&sum, sum, ends[1]) || sum < 0)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "%lld and %lld around %lld entries of axis %d",
+                                (long long)ends[0], (long long)ends[1], (long long)n, i);
+    const int64_t crop_end = ends[1] < 0 ? -ends[1] : 0;
+    pad->crop[i] = ends[0] < 0 ? -ends[0] : 0;
+    pad->before[i] = ends[0] > 0 ? ends[0] : 0;
+    pad->kept[i] = n - pad->crop[i] - crop_end;
+    pad->dims[i] = sum;
+    if (pad->kept[i] < 0) /* one end crops more than there is, the other adds it again */
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "axis %d has %lld entries, fewer than are cropped", i,
+                                (long long)n);
+    return OCTET_OK;
+}
+
+static octet_status read_pads(padding *pad, const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_ints                list;
+    OCTET_TRY(octet_known_ints(&list, call, 1, "pads", err));
+    if (list.count != 2 * in->rank)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "%d numbers for %d dimensions, %d are needed", list.count,
+                                in->rank, 2 * in->rank);
+    for (int i = 0; i < in->rank; i++) {
+        const int64_t ends[2] = {list.at[i], list.at[i + in->rank]};
+        if (ends[0] < -INT64_MAX || ends[1] < -INT64_MAX)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "a pad of axis %d overflows", i);
+        OCTET_TRY(read_axis(pad, i, in->dims[i], ends, err));
+    }
+    return OCTET_OK;
+}
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    const char *const         mode = ((const octet_pad_attrs *)call->attrs)->mode;
+    padding                   pad;
+    const bool                constant = !strcmp(mode, "constant");
+    if (!constant && strcmp(mode, "reflect") && strcmp(mode, "edge"))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is none of constant, reflect, edge", mode);
+    OCTET_TRY(read_pads(&pad, call, err));
+    OCTET_TRY(octet_check_scalar(call, 2, "constant_value", err));
+    for (int i = 0; i < in->rank; i++)
+        if (!constant && pad.kept[i] == 0 && pad.dims[i] > 0)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "axis %d is empty, there is nothing to %s", i, mode);
+    return octet_set_output(call->out[0], in->dtype, pad.dims, in->rank, err);
+}
+
+static void fill(void *data, size_t count, const void *value, size_t size)
+{
+    char *const to = data;
+    if (size == 1) {
+        memset(to, *(const char *)value, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) memcpy(to + i * size, value, size);
+}
+
+/* Where place i, outside 0..n-1, looks: at the nearest entry, or mirrored at the first and last as often as needed. */
+static int64_t mirrored(int64_t i, int64_t n, bool edge)
+{
+    if (edge) return i < 0 ? 0 : n - 1;
+    if (n == 1) return 0;
+    const int64_t period = 2 * (n - 1), rest = i % period, at = rest < 0 ? rest + period : rest;
+    return at < n ? at : period - at;
+}
+
+/* Fills both ends of one axis. The rows of outer axes between their own ends are there, those outside come later. */
+static void fill_axis(const octet_tensor *out, const padding *pad, int axis, size_t size, bool edge)
+{
+    int64_t    steps[OCTET_MAX_RANK];
+    octet_walk walk = {.rank = axis + 1};
+    octet_dense_steps(steps, out->dims, out->rank);
+    for (int i = 0; i < axis; i++) {
+        walk.dims[i] = pad->kept[i];
+        walk.step[0][i] = steps[i];
+        walk.offset[0] += pad->before[i] * steps[i];
+    }
+    walk.dims[axis] = 1;
+    if (octet_walk_rows(&walk) == 0) return;
+    const size_t bytes = (size_t)steps[axis] * size;
+    do {
+        char *const row = (char *)out->data + (size_t)walk.offset[0] * size;
+        for (int64_t i = 0; i < out->dims[axis]; i++) {
+            const int64_t at = i - pad->before[axis];
+            if (at >= 0 && at < pad->kept[axis]) continue;
+            const int64_t from = pad->before[axis] + mirrored(at, pad->kept[axis], edge);
+            memcpy(row + (size_t)i * bytes, row + (size_t)from * bytes, bytes);
+        }
+    } while (octet_walk_next(&walk));
+}
+
+static void move_inside(const octet_tensor *out, const octet_tensor *in, const padding *pad)
+{
+    const int64_t size = (int64_t)octet_dtype_size(in->dtype);
+    octet_move    move = {.rank = in->rank};
+    int64_t       from = 0, to = 0;
+    octet_dense_steps(move.from_step, in->dims, in->rank);
+    octet_dense_steps(move.to_step, out->dims, out->rank);
+    for (int i = 0; i < in->rank; i++) {
+        move.dims[i] = pad->kept[i];
+        if (pad->kept[i] == 0) return;
+        from += pad->crop[i] * move.from_step[i];
+        to += pad->before[i] * move.to_step[i];
+    }
+    octet_move_run((char *)out->data + to * size, (const char *)in->data + from * size, &move, (size_t)size);
+}
+
+/* value: bytes of one element, for mode constant. */
+static octet_status pad_with(const octet_call *call, const void *value, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_tensor *const       out = call->out[0];
+    const char *const         mode = ((const octet_pad_attrs *)call->attrs)->mode;
+    const size_t              size = octet_dtype_size(in->dtype);
+    padding                   pad;
+    OCTET_TRY(read_pads(&pad, call, err));
+    OCTET_TRY(octet_check_planned(out, pad.dims, in->rank, err));
+    if (octet_tensor_count(out) == 0) return OCTET_OK;
+    const bool constant = !strcmp(mode, "constant");
+    if (constant) fill(out->data, (size_t)octet_tensor_count(out), value, size);
+    move_inside(out, in, &pad);
+    for (int i = in->rank - 1; !constant && i >= 0; i--) fill_axis(out, &pad, i, size, !strcmp(mode, "edge"));
+    return OCTET_OK;
+}
+
+static octet_status forward(const octet_call *call, octet_error *err)
+{
+    static const uint8_t zero[8];
+    return pad_with(call, octet_has_input(call, 2) ? call->in[2]->data : zero, err);
+}
+
+/* The constant as a level of input 0's parameters: 0 is the zero point. */
+static octet_status move_levels(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    const octet_level_rule    rule = octet_level_rule_of(in->qparams, 0, NULL);
+    int32_t                   level = rule.zero_point;
+    uint8_t                   stored[8];
+    if (octet_has_input(call, 2) && !call->in[2]->qparams)
+        call->profile->quantize(&level, call->in[2]->data, 1, &rule);
+    octet_levels_store(stored, in->dtype, 0, &level, 1);
+    return pad_with(call, stored, err);
+}
+
+static octet_status forward_levels(const octet_call *call, octet_error *err)
+{
+    return octet_forward_levels(call, move_levels, err);
+}
+
+const octet_op octet_op_pad = {
+    .name = "Pad", .since = 11, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_pad_attrs),
+    .quant = OCTET_QUANT_SAME, .infer = infer, .forward = forward, .forward_integer = forward_levels,
+    .scratch_size = octet_levels_scratch,
+};
