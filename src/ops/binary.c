@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Add, Sub, Mul, Div: two tensors stretched to one shape. Every case walks the same rows, in which each operand either
+   goes along or stays at one element; what is done with a row depends on the type. An absorbed activation is applied
+   to the row as well. */
+#include "ops/check.h"
+#include "ops/levels.h"
+#include "ops/move.h"
+#include "ops/rows.h"
+#include "ops/wide.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef enum kind { ADD, SUB, MUL, DIV } kind;
+
+enum { ROW = OCTET_WIDE_ROW };
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const a = call->in[0], *const b = call->in[1];
+    int64_t                   dims[OCTET_MAX_RANK];
+    int                       rank;
+    if (a->dtype != b->dtype)
+        return octet_fail(err, OCTET_ERR_SHAPE, "inputs of types %s and %s, they must be equal",
+                          octet_dtype_name(a->dtype), octet_dtype_name(b->dtype));
+    OCTET_TRY(octet_broadcast(dims, &rank, a, b, err));
+    return octet_set_output(call->out[0], a->dtype, dims, rank, err);
+}
+
+static void stretched_steps(int64_t *steps, const octet_tensor *in, int rank)
+{
+    int64_t dense[OCTET_MAX_RANK];
+    octet_dense_steps(dense, in->dims, in->rank);
+    for (int i = 0; i < rank; i++) {
+        const int at = i - (rank - in->rank);
+        steps[i] = at < 0 || in->dims[at] == 1 ? 0 : dense[at];
+    }
+}
+
+/* Operand 0 is the output, 1 and 2 are the inputs. */
+static octet_walk rows_of(const octet_call *call)
+{
+    const octet_tensor *const out = call->out[0];
+    octet_walk                walk = {.rank = out->rank};
+    for (int i = 0; i < out->rank; i++) walk.dims[i] = out->dims[i];
+    octet_dense_steps(walk.step[0], out->dims, out->rank);
+    stretched_steps(walk.step[1], call->in[0], out->rank);
+    stretched_steps(walk.step[2], call->in[1], out->rank);
+    octet_walk_simplify(&walk);
+    return walk;
+}
+
+/* ---- float32 ---- */
+
+static inline __attribute__((always_inline)) void real_row(float *y, const float *a, const float *b, int64_t n,
+                                                           int64_t a_step, int64_t b_step, kind what)
+{
+    if (what == ADD)
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] + b[i * b_step];
+    else if (what == SUB)
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] - b[i * b_step];
+    else if (what == MUL)
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] * b[i * b_step];
+    else
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] / b[i * b_step];
+}
+
+static void forward_f32(const octet_call *call, kind what)
+{
+    octet_walk    walk = rows_of(call);
+    const int     inner = walk.rank - 1;
+    const int64_t n = walk.dims[inner], a_step = walk.step[1][inner], b_step = walk.step[2][inner];
+    do {
+        float *const       y = (float *)call->out[0]->data + walk.offset[0];
+        const float *const a = (const float *)call->in[0]->data + walk.offset[1];
+        const float *const b = (const float *)call->in[1]->data + walk.offset[2];
+        if (a_step == 1 && b_step == 1) /* constant steps, so that each becomes its own vector loop */
+            real_row(y, a, b, n, 1, 1, what);
+        else if (a_step == 1 && b_step == 0)
+            real_row(y, a, b, n, 1, 0, what);
+        else if (a_step == 0 && b_step == 1)
+            real_row(y, a, b, n, 0, 1, what);
+        else
+            real_row(y, a, b, n, a_step, b_step, what);
+        if (call->node) octet_activation_apply(y, (size_t)n, &call->node->activation);
+    } while (octet_walk_next(&walk));
+}
+
+/* ---- other types ---- */
+
+static double float_value(double a, double b, kind what)
+{
+    return what == ADD ? a + b : what == SUB ? a - b : what == MUL ? a * b : a / b;
+}
+
+/* Towards zero as in C; x / 0 is 0, which no machine traps. */
+static int64_t integer_quotient(int64_t a, int64_t b, octet_dtype dtype)
+{
+    if (b == 0) return 0;
+    if (dtype == OCTET_U64) return (int64_t)((uint64_t)a / (uint64_t)b);
+    return b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
+}
+
+/* Wraps like the type's own arithmetic: only the low bits are stored. */
+static int64_t integer_value(int64_t a, int64_t b, octet_dtype dtype, kind what)
+{
+    const uint64_t x = (uint64_t)a, y = (uint64_t)b;
+    if (what == DIV) return integer_quotient(a, b, dtype);
+    return (int64_t)(what == ADD ? x + y : what == SUB ? x - y : x * y);
+}
+
+static void wide_row(octet_wide *a, const octet_wide *b, size_t n, octet_dtype dtype, kind what)
+{
+    for (size_t i = 0; i < n; i++)
+        if (octet_dtype_is_float(dtype))
+            a[i].f = float_value(a[i].f, b[i].f, what);
+        else
+            a[i].i = integer_value(a[i].i, b[i].i, dtype, what);
+}
+
+static void clamp_wide(octet_wide *row, size_t n, octet_dtype dtype, const octet_activation *activation)
+{
+    if (!activation->on || !octet_dtype_is_float(dtype)) return;
+    for (size_t i = 0; i < n; i++) row[i].f = fmin(fmax(row[i].f, activation->lo), activation->hi);
+}
+
+static void forward_wide(const octet_call *call, kind what)
+{
+    const octet_tensor *const a = call->in[0], *const b = call->in[1];
+    octet_walk                walk = rows_of(call);
+    const int                 inner = walk.rank - 1;
+    octet_wide                left[ROW], right[ROW];
+    do
+        for (int64_t i = 0; i < walk.dims[inner]; i += ROW) {
+            const size_t n = walk.dims[inner] - i < ROW ? (size_t)(walk.dims[inner] - i) : ROW;
+            octet_wide_load(left, a->data, a->dtype, walk.offset[1] + i * walk.step[1][inner], n, walk.step[1][inner]);
+            octet_wide_load(right, b->data, b->dtype, walk.offset[2] + i * walk.step[2][inner], n,
+                            walk.step[2][inner]);
+            wide_row(left, right, n, a->dtype, what);
+            if (call->node) clamp_wide(left, n, a->dtype, &call->node->activation);
+            octet_wide_store(call->out[0]->data, a->dtype, walk.offset[0] + i, left, n);
+        }
+    while (octet_walk_next(&walk));
+}
+
+static octet_status forward(const octet_call *call, kind what)
+{
+    if (octet_tensor_count(call->out[0]) == 0) return OCTET_OK;
+    if (call->in[0]->dtype == OCTET_F32)
+        forward_f32(call, what);
+    else
+        forward_wide(call, what);
+    return OCTET_OK;
+}
+
+/* ---- levels ---- */
+
+/* n offset levels (level - zero_point) of an operand, which goes along (step 1) or stays (step 0). */
+static void load_offsets(int32_t *level, const octet_tensor *in, int64_t at, size_t n, int64_t step)
+{
+    const int32_t zero_point = in->qparams->zero_point[0];
+    if (step == 1) {
+        octet_levels_load(level, in->data, in->dtype, (size_t)at, n, zero_point);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) /* step is 0, or the tensor's own step where rows were not merged */
+        if (i > 0 && step == 0)
+            level[i] = level[0];
+        else
+            octet_levels_load(&level[i], in->data, in->dtype, (size_t)(at + (int64_t)i * step), 1, zero_point);
+}
+
+static void multiply_levels(int32_t *a, const int32_t *b, size_t n, float scale, const octet_level_rule *to)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float  t = (float)((int64_t)a[i] * b[i]) * scale;
+        const double level = rint((double)t) + to->zero_point;
+        a[i] = !(level > to->qmin) ? to->qmin : level < to->qmax ? (int32_t)level : to->qmax;
+    }
+}
+
+static octet_add_rule level_rule(const octet_call *call, kind what)
+{
+    const octet_qparams *const a = call->in[0]->qparams, *const b = call->in[1]->qparams;
+    return (octet_add_rule){
+        .a_scale = a->scale[0], .b_scale = b->scale[0], .a_zero_point = a->zero_point[0],
+        .b_zero_point = b->zero_point[0], .sign = what == SUB ? -1 : 1,
+        .to = octet_level_rule_of(call->out[0]->qparams, 0, call->node ? &call->node->activation : NULL),
+        .total = (size_t)octet_tensor_count(call->out[0])};
+}
+
+static bool level_row(int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule, const octet_profile *add)
+{
+    if (add) return add->add(a, a, b, n, rule);
+    multiply_levels(a, b, n, (float)((double)rule->a_scale * rule->b_scale / rule->to.scale), &rule->to);
+    return true;
+}
+
+static octet_status forward_levels(const octet_call *call, kind what, octet_error *err)
+{
+    octet_walk     walk = rows_of(call);
+    octet_add_rule rule = level_rule(call, what);
+    const int      inner = walk.rank - 1;
+    int32_t        left[ROW], right[ROW];
+    if (rule.total == 0) return OCTET_OK;
+    do
+        for (int64_t i = 0; i < walk.dims[inner]; i += ROW) {
+            const size_t  n = walk.dims[inner] - i < ROW ? (size_t)(walk.dims[inner] - i) : ROW;
+            const int64_t a_step = walk.step[1][inner], b_step = walk.step[2][inner];
+            rule.first = (size_t)(walk.offset[0] + i);
+            load_offsets(left, call->in[0], walk.offset[1] + i * a_step, n, a_step);
+            load_offsets(right, call->in[1], walk.offset[2] + i * b_step, n, b_step);
+            if (!level_row(left, right, n, &rule, what == MUL ? NULL : call->profile))
+                return octet_fail(err, OCTET_ERR_UNSUPPORTED, "profile %s has no rule for these scales",
+                                  call->profile->name);
+            octet_levels_store(call->out[0]->data, call->out[0]->dtype, rule.first, left, n);
+        }
+    while (octet_walk_next(&walk));
+    return OCTET_OK;
+}
+
+/* One input holds sums of a Conv or Gemm in units of the output's scale, of the output's shape:
+   t = f32(sum + f32((r - zr) * mr)), y = clamp(rne(t) + zy). */
+static octet_status add_to_sums(const octet_call *call, int sums)
+{
+    const octet_tensor *const out = call->out[0], *const other = call->in[!sums];
+    octet_level_rule to = octet_level_rule_of(out->qparams, 0, call->node ? &call->node->activation : NULL);
+    const float      multiplier = (float)((double)other->qparams->scale[0] / to.scale);
+    const size_t     count = (size_t)octet_tensor_count(out);
+    to.scale = 1.0f; /* t is in units of the output already */
+    for (size_t at = 0; at < count; at += ROW) {
+        int32_t            level[ROW];
+        float              t[ROW];
+        const size_t       n = count - at < ROW ? count - at : ROW;
+        const float *const sum = (const float *)call->in[sums]->data + at;
+        octet_levels_load(level, other->data, other->dtype, at, n, other->qparams->zero_point[0]);
+        for (size_t i = 0; i < n; i++) t[i] = sum[i] + (float)level[i] * multiplier;
+        octet_profile_octet.quantize(level, t, n, &to);
+        octet_levels_store(out->data, out->dtype, at, level, n);
+    }
+    return OCTET_OK;
+}
+
+#define BINARY(name, what)                                                       \
+    static octet_status name##_forward(const octet_call *call, octet_error *err) \
+    {                                                                            \
+        (void)err;                                                               \
+        return forward(call, what);                                              \
+    }
+#define BINARY_LEVELS(name, what)                                               \
+    static octet_status name##_levels(const octet_call *call, octet_error *err) \
+    {                                                                           \
+        return forward_levels(call, what, err);                                 \
+    }
+
+BINARY(add, ADD)
+BINARY(sub, SUB)
+BINARY(mul, MUL)
+BINARY(div, DIV)
+BINARY_LEVELS(sub, SUB)
+BINARY_LEVELS(mul, MUL)
+
+static octet_status add_levels(const octet_call *call, octet_error *err)
+{
+    const bool left_real = !call->in[0]->qparams, right_real = !call->in[1]->qparams;
+    if (!left_real && !right_real) return forward_levels(call, ADD, err);
+    if (left_real != right_real && octet_same_dims(call->in[0], call->out[0]) &&
+        octet_same_dims(call->in[1], call->out[0]))
+        return add_to_sums(call, right_real);
+    return octet_fail(err, OCTET_ERR_SHAPE, "real sums are added to levels of their own shape only");
+}
+
+#define TWO_TO_ONE                                                                                       \
+    .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                \
+    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP, .infer = infer
+
+const octet_op octet_op_add = {.name = "Add", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
+                               .forward = add_forward, .forward_integer = add_levels};
+const octet_op octet_op_div = {.name = "Div", .since = 7, TWO_TO_ONE, .forward = div_forward};
+const octet_op octet_op_mul = {.name = "Mul", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
+                               .forward = mul_forward, .forward_integer = mul_levels};
+const octet_op octet_op_sub = {.name = "Sub", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
+                               .forward = sub_forward, .forward_integer = sub_levels};
