@@ -49,7 +49,8 @@ struct octet_profile {
     /* Real numbers to levels. */
     void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);
 
-    /* Sums to levels, or to float32 (mac_real) where rule->real. false: multiplier not finite and normal. */
+    /* Sums, without bias, to levels, or to float32 (mac_real) where rule->real. prepare: false when the multiplier is
+       not finite and normal, or the bias does not fit. */
     bool (*mac_prepare)(octet_mac_rule *rule);
     void (*mac_levels)(int32_t *level, const int32_t *sum, size_t n, const octet_mac_rule *rule);
     void (*mac_real)(float *real, const int32_t *sum, size_t n, const octet_mac_rule *rule);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What conv_run.c does for the row of Conv. */
+#ifndef OCTET_OPS_CONV_RUN_H
+#define OCTET_OPS_CONV_RUN_H
+
+#include "ops/conv.h"
+
+size_t       octet_conv_scratch(const octet_call *call, bool integer);
+octet_status octet_conv_forward(const octet_call *call, octet_error *err);
+octet_status octet_conv_forward_integer(const octet_call *call, octet_error *err);
+
+#endif
