@@ -99,6 +99,13 @@ octet_status octet_set_output(octet_tensor *out, octet_dtype dtype, const int64_
     return OCTET_OK;
 }
 
+octet_status octet_check_same_type(const octet_call *call, int slot, const char *name, octet_error *err)
+{
+    if (call->in[slot]->dtype == call->in[0]->dtype) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_SHAPE, name, "input '%s' has type %s, the data has %s", name,
+                            octet_dtype_name(call->in[slot]->dtype), octet_dtype_name(call->in[0]->dtype));
+}
+
 octet_status octet_infer_same(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0];
