@@ -78,6 +78,7 @@ octet_status octet_forward_levels(const octet_call *call, octet_forward move, oc
     }
     octet_call moving = *call;
     moving.out = outs;
+    moving.scratch = spare;
     OCTET_TRY(move(&moving, err));
     for (int i = 0; i < call->out_count; i++) {
         if (!outs[i] || octet_qparams_equal(in->qparams, call->out[i]->qparams)) continue;
