@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a data set: what the network wants, the recipe, the format, labels, subset, references, in this order; and
+   reading one sample, which writes nothing but the caller's memory. */
+#include "data/data.h"
+#include "data/pixels.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+octet_status octet_dataset_warn(octet_dataset *data, octet_error *err, const char *format, ...)
+{
+    char    line[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    const char *const before = data->warnings;
+    data->warnings = octet_arena_format(data->arena, "%s%s%s", before ? before : "", before ? "\n" : "", line);
+    return data->warnings ? OCTET_OK : octet_fail_memory(err);
+}
+
+octet_status octet_refuse_shape(const octet_dataset *data, const int64_t *dims, int rank, const char *hint,
+                                octet_error *err)
+{
+    char                      got[160] = "[1, C, H, W]", need[160];
+    const octet_target *const t = &data->target;
+    int64_t                   whole[OCTET_MAX_RANK + 1] = {1};
+    if (dims) {
+        memcpy(whole + 1, dims, sizeof *dims * (size_t)rank);
+        octet_shape_text(got, sizeof got, whole, rank + 1);
+    }
+    if (!t->known)
+        return octet_fail(err, OCTET_ERR_SHAPE, "samples of shape %s are no images (need channels, rows, columns)",
+                          got);
+    memcpy(whole + 1, t->dims, sizeof *t->dims * (size_t)t->rank);
+    return octet_fail(err, OCTET_ERR_SHAPE, "wrong shape of samples (got %s, need %s for input '%s')%s", got,
+                      octet_shape_text(need, sizeof need, whole, t->rank + 1), t->name, hint);
+}
+
+/* ---- the network ---- */
+
+/* Classes of the first output: its last dimension, where all before it are the batch or 1. */
+static int64_t count_classes(const octet_graph *graph)
+{
+    if (octet_graph_output_count(graph) == 0) return 0;
+    const octet_port port = octet_graph_output(graph, 0);
+    if (port.rank < 2 || port.dims[port.rank - 1] < 2) return 0;
+    for (int i = 1; i < port.rank - 1; i++)
+        if (port.dims[i] != 1) return 0;
+    return port.dims[port.rank - 1];
+}
+
+static octet_status read_target(octet_dataset *data, octet_error *err)
+{
+    const octet_graph *const graph = data->options.graph;
+    octet_target *const      t = &data->target;
+    data->port = (octet_port){.name = data->input_name, .dtype = OCTET_F32, .rank = 1, .dims = {1}};
+    if (!graph) return OCTET_OK;
+    if (octet_graph_input_count(graph) != 1)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the network has %zu inputs (need 1: a data set feeds one)",
+                          octet_graph_input_count(graph));
+    const octet_port port = octet_graph_input(graph, 0);
+    snprintf(data->input_name, sizeof data->input_name, "%s", port.name);
+    if (port.dtype != OCTET_F32)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED,
+                          "the network's input '%s' is %s (need f32: a data set feeds that)", port.name,
+                          octet_dtype_name(port.dtype));
+    if (port.rank < 1)
+        return octet_fail(err, OCTET_ERR_SHAPE, "the network's input '%s' has no batch dimension", port.name);
+    t->known = true;
+    t->name = data->input_name;
+    t->rank = port.rank - 1;
+    memcpy(t->dims, port.dims + 1, sizeof *t->dims * (size_t)t->rank);
+    t->channels_last = t->rank == 3 && (t->dims[2] == 1 || t->dims[2] == 3) && t->dims[0] != 1 && t->dims[0] != 3;
+    t->classes = count_classes(graph);
+    return OCTET_OK;
+}
+
+static int side_of(int64_t dimension) { return dimension > 0 && dimension <= OCTET_SIDE_MAX ? (int)dimension : 0; }
+
+static octet_status choose_recipe(octet_dataset *data, octet_error *err)
+{
+    const octet_target *const t = &data->target;
+    const char *const         layout = data->options.layout;
+    if (layout && strcmp(layout, "nhwc") != 0 && strcmp(layout, "nchw") != 0) {
+        octet_fail(err, OCTET_ERR_ARGUMENT, "got '%s', need nhwc or nchw", layout);
+        octet_error_field(err, "layout");
+        return OCTET_ERR_ARGUMENT;
+    }
+    OCTET_TRY(octet_recipe_from_options(&data->recipe, &data->options, err));
+    data->own_recipe = data->recipe.given;
+    const char *const stored =
+        data->options.graph ? octet_graph_metadata(data->options.graph, "octet.preprocess") : NULL;
+    if (!data->recipe.given && stored) OCTET_TRY(octet_recipe_parse(&data->recipe, stored, err));
+    if (!t->known || t->rank != 3) return OCTET_OK;
+    const bool last = t->channels_last;
+    return octet_recipe_fit(&data->recipe, side_of(t->dims[last ? 2 : 0]), side_of(t->dims[last ? 1 : 2]),
+                            side_of(t->dims[last ? 0 : 1]), &data->options, err);
+}
+
+/* ---- opening ---- */
+
+static octet_status make_names(octet_dataset *data, octet_error *err)
+{
+    if (data->files) return OCTET_OK;
+    char longest[32];
+    data->name_size = (size_t)snprintf(longest, sizeof longest, "#%zu", data->raw_count) + 1;
+    OCTET_TRY(octet_arena_get(&data->names, data->arena, data->count, data->name_size, err));
+    for (size_t i = 0; i < data->count; i++)
+        snprintf(data->names + i * data->name_size, data->name_size, "#%zu", data->order[i]);
+    return OCTET_OK;
+}
+
+/* Tolerated bad samples are found by reading everything once, and leave the data set for good. */
+static octet_status drop_bad(octet_dataset *data, octet_error *err)
+{
+    float *values;
+    size_t kept = 0, dropped = 0;
+    if (data->options.skip_bad == 0) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&values, data->arena, (size_t)octet_port_count(&data->port), sizeof *values, err));
+    for (size_t i = 0; i < data->count; i++) {
+        octet_error        why = {0};
+        const octet_status status = octet_dataset_read(data, i, values, NULL, &why);
+        if (status == OCTET_OK) {
+            data->order[kept++] = data->order[i];
+        } else if (status == OCTET_ERR_MEMORY || dropped == data->options.skip_bad) {
+            if (err && err->status == OCTET_OK) *err = why;
+            return status;
+        } else {
+            dropped++;
+            OCTET_TRY(octet_dataset_warn(data, err, "left out %s: %s", octet_dataset_name(data, i), why.text));
+        }
+    }
+    data->count = kept;
+    if (kept == 0) return octet_fail(err, OCTET_ERR_FORMAT, "no sample is readable");
+    return make_names(data, err);
+}
+
+static octet_status open_all(octet_dataset *data, octet_error *err)
+{
+    OCTET_TRY(read_target(data, err));
+    OCTET_TRY(choose_recipe(data, err));
+    OCTET_TRY(octet_source_open(&data->source, data->arena, data->path, err));
+    OCTET_TRY(octet_format_find(&data->format, &data->source, data->path, err));
+    OCTET_TRY(data->format->open(data, data->path, err));
+    OCTET_TRY(octet_labels_settle(data, err));
+    OCTET_TRY(octet_subset_apply(data, err));
+    OCTET_TRY(octet_references_open(data, err));
+    OCTET_TRY(make_names(data, err));
+    OCTET_TRY(drop_bad(data, err));
+    const int64_t bytes = octet_port_count(&data->port) * (int64_t)sizeof(float);
+    return octet_check_memory((size_t)bytes, data->limits.max_memory, err);
+}
+
+octet_status octet_dataset_open(octet_dataset **data, const char *path, const octet_dataset_options *options,
+                                octet_error *err)
+{
+    *data = NULL;
+    octet_arena *const arena = octet_arena_new();
+    octet_dataset     *d = arena ? octet_arena_alloc(arena, 1, sizeof *d) : NULL;
+    if (!d) {
+        octet_arena_free(arena);
+        return octet_fail_memory(err);
+    }
+    d->arena = arena;
+    d->label_unit = "line";
+    d->path = octet_arena_copy(arena, path);
+    if (options) d->options = *options;
+    d->limits = d->options.limits;
+    const octet_status status = d->path ? open_all(d, err) : octet_fail_memory(err);
+    if (status != OCTET_OK) {
+        octet_error_file(err, path);
+        octet_dataset_free(d);
+        return status;
+    }
+    d->options = (octet_dataset_options){0}; /* its strings are the caller's */
+    *data = d;
+    return OCTET_OK;
+}
+
+void octet_dataset_free(octet_dataset *data)
+{
+    if (!data) return;
+    octet_source_close(&data->source);
+    octet_arena_free(data->arena);
+}
+
+/* ---- asking ---- */
+
+size_t       octet_dataset_count(const octet_dataset *data) { return data->count; }
+bool         octet_dataset_has_labels(const octet_dataset *data) { return data->labels != NULL; }
+octet_recipe octet_dataset_recipe(const octet_dataset *data) { return data->recipe; }
+octet_port   octet_dataset_port(const octet_dataset *data) { return data->port; }
+const char  *octet_dataset_warnings(const octet_dataset *data) { return data->warnings ? data->warnings : ""; }
+
+const char *octet_dataset_name(const octet_dataset *data, size_t index)
+{
+    if (index >= data->count) return "?";
+    return data->files ? data->files[data->order[index]] : data->names + index * data->name_size;
+}
+
+static octet_status check_finite(const octet_dataset *data, size_t index, const float *values, octet_error *err)
+{
+    const int64_t count = octet_port_count(&data->port);
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) {
+            octet_fail(err, OCTET_ERR_FORMAT, "sample %s: element %lld is %s (need finite numbers)",
+                       octet_dataset_name(data, index), (long long)i, isnan(values[i]) ? "nan" : "inf");
+            return OCTET_ERR_FORMAT;
+        }
+    return OCTET_OK;
+}
+
+octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *values, int64_t *label,
+                                octet_error *err)
+{
+    if (index >= data->count)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "sample %zu of a data set of %zu", index, data->count);
+    const size_t raw = data->order[index];
+    octet_status status = data->format->read(data, raw, values, err);
+    if (status == OCTET_OK) status = check_finite(data, index, values, err);
+    if (status != OCTET_OK) octet_error_file(err, data->path);
+    if (label) *label = data->labels ? data->labels[raw] : -1;
+    return status;
+}
