@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line's own nouns. Everything a user can type is a row: commands in main.c, options in options.c and
+   beside their verb. Parser, help, docs/cli.md and configuration files all walk the same rows. */
+#ifndef OCTET_CLI_CLI_H
+#define OCTET_CLI_CLI_H
+
+#include <jansson.h>
+#include <octet/octet.h>
+
+/* What the process tells its caller. 130 and 143 are left to signals. */
+enum {
+    CLI_OK          = 0,
+    CLI_FAILED      = 1,
+    CLI_USAGE       = 2,
+    CLI_BAD_INPUT   = 3,
+    CLI_GATE        = 4,
+    CLI_LIMIT       = 5,
+    CLI_UNSUPPORTED = 6,
+};
+
+/* ---- options (options.c, args.c, help.c, config.c) ---- */
+
+/* How an option's text becomes a value, and the type of the value's member in cli_args. */
+typedef enum cli_kind {
+    CLI_FLAG,     /* bool; takes no text */
+    CLI_TEXT,     /* const char * */
+    CLI_OPTIONAL, /* const char *: --name or --name=TEXT; "-" where the text is left out */
+    CLI_WORD,     /* const char *: one of cli_option.word's, or of those in argument, parted by '|' */
+    CLI_COUNT,    /* size_t within low..high */
+    CLI_INTEGER,  /* int within low..high */
+    CLI_NUMBER,   /* double within low..high */
+    CLI_BYTES,    /* size_t with k, M, G */
+    CLI_LAYER,    /* GLOB=float; may be repeated */
+} cli_kind;
+
+typedef struct cli_option {
+    const char *name; /* without dashes; NULL ends a group */
+    char        letter;
+    cli_kind    kind;
+    const char *argument; /* as help shows it; NULL for flags */
+    size_t      offset;   /* into cli_args */
+    const char *standard; /* what holds without it, as text; NULL: nothing */
+    const char *help;
+    const char *section; /* of a configuration file ("quantize"), NULL: not there */
+    double      low, high;
+    const char *(*word)(size_t index); /* NULL past the end */
+    const char *opposite;              /* the row that contradicts this one */
+    bool        required;
+} cli_option;
+
+typedef struct cli_group {
+    const char       *title;
+    const cli_option *rows;
+} cli_group;
+
+/* One example line of help: what to type after "octet ", and what it does. */
+typedef struct cli_example {
+    const char *line, *what;
+} cli_example;
+
+typedef struct cli_syntax {
+    const char        *operands;  /* "MODEL INPUT..." */
+    int                low, high; /* how many; high 0: any number */
+    const cli_group   *groups;    /* ends at title == NULL */
+    const cli_example *examples;  /* ends at line == NULL */
+} cli_syntax;
+
+typedef struct cli_kept cli_kept;
+
+/* All values of all options; a verb uses those of its groups. Zero is the default of every member. */
+typedef struct cli_args {
+    const char *const *operands;
+    int                operand_count;
+
+    const char  *output, *json, *progress;
+    bool         force, quiet, verbose, dry_run, help;
+    int          threads;
+    double       timeout;
+    octet_limits limits;
+
+    const char           *data_path;
+    octet_dataset_options data;
+
+    const char       *qconfig, *method, *activations, *weights, *target, *config;
+    double            percentile;
+    bool              per_channel, per_tensor, symmetric, print_config;
+    octet_layer_rule *layers;
+    size_t            layer_count, layer_capacity;
+
+    const char *baseline, *metric, *max_drop;
+    int         border;
+    size_t      top;
+    const char *names;
+    bool        operators, markdown, show_limits;
+
+    size_t    given[64]; /* offsets of what the command line has set */
+    size_t    given_count;
+    json_t   *settings; /* the configuration file: owns texts that members point to */
+    cli_kept *kept;     /* the other texts */
+} cli_args;
+
+extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
+    cli_subset_options[], cli_data_options[];
+
+/* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
+octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
+void         cli_args_free(cli_args *args);
+
+/* Sets one option from text; label is what messages call it ("--percentile", "calibration.percentile"). */
+octet_status cli_option_set(cli_args *args, const cli_option *option, const char *label, const char *text,
+                            octet_error *err);
+/* The row of that name among a verb's groups, or NULL. */
+const cli_option *cli_option_find(const cli_syntax *syntax, const char *name);
+/* The index-th row of all of a verb's groups, NULL past the end. */
+const cli_option *cli_option_at(const cli_syntax *syntax, size_t index);
+bool              cli_option_given(const cli_args *args, const cli_option *option);
+/* The i-th word that the option takes, NULL past the end. Writes into text where the words are parts of argument. */
+const char *cli_option_word(const cli_option *option, size_t index, char *text, size_t size);
+/* A copy of text that lives as long as args. */
+const char *cli_args_keep(cli_args *args, const char *text);
+
+/* Applies a configuration file; what the command line has set already stays. */
+octet_status cli_config_read(cli_args *args, const cli_syntax *syntax, const char *path, octet_error *err);
+/* The same document for the options in force. The caller owns it. */
+json_t *cli_config_document(const cli_args *args, const cli_syntax *syntax);
+
+/* Of the candidates that next lists (NULL past the end), the one that name is a misspelling of, or NULL. */
+typedef const char *(*cli_candidates)(const void *context, size_t index);
+const char *cli_suggest(const char *name, cli_candidates next, const void *context);
+
+/* ---- commands (main.c) ---- */
+
+typedef struct cli_call cli_call;
+
+typedef struct cli_command {
+    const char       *name;
+    octet_status    (*run)(cli_call *call, octet_error *err);
+    const char       *sentence;
+    const cli_syntax *syntax;
+} cli_command;
+
+extern const cli_command cli_commands[]; /* ends at name == NULL */
+
+/* One use of a command. */
+struct cli_call {
+    const cli_command *command;
+    cli_args           args;
+    json_t            *document; /* what --json prints; begun for every call */
+    bool               writing;  /* inputs are done with: a file error is ours (exit 1), not the input's (exit 3) */
+    int                exit_code; /* other than 0 where the work succeeded and its answer is no */
+    struct cli_progress {
+        int    mode; /* 0 none, 1 a line on a terminal, 2 JSON lines */
+        double began, shown;
+        char   phase[32];
+        bool   visible;
+    } progress;
+};
+
+octet_status cli_inspect(cli_call *call, octet_error *err);
+octet_status cli_quantize(cli_call *call, octet_error *err);
+octet_status cli_eval(cli_call *call, octet_error *err);
+octet_status cli_compare(cli_call *call, octet_error *err);
+octet_status cli_run(cli_call *call, octet_error *err);
+octet_status cli_doctor(cli_call *call, octet_error *err);
+octet_status cli_help(cli_call *call, octet_error *err);
+
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_eval_syntax, cli_compare_syntax, cli_run_syntax,
+    cli_doctor_syntax, cli_help_syntax;
+
+/* ---- help.c ---- */
+
+void cli_help_print(const cli_command *command); /* NULL: all commands */
+void cli_help_markdown(void);
+
+/* ---- output (print.c, json.c, progress.c) ---- */
+
+/* Whether results go to stdout as text: not with --json to stdout, not with -q. */
+bool cli_talks(const cli_call *call);
+/* printf to stdout if cli_talks. */
+void cli_say(const cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "octet: warning: ..." on stderr, unless -q; every line of text. */
+void cli_warn(const cli_call *call, const char *text);
+/* The one line of an error. */
+void cli_report(const octet_error *err);
+/* text without control bytes, cut to what fits: a view into clean. */
+const char *cli_clean(char clean[96], const char *text);
+/* "1.05 MiB" */
+const char *cli_bytes(char text[32], double bytes);
+/* "31.42 dB", "equal", "-" */
+const char *cli_decibel(char text[32], double value);
+/* Memory for the command line's own use; ends the process with exit 1 where there is none. */
+void *cli_alloc(size_t count, size_t size);
+void *cli_grow(void *items, size_t count, size_t size);
+/* "octet: error: out of memory", temporaries removed, exit 1. */
+_Noreturn void cli_out_of_memory(void);
+
+/* Values of JSON documents. Not-a-number and infinity become null. */
+json_t *cli_json_number(double value);
+json_t *cli_json_count(uint64_t value);
+json_t *cli_json_text(const char *text);
+json_t *cli_json_port(octet_port port);
+/* Gives value (which it owns from now on) to an object or to an array. */
+void cli_json_set(json_t *object, const char *key, json_t *value);
+void cli_json_add(json_t *array, json_t *value);
+json_t *cli_json_begin(const char *verb);
+/* Writes call->document where --json says. */
+octet_status cli_json_write(cli_call *call, octet_error *err);
+
+void cli_progress_begin(cli_call *call);
+int  cli_progress_step(void *call, const octet_progress *progress); /* an octet_progress_function */
+void cli_progress_end(cli_call *call);
+double cli_now(void); /* seconds of a clock that never jumps */
+
+/* ---- signals.c ---- */
+
+void cli_signals_install(void);
+/* What messages name when a mapped file vanishes, and temporaries of our own. */
+void cli_signals_input(const char *path);
+void cli_signals_timeout(double seconds);
+
+/* ---- files.c ---- */
+
+/* Before any work: every output can be written and is none of the inputs. */
+octet_status cli_check_outputs(cli_call *call, octet_error *err);
+/* Writes an array as .npy, or several as .npz (stored). */
+octet_status cli_npy_write(const char *path, const octet_tensor *tensor, bool replace, octet_error *err);
+octet_status cli_npz_write(const char *path, const octet_tensor *tensors, const char *const *names, size_t count,
+                           bool replace, octet_error *err);
+/* Class names: one a line, or "index TAB ... TAB name". names[i] may be NULL. Freed with cli_names_free. */
+typedef struct cli_names {
+    char       **names;
+    size_t       count;
+    char        *text;
+} cli_names;
+octet_status cli_names_read(cli_names *names, const char *path, octet_error *err);
+void         cli_names_free(cli_names *names);
+
+/* ---- pieces that several verbs share (common.c) ---- */
+
+octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err);
+/* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */
+octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
+                           octet_error *err);
+octet_evaluate_options cli_evaluate_options(cli_call *call);
+double                 cli_macs(const octet_graph *graph);
+
+#endif

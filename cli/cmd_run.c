@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* octet run: every sample of every input goes through the network, one at a time; outputs are stacked in that order. */
+#include "cli.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One output of the network over all samples so far. */
+typedef struct stack {
+    octet_tensor shape; /* of one sample; data is not used */
+    uint8_t     *data;
+    size_t       bytes; /* of one sample */
+    size_t       count, capacity;
+} stack;
+
+typedef struct runner {
+    octet_graph     *graph;
+    octet_dataset   *data;
+    octet_plan      *plan;
+    octet_workspace *workspace;
+    float           *values;
+    octet_tensor    *outputs;
+    stack           *stacks;
+    size_t           output_count;
+    cli_names        names;
+    json_t          *results;
+} runner;
+
+static void close_input(runner *r)
+{
+    octet_workspace_free(r->workspace);
+    octet_plan_free(r->plan);
+    octet_dataset_free(r->data);
+    free(r->values);
+    r->workspace = NULL;
+    r->plan      = NULL;
+    r->data      = NULL;
+    r->values    = NULL;
+}
+
+static void runner_free(runner *r)
+{
+    close_input(r);
+    for (size_t i = 0; r->stacks && i < r->output_count; i++) free(r->stacks[i].data);
+    free(r->stacks);
+    free(r->outputs);
+    cli_names_free(&r->names);
+    json_decref(r->results);
+    octet_graph_free(r->graph);
+}
+
+/* ---- keeping outputs ---- */
+
+static octet_status keep(stack *s, const octet_tensor *output, const char *name, octet_error *err)
+{
+    if (s->count == 0) {
+        s->shape         = *output;
+        s->shape.data    = NULL;
+        s->shape.qparams = NULL;
+        s->bytes         = (size_t)octet_tensor_bytes(output);
+    }
+    if ((size_t)octet_tensor_bytes(output) != s->bytes) {
+        octet_error_node(err, name);
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample");
+    }
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? 2 * s->capacity : 1;
+        s->data     = cli_grow(s->data, s->capacity, s->bytes ? s->bytes : 1);
+    }
+    if (s->bytes) memcpy(s->data + s->count * s->bytes, output->data, s->bytes);
+    s->count++;
+    return OCTET_OK;
+}
+
+/* The samples as one tensor: along a leading dimension of 1, else along a new one. */
+static octet_tensor stacked(const stack *s)
+{
+    octet_tensor all = s->shape;
+    all.data         = s->data;
+    if (s->count == 1) return all;
+    if ((all.rank == 0 || all.dims[0] != 1) && all.rank < OCTET_MAX_RANK) {
+        memmove(all.dims + 1, all.dims, (size_t)all.rank * sizeof *all.dims);
+        all.rank++;
+        all.dims[0] = 1;
+    }
+    all.dims[0] *= (int64_t)s->count;
+    return all;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+static octet_status write_outputs(runner *r, cli_call *call, octet_error *err)
+{
+    const char *const   path    = call->args.output;
+    octet_tensor *const tensors = cli_alloc(r->output_count, sizeof *tensors);
+    const char **const  names   = cli_alloc(r->output_count, sizeof *names);
+    octet_status        status;
+    for (size_t i = 0; i < r->output_count; i++) {
+        tensors[i] = stacked(&r->stacks[i]);
+        names[i]   = octet_graph_output(r->graph, i).name;
+    }
+    call->writing = true;
+    if (ends_with(path, ".npz")) {
+        status = cli_npz_write(path, tensors, names, r->output_count, call->args.force, err);
+    } else {
+        status = cli_npy_write(path, &tensors[0], call->args.force, err);
+        for (size_t i = 1; i < r->output_count; i++) {
+            char clean[96];
+            if (!call->args.quiet)
+                fprintf(stderr, "octet: note: output '%s' is not in %s (an .npz file holds all)\n",
+                        cli_clean(clean, names[i]), path);
+        }
+    }
+    free(names);
+    free(tensors);
+    return status;
+}
+
+/* ---- showing outputs ---- */
+
+typedef struct ranked {
+    size_t index;
+    float  score;
+} ranked;
+
+static int by_score(const void *a, const void *b)
+{
+    const ranked *const x = a, *const y = b;
+    if (x->score != y->score) return x->score < y->score ? 1 : -1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+static const char *class_name(const runner *r, size_t index, char text[96])
+{
+    if (index < r->names.count && r->names.names[index]) return cli_clean(text, r->names.names[index]);
+    snprintf(text, 96, "class %zu", index);
+    return text;
+}
+
+static void show_classes(runner *r, cli_call *call, const octet_tensor *output, const char *name, size_t top)
+{
+    const size_t       count  = (size_t)octet_tensor_count(output);
+    const float *const scores = output->data;
+    ranked *const      rows   = cli_alloc(count, sizeof *rows);
+    json_t *const      list = json_array(), *const entry = json_object();
+    char               text[96];
+    if (!list || !entry) cli_out_of_memory();
+    for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, scores[i] };
+    qsort(rows, count, sizeof *rows, by_score);
+    cli_say(call, "%s\n", cli_clean(text, name));
+    for (size_t i = 0; i < count && i < top; i++) {
+        json_t *const row = json_object();
+        if (!row) cli_out_of_memory();
+        cli_say(call, "  %10.4f  %s\n", (double)rows[i].score, class_name(r, rows[i].index, text));
+        cli_json_set(row, "class", cli_json_count(rows[i].index));
+        cli_json_set(row, "name", cli_json_text(class_name(r, rows[i].index, text)));
+        cli_json_set(row, "score", cli_json_number((double)rows[i].score));
+        cli_json_add(list, row);
+    }
+    cli_json_set(entry, "input", cli_json_text(name));
+    cli_json_set(entry, "top", list);
+    cli_json_add(r->results, entry);
+    free(rows);
+}
+
+static void show_summary(runner *r, cli_call *call, const octet_tensor *output, const char *input, size_t index)
+{
+    const octet_port port = octet_graph_output(r->graph, index);
+    char             clean[2][96], shape[128];
+    json_t *const    entry = json_object();
+    if (!entry) cli_out_of_memory();
+    octet_shape_text(shape, sizeof shape, output->dims, output->rank);
+    cli_say(call, "%s: %s %s %s", cli_clean(clean[0], input), cli_clean(clean[1], port.name),
+            octet_dtype_name(output->dtype), shape);
+    cli_json_set(entry, "input", cli_json_text(input));
+    cli_json_set(entry, "output", cli_json_text(port.name));
+    cli_json_set(entry, "shape", cli_json_text(shape));
+    const int64_t count = octet_tensor_count(output);
+    if (output->dtype == OCTET_F32 && count > 0) {
+        const float *const x   = output->data;
+        double             low = (double)x[0], high = (double)x[0], sum = 0;
+        for (int64_t i = 0; i < count; i++) {
+            low  = fmin(low, (double)x[i]);
+            high = fmax(high, (double)x[i]);
+            sum += (double)x[i];
+        }
+        cli_say(call, " from %.6g to %.6g, mean %.6g", low, high, sum / (double)count);
+        cli_json_set(entry, "min", cli_json_number(low));
+        cli_json_set(entry, "max", cli_json_number(high));
+        cli_json_set(entry, "mean", cli_json_number(sum / (double)count));
+    }
+    cli_say(call, "\n");
+    cli_json_add(r->results, entry);
+}
+
+/* One row of scores: [C] or [1, C, 1, ...]. */
+static bool is_classes(const octet_tensor *output)
+{
+    int wide = 0;
+    for (int i = 0; i < output->rank; i++) wide += output->dims[i] > 1;
+    return output->dtype == OCTET_F32 && wide == 1 && octet_tensor_count(output) <= 100000;
+}
+
+static octet_status show(runner *r, cli_call *call, const char *name, octet_error *err)
+{
+    const bool asked = call->args.top > 0 || call->args.names;
+    if (is_classes(&r->outputs[0]) && (asked || !call->args.output)) {
+        show_classes(r, call, &r->outputs[0], name, call->args.top ? call->args.top : 5);
+        return OCTET_OK;
+    }
+    if (call->args.top) {
+        octet_error_field(err, "--top");
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "first output is no row of class scores");
+    }
+    for (size_t i = 0; i < r->output_count && !call->args.output; i++)
+        show_summary(r, call, &r->outputs[i], name, i);
+    return OCTET_OK;
+}
+
+/* ---- running ---- */
+
+static octet_status open_input(runner *r, cli_call *call, const char *path, octet_error *err)
+{
+    call->args.data_path = path;
+    OCTET_TRY(cli_open_data(&r->data, call, r->graph, 0, err));
+    cli_warn(call, octet_dataset_warnings(r->data));
+    const octet_port   port  = octet_dataset_port(r->data);
+    octet_tensor       input = { .dtype = OCTET_F32, .rank = port.rank };
+    octet_plan_options options = { .threads = call->args.threads, .limits = call->args.limits, .inputs = &input };
+    memcpy(input.dims, port.dims, sizeof input.dims);
+    OCTET_TRY(octet_plan_create(&r->plan, r->graph, &options, err));
+    OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
+    r->values = cli_alloc((size_t)octet_tensor_count(&input), sizeof *r->values);
+    return OCTET_OK;
+}
+
+static octet_status run_sample(runner *r, cli_call *call, size_t index, octet_error *err)
+{
+    const octet_port port  = octet_dataset_port(r->data);
+    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = r->values };
+    memcpy(input.dims, port.dims, sizeof input.dims);
+    OCTET_TRY(octet_dataset_read(r->data, index, r->values, NULL, err));
+    OCTET_TRY(octet_run(r->workspace, &input, r->outputs, err));
+    for (size_t i = 0; i < r->output_count && call->args.output; i++)
+        OCTET_TRY(keep(&r->stacks[i], &r->outputs[i], octet_graph_output(r->graph, i).name, err));
+    return show(r, call, octet_dataset_name(r->data, index), err);
+}
+
+static octet_status run_input(runner *r, cli_call *call, const char *path, octet_error *err)
+{
+    OCTET_TRY(open_input(r, call, path, err));
+    const size_t count = octet_dataset_count(r->data);
+    for (size_t i = 0; i < count; i++) {
+        const octet_progress progress = { "run", i, count };
+        if (call->args.output) cli_progress_step(call, &progress);
+        OCTET_TRY(run_sample(r, call, i, err));
+    }
+    close_input(r);
+    return OCTET_OK;
+}
+
+static octet_status work(runner *r, cli_call *call, octet_error *err)
+{
+    OCTET_TRY(cli_load(&r->graph, call, call->args.operands[0], err));
+    if (octet_graph_input_count(r->graph) != 1)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (need 1)",
+                          octet_graph_input_count(r->graph));
+    if (call->args.names) OCTET_TRY(cli_names_read(&r->names, call->args.names, err));
+    if (octet_graph_stage(r->graph) < OCTET_STAGE_FUSED) OCTET_TRY(octet_fuse(r->graph, err));
+    r->output_count = octet_graph_output_count(r->graph);
+    r->outputs      = cli_alloc(r->output_count, sizeof *r->outputs);
+    r->stacks       = cli_alloc(r->output_count, sizeof *r->stacks);
+    for (int i = 1; i < call->args.operand_count; i++) OCTET_TRY(run_input(r, call, call->args.operands[i], err));
+    if (call->args.output) OCTET_TRY(write_outputs(r, call, err));
+    cli_json_set(call->document, "model", cli_json_text(call->args.operands[0]));
+    cli_json_set(call->document, "results", json_incref(r->results));
+    return OCTET_OK;
+}
+
+octet_status cli_run(cli_call *call, octet_error *err)
+{
+    runner r = { .results = json_array() };
+    if (!r.results) cli_out_of_memory();
+    octet_status status = cli_check_outputs(call, err);
+    if (status == OCTET_OK && call->args.output && !ends_with(call->args.output, ".npy") &&
+        !ends_with(call->args.output, ".npz"))
+        status = octet_fail(err, OCTET_ERR_ARGUMENT, "--output: unknown kind of file (need a name in .npy or .npz)");
+    if (status == OCTET_OK) {
+        status = work(&r, call, err);
+        if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[0]);
+    }
+    runner_free(&r);
+    return status;
+}
+
+static const cli_option run_options[] = {
+    { "top", 0, CLI_COUNT, "K", offsetof(cli_args, top), "5", "classes to print", NULL, 1, 1e9 },
+    { "labels", 0, CLI_TEXT, "FILE", offsetof(cli_args, names), NULL,
+      "class names: one a line, or index TAB ... TAB name" },
+    { NULL },
+};
+static const cli_group run_groups[] = {
+    { "result (.npy: the first output; .npz: all)", cli_output_options },
+    { "classes", run_options },
+    { "preparing samples", cli_preprocess_options },
+    { "which samples", cli_subset_options },
+    { "common options", cli_common_options },
+    { "limits", cli_limit_options },
+    { NULL },
+};
+static const cli_example run_examples[] = {
+    { "run net.int8.onnx cat.jpg --labels classes.txt --top 3", "the three likeliest classes" },
+    { "run net.onnx inputs.npy -o outputs.npy", "the first output of every sample" },
+    { "run net.onnx photos/ -o outputs.npz", "all outputs, by name" },
+    { NULL },
+};
+const cli_syntax cli_run_syntax = { "MODEL INPUT...", 2, 0, run_groups, run_examples };

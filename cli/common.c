@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps that several verbs take in the same way. */
+#include "cli.h"
+
+#include <string.h>
+
+octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
+{
+    cli_signals_input(path);
+    return octet_graph_load_limited(graph, path, &call->args.limits, err);
+}
+
+octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
+                           octet_error *err)
+{
+    octet_dataset_options options = call->args.data;
+    options.graph                 = graph;
+    options.limits                = call->args.limits;
+    if (limit && (!options.limit || options.limit > limit)) options.limit = limit;
+    if (options.layout && !strcmp(options.layout, "nchw")) options.layout = NULL;
+    return octet_dataset_open(data, call->args.data_path, &options, err);
+}
+
+octet_evaluate_options cli_evaluate_options(cli_call *call)
+{
+    const octet_plan_options plan = { .threads = call->args.threads, .limits = call->args.limits };
+    return (octet_evaluate_options){ .plan             = plan,
+                                     .baseline_plan    = plan,
+                                     .border           = call->args.border,
+                                     .progress         = cli_progress_step,
+                                     .progress_context = call };
+}
+
+double cli_macs(const octet_graph *graph)
+{
+    double macs = 0;
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
+        const octet_node_info node = octet_graph_node(graph, i);
+        if (node.macs > 0) macs += (double)node.macs;
+    }
+    return macs;
+}
