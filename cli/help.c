@@ -30,24 +30,23 @@ static void option_sentence(char *text, size_t size, const cli_option *row)
     if (row->required && n < size) snprintf(text + n, size - n, " (required)");
 }
 
-/* Prints text from column on, broken at blanks. */
-static void wrap(const char *text, int at)
+/* Prints text, lines after the first starting at COLUMN, broken at blanks. */
+static void wrap(const char *text)
 {
-    int column = at;
-    while (*text) {
+    int column = COLUMN;
+    for (bool first = true; *text; first = false) {
         const int length = (int)strcspn(text, " ");
-        if (column + length > WIDTH && column > COLUMN) {
+        if (!first && column + 1 + length > WIDTH) {
             printf("\n%*s", COLUMN, "");
             column = COLUMN;
+        } else if (!first) {
+            putchar(' ');
+            column++;
         }
         printf("%.*s", length, text);
         column += length;
         text += length;
-        if (*text == ' ') {
-            text++;
-            if (column < WIDTH) putchar(' ');
-            column++;
-        }
+        text += *text == ' ';
     }
     putchar('\n');
 }
@@ -60,7 +59,7 @@ static void print_option(const cli_option *row)
     const int used = printf("  %s", heading);
     if (used >= COLUMN) printf("\n%*s", COLUMN, "");
     else printf("%*s", COLUMN - used, "");
-    wrap(sentence, COLUMN);
+    wrap(sentence);
 }
 
 static void print_command(const cli_command *command)
