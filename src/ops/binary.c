@@ -272,7 +272,7 @@ static octet_status add_levels(const octet_call *call, octet_error *err)
 
 #define TWO_TO_ONE                                                                                       \
     .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                \
-    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP, .infer = infer
+    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_ELEMENTWISE, .infer = infer
 
 const octet_op octet_op_add = {.name = "Add", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
                                .forward = add_forward, .forward_integer = add_levels};

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forms in which values exist, and how one comes from another: from levels to real numbers first, then from one
+   layout to the other. Constants are converted while planning, everything else by steps. */
+#include "engine/plan.h"
+
+#include "base/checked.h"
+
+octet_form_kind octet_plan_kind(const octet_plan *plan, const octet_value *value)
+{
+    return octet_value_levels(plan->graph, value) ? OCTET_FORM_LEVELS : OCTET_FORM_REAL;
+}
+
+bool octet_plan_can_block(const octet_plan *plan, const octet_value *value)
+{
+    const octet_tensor *const shape = &plan->shapes[value->index];
+    return plan->block && shape->dtype == OCTET_F32 && shape->rank >= 3 && shape->rank < OCTET_MAX_RANK &&
+           octet_tensor_count(shape) > 0;
+}
+
+static octet_tensor logical_of(const octet_plan *plan, const octet_value *value, octet_form_kind kind)
+{
+    octet_tensor tensor = plan->shapes[value->index];
+    tensor.data         = NULL;
+    tensor.qparams      = NULL;
+    if (kind == OCTET_FORM_LEVELS) {
+        tensor.qparams = octet_value_levels(plan->graph, value);
+        tensor.dtype   = tensor.qparams->dtype;
+    } else if (octet_plan_kind(plan, value) == OCTET_FORM_LEVELS) {
+        tensor.dtype = OCTET_F32;
+    }
+    return tensor;
+}
+
+static octet_tensor stored_of(const octet_plan *plan, const octet_tensor *logical, octet_layout layout)
+{
+    octet_tensor tensor = *logical;
+    if (layout == OCTET_LAYOUT_DENSE) return tensor;
+    tensor.dims[1]             = (logical->dims[1] + plan->block - 1) / plan->block;
+    tensor.dims[tensor.rank++] = plan->block;
+    return tensor;
+}
+
+static octet_status add_buffer(int *buffer, octet_plan *plan, const octet_tensor *stored, octet_error *err)
+{
+    const int64_t bytes = octet_tensor_bytes(stored);
+    if (bytes < 0 || (size_t)bytes > plan->max_memory)
+        return octet_fail(err, OCTET_ERR_LIMIT, "a value of %lld bytes is larger than the limit of %zu bytes",
+                          (long long)bytes, plan->max_memory);
+    if (!octet_arena_grow(plan->arena, &plan->buffers, plan->buffer_count, &plan->buffer_capacity,
+                          sizeof *plan->buffers))
+        return octet_fail_memory(err);
+    plan->buffers[plan->buffer_count] = (octet_buffer){ .bytes = (size_t)bytes };
+    *buffer                           = (int)plan->buffer_count++;
+    return OCTET_OK;
+}
+
+static octet_status new_form(int *form, octet_plan *plan, const octet_form *like, octet_error *err)
+{
+    if (!octet_arena_grow(plan->arena, &plan->forms, plan->form_count, &plan->form_capacity, sizeof *plan->forms))
+        return octet_fail_memory(err);
+    int(*const others)[OCTET_LAYOUTS] = &plan->form_of[like->value->index][like->kind];
+    octet_form *const new             = &plan->forms[plan->form_count];
+    *new                              = *like;
+    new->shown = like->buffer >= 0 && like->kind == octet_plan_kind(plan, like->value) && !(*others)[!like->layout];
+    *form      = (int)plan->form_count++;
+    (*others)[like->layout] = *form + 1;
+    return OCTET_OK;
+}
+
+octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, octet_error *err)
+{
+    like.logical = logical_of(plan, like.value, like.kind);
+    like.stored  = stored_of(plan, &like.logical, like.layout);
+    const octet_status status = like.buffer < 0 ? add_buffer(&like.buffer, plan, &like.stored, err) : OCTET_OK;
+    if (status != OCTET_OK) {
+        octet_error_node(err, like.value->name);
+        return status;
+    }
+    return new_form(form, plan, &like, err);
+}
+
+octet_status octet_plan_new_step(octet_step *step, const octet_plan *plan, int in_count, int out_count,
+                                 octet_error *err)
+{
+    *step = (octet_step){ .in_count = in_count, .out_count = out_count, .scratch = -1, .declined = "" };
+    OCTET_TRY(octet_arena_get(&step->in, plan->arena, (size_t)in_count, sizeof *step->in, err));
+    OCTET_TRY(octet_arena_get(&step->out, plan->arena, (size_t)out_count, sizeof *step->out, err));
+    OCTET_TRY(octet_arena_get(&step->in_layout, plan->arena, (size_t)in_count, sizeof *step->in_layout, err));
+    for (int i = 0; i < in_count; i++) step->in[i] = -1;
+    for (int i = 0; i < out_count; i++) step->out[i] = -1;
+    return OCTET_OK;
+}
+
+octet_status octet_plan_add_step(octet_step **place, octet_plan *plan, const octet_step *step, octet_error *err)
+{
+    if (!octet_arena_grow(plan->arena, &plan->steps, plan->step_count, &plan->step_capacity, sizeof *plan->steps))
+        return octet_fail_memory(err);
+    *place  = &plan->steps[plan->step_count++];
+    **place = *step;
+    return OCTET_OK;
+}
+
+/* ---- conversions ---- */
+
+/* A constant of the plan in another form. */
+static octet_status convert_constant(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
+{
+    like.logical = logical_of(plan, like.value, like.kind);
+    like.stored  = stored_of(plan, &like.logical, like.layout);
+    like.buffer  = -1;
+    const int64_t bytes = octet_tensor_bytes(&like.stored);
+    if (bytes < 0) return octet_fail(err, OCTET_ERR_LIMIT, "constant '%s' is too large", like.value->name);
+    OCTET_TRY(octet_arena_get(&like.stored.data, plan->arena, (size_t)bytes, 1, err));
+    octet_convert(octet_conversion(&plan->forms[from], &like), &like.stored, &plan->forms[from].stored, plan->profile,
+                  plan->threads);
+    return new_form(form, plan, &like, err);
+}
+
+/* Blocks of one pixel are dense when no channel is missing. */
+static bool same_bytes(const octet_plan *plan, int from, const octet_form *to)
+{
+    const octet_form *const source = &plan->forms[from];
+    if (source->layout == to->layout || source->kind != to->kind) return false;
+    int64_t pixels = 1;
+    for (int i = 2; i < source->logical.rank; i++) pixels *= source->logical.dims[i];
+    return pixels == 1 && source->logical.dims[1] % plan->block == 0;
+}
+
+static octet_status convert(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
+{
+    octet_step new, *step;
+    if (plan->forms[from].buffer < 0) return convert_constant(form, plan, from, like, err);
+    OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
+    new.view    = same_bytes(plan, from, &like);
+    like.buffer = new.view ? plan->forms[from].buffer : -1;
+    OCTET_TRY(octet_plan_add_form(form, plan, like, err));
+    new.name       = like.value->name;
+    new.engine     = &octet_engine_convert;
+    new.conversion = octet_conversion(&plan->forms[from], &plan->forms[*form]);
+    new.op         = octet_conversion_name(new.conversion);
+    new.in[0]      = from;
+    new.out[0]     = *form;
+    return octet_plan_add_step(&step, plan, &new, err);
+}
+
+/* The form that a known value starts from. */
+static octet_status constant_form(int *form, octet_plan *plan, const octet_value *value, octet_error *err)
+{
+    const octet_tensor *const known  = &plan->shapes[value->index];
+    const octet_qparams *const levels = octet_value_levels(plan->graph, value);
+    const bool is_levels = levels && (known->qparams || (value->constant && value->constant->qparams));
+    octet_form like = { .value = value, .buffer = -1, .logical = *known, .stored = *known };
+    like.kind       = is_levels ? OCTET_FORM_LEVELS : levels ? OCTET_FORM_RAW : OCTET_FORM_REAL;
+    like.logical.qparams = like.stored.qparams = is_levels ? levels : NULL;
+    return new_form(form, plan, &like, err);
+}
+
+static int first_form(const octet_plan *plan, const octet_value *value)
+{
+    static const octet_form_kind order[] = { OCTET_FORM_LEVELS, OCTET_FORM_REAL, OCTET_FORM_RAW };
+    for (size_t k = 0; k < sizeof order / sizeof *order; k++)
+        for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
+            const int found = octet_plan_form(plan, value, order[k], (octet_layout)layout);
+            if (found >= 0) return found;
+        }
+    return -1;
+}
+
+octet_status octet_plan_want_form(int *form, octet_plan *plan, octet_form want, octet_error *err)
+{
+    *form = octet_plan_form(plan, want.value, want.kind, want.layout);
+    if (*form >= 0) return OCTET_OK;
+    int from = octet_plan_form(plan, want.value, want.kind, (octet_layout)!want.layout);
+    if (from < 0) from = first_form(plan, want.value);
+    if (from < 0) OCTET_TRY(constant_form(&from, plan, want.value, err));
+    while (plan->forms[from].kind != want.kind || plan->forms[from].layout != want.layout) {
+        const octet_form source = plan->forms[from];
+        octet_form       next   = { .value = want.value, .kind = source.kind };
+        if (source.kind == want.kind) next.layout = want.layout;
+        else if (source.layout == OCTET_LAYOUT_DENSE) /* levels and real numbers meet in dense form only */
+            next.kind = source.kind == OCTET_FORM_RAW ? OCTET_FORM_LEVELS : want.kind;
+        OCTET_TRY(convert(&from, plan, from, next, err));
+    }
+    *form = from;
+    return OCTET_OK;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Running a plan. A workspace is one piece of memory: the buffers and, prepared once, the call of every step. */
+#include "engine/run.h"
+
+#include "engine/plan.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct octet_workspace {
+    const octet_plan    *plan;
+    octet_arena         *arena;
+    uint8_t             *memory;  /* the buffers */
+    octet_tensor        *tensors; /* one per form, as it lies in memory */
+    octet_call          *calls;   /* one per step */
+    void               **bound;   /* one per step: what its engine made for this workspace */
+    const octet_tensor **in;      /* of all calls */
+    octet_tensor       **out;
+    uint8_t             *dirty; /* one per form, while rerunning */
+    float               *dense; /* room for the largest blocked value in dense order; NULL until somebody looks */
+    octet_value_hook     hook;
+    void                *hook_context;
+    bool                 raw;
+};
+
+/* ---- making ---- */
+
+static void *take(size_t *at, uint8_t *base, size_t count, size_t size)
+{
+    enum { ALIGNMENT = 64 };
+    void *const place = base ? base + *at : NULL;
+    *at += (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return place;
+}
+
+static size_t dense_bytes(const octet_plan *plan)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < plan->form_count; i++) {
+        const octet_form *const form = &plan->forms[i];
+        if (!form->shown || form->layout != OCTET_LAYOUT_BLOCKED) continue;
+        const size_t bytes = (size_t)octet_tensor_bytes(&form->logical);
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
+/* Places every part; base NULL: only counts. */
+static size_t carve(octet_workspace *ws, uint8_t *base, const octet_plan *plan)
+{
+    size_t at = 0, in = 0, out = 0;
+    for (size_t i = 0; i < plan->step_count; i++) {
+        in += (size_t)plan->steps[i].in_count;
+        out += (size_t)plan->steps[i].out_count;
+    }
+    ws->memory  = take(&at, base, plan->buffer_bytes, 1);
+    ws->tensors = take(&at, base, plan->form_count, sizeof *ws->tensors);
+    ws->calls   = take(&at, base, plan->step_count, sizeof *ws->calls);
+    ws->bound   = take(&at, base, plan->step_count, sizeof *ws->bound);
+    ws->in      = take(&at, base, in, sizeof *ws->in);
+    ws->out     = take(&at, base, out, sizeof *ws->out);
+    ws->dirty   = take(&at, base, plan->form_count, 1);
+    if (plan->keep_values) ws->dense = take(&at, base, dense_bytes(plan), 1);
+    return at;
+}
+
+size_t octet_workspace_bytes(const octet_plan *plan)
+{
+    octet_workspace counted;
+    return carve(&counted, NULL, plan);
+}
+
+static void *own_place(const octet_workspace *ws, int form)
+{
+    const octet_form *const f = &ws->plan->forms[form];
+    return f->buffer < 0 ? f->stored.data : ws->memory + ws->plan->buffers[f->buffer].offset;
+}
+
+static void make_call(octet_workspace *ws, size_t index, const octet_tensor **in, octet_tensor **out)
+{
+    const octet_plan *const plan = ws->plan;
+    const octet_step *const step = &plan->steps[index];
+    for (int i = 0; i < step->in_count; i++) in[i] = step->in[i] < 0 ? NULL : &ws->tensors[step->in[i]];
+    for (int i = 0; i < step->out_count; i++) out[i] = step->out[i] < 0 ? NULL : &ws->tensors[step->out[i]];
+    ws->calls[index] = (octet_call){
+        .node = step->node, .attrs = step->node ? step->node->attrs : NULL, .in = in, .out = out,
+        .in_count = step->in_count, .out_count = step->out_count, .threads = plan->threads, .profile = plan->profile,
+        .scratch = step->scratch < 0 ? NULL : ws->memory + plan->buffers[step->scratch].offset,
+        .real_unit = step->real_unit,
+    };
+}
+
+static octet_status fill(octet_workspace *ws, octet_error *err)
+{
+    const octet_plan *const plan = ws->plan;
+    const octet_tensor    **in   = ws->in;
+    octet_tensor          **out  = ws->out;
+    for (size_t i = 0; i < plan->form_count; i++) {
+        ws->tensors[i]      = plan->forms[i].stored;
+        ws->tensors[i].data = own_place(ws, (int)i);
+    }
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const octet_step *const step = &plan->steps[i];
+        make_call(ws, i, in, out);
+        in += step->in_count;
+        out += step->out_count;
+        if (!step->view && step->engine->bind) OCTET_TRY(step->engine->bind(&ws->bound[i], step, err));
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_workspace_create(octet_workspace **workspace, const octet_plan *plan, octet_error *err)
+{
+    *workspace               = NULL;
+    octet_arena *const arena = octet_arena_new();
+    octet_workspace   *ws    = arena ? octet_arena_alloc(arena, 1, sizeof *ws) : NULL;
+    uint8_t *const     base  = ws ? octet_arena_alloc(arena, plan->workspace_bytes, 1) : NULL;
+    if (!base) {
+        octet_arena_free(arena);
+        return octet_fail_memory(err);
+    }
+    ws->plan  = plan;
+    ws->arena = arena;
+    carve(ws, base, plan);
+    const octet_status status = fill(ws, err);
+    if (status == OCTET_OK) *workspace = ws;
+    else octet_workspace_free(ws);
+    return status;
+}
+
+void octet_workspace_free(octet_workspace *workspace)
+{
+    if (!workspace) return;
+    for (size_t i = 0; i < workspace->plan->step_count; i++)
+        if (workspace->bound[i]) workspace->plan->steps[i].engine->unbind(workspace->bound[i]);
+    octet_arena_free(workspace->arena);
+}
+
+/* ---- hooks ---- */
+
+static octet_status make_dense_room(octet_workspace *ws, octet_error *err)
+{
+    const size_t bytes = ws->dense || !ws->hook ? 0 : dense_bytes(ws->plan);
+    return bytes ? octet_arena_get(&ws->dense, ws->arena, bytes, 1, err) : OCTET_OK;
+}
+
+static void set_hook(octet_workspace *ws, octet_value_hook hook, void *context, bool raw)
+{
+    ws->hook         = hook;
+    ws->hook_context = context;
+    ws->raw          = raw;
+    make_dense_room(ws, NULL); /* tried again, and reported, by the next run */
+}
+
+void octet_workspace_set_hook(octet_workspace *workspace, octet_value_hook hook, void *context)
+{
+    set_hook(workspace, hook, context, false);
+}
+
+void octet_workspace_set_raw_hook(octet_workspace *workspace, octet_value_hook hook, void *context)
+{
+    set_hook(workspace, hook, context, true);
+}
+
+/* A form as a tensor of the value's own shape, in logical order unless any order will do. */
+static octet_tensor present(octet_workspace *ws, int form, bool any_order)
+{
+    const octet_form *const f      = &ws->plan->forms[form];
+    octet_tensor            tensor = f->logical;
+    tensor.data                    = ws->tensors[form].data;
+    if (f->layout == OCTET_LAYOUT_DENSE) return tensor;
+    if (any_order && octet_tensor_count(&f->stored) == octet_tensor_count(&f->logical)) return tensor;
+    octet_convert_to_dense(ws->dense, f, tensor.data);
+    tensor.data = ws->dense;
+    return tensor;
+}
+
+static octet_status show(octet_workspace *ws, int form, octet_error *err)
+{
+    if (form < 0 || !ws->hook || !ws->plan->forms[form].shown) return OCTET_OK;
+    const octet_tensor tensor = present(ws, form, ws->raw);
+    return ws->hook(ws->hook_context, ws->plan->forms[form].value->name, &tensor, err);
+}
+
+/* ---- running ---- */
+
+static octet_status run_step(octet_workspace *ws, size_t index, octet_error *err)
+{
+    const octet_step *const step = &ws->plan->steps[index];
+    if (step->view) {
+        ws->tensors[step->out[0]].data = ws->tensors[step->in[0]].data;
+        return OCTET_OK;
+    }
+    const octet_status status = step->engine->run(step, &ws->calls[index], ws->bound[index], err);
+    if (status != OCTET_OK) octet_error_node(err, step->name);
+    return status;
+}
+
+static octet_status check_input(const octet_tensor *input, const octet_tensor *want, const char *name, octet_error *err)
+{
+    char wanted[96], got[96];
+    bool fits = input->dtype == want->dtype && input->rank == want->rank;
+    for (int i = 0; fits && i < want->rank; i++) fits = input->dims[i] == want->dims[i];
+    if (!fits) {
+        const int rank = input->rank < 0 || input->rank > OCTET_MAX_RANK ? 0 : input->rank;
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' is %s %s, the plan is for %s %s", name,
+                          octet_dtype_name(input->dtype), octet_shape_text(got, sizeof got, input->dims, rank),
+                          octet_dtype_name(want->dtype),
+                          octet_shape_text(wanted, sizeof wanted, want->dims, want->rank));
+    }
+    if (!input->data && octet_tensor_count(want) > 0)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' has no data", name);
+    return OCTET_OK;
+}
+
+/* Whether a caller's memory can serve as the form's: nobody looks at it after the run. */
+static bool can_borrow(const octet_plan *plan, int form, const octet_tensor *input)
+{
+    bool is_output = false;
+    for (size_t i = 0; i < plan->graph->output_count; i++)
+        if (plan->forms[plan->output_forms[i]].buffer == plan->forms[form].buffer) is_output = true;
+    return !plan->keep_values && !is_output && (uintptr_t)input->data % octet_dtype_size(input->dtype) == 0;
+}
+
+static octet_status put_input(octet_workspace *ws, size_t index, const octet_tensor *input, octet_error *err)
+{
+    const octet_plan *const  plan  = ws->plan;
+    const octet_value *const value = plan->graph->inputs[index];
+    const octet_tensor      *want  = &plan->shapes[value->index];
+    const int                form  = plan->input_forms[index];
+    if (form >= 0) want = &plan->forms[form].logical;
+    OCTET_TRY(check_input(input, want, value->name, err));
+    const size_t bytes = (size_t)octet_tensor_bytes(want);
+    if (form < 0) {
+        if (!bytes || memcmp(input->data, want->data, bytes) == 0) return OCTET_OK;
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' differs from the value that the plan was made for",
+                          value->name);
+    }
+    octet_tensor *const tensor = &ws->tensors[form];
+    tensor->data               = own_place(ws, form);
+    if (can_borrow(plan, form, input)) tensor->data = input->data;
+    else if (bytes) memcpy(tensor->data, input->data, bytes);
+    return show(ws, form, err);
+}
+
+octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, octet_tensor *outputs, octet_error *err)
+{
+    const octet_plan *const plan = workspace->plan;
+    OCTET_TRY(make_dense_room(workspace, err));
+    for (size_t i = 0; i < plan->form_count; i++) workspace->tensors[i].data = own_place(workspace, (int)i);
+    for (size_t i = 0; i < plan->graph->input_count; i++) OCTET_TRY(put_input(workspace, i, &inputs[i], err));
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const octet_step *const step = &plan->steps[i];
+        OCTET_TRY(run_step(workspace, i, err));
+        for (int o = 0; o < step->out_count; o++) OCTET_TRY(show(workspace, step->out[o], err));
+    }
+    for (size_t i = 0; i < plan->graph->output_count; i++) outputs[i] = workspace->tensors[plan->output_forms[i]];
+    return OCTET_OK;
+}
+
+/* ---- looking at kept values, and running a part ---- */
+
+/* The form that stands for the value; -1: none, as for constants. */
+static int shown_form(const octet_plan *plan, const octet_value *value)
+{
+    for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
+        const int form = octet_plan_form(plan, value, octet_plan_kind(plan, value), (octet_layout)layout);
+        if (form >= 0 && plan->forms[form].shown) return form;
+    }
+    return -1;
+}
+
+octet_tensor octet_workspace_value(octet_workspace *workspace, const octet_value *value)
+{
+    assert(workspace->plan->keep_values);
+    const int form = shown_form(workspace->plan, value);
+    return form < 0 ? (octet_tensor){ 0 } : present(workspace, form, false);
+}
+
+octet_tensor octet_workspace_raw(const octet_workspace *workspace, const octet_value *value)
+{
+    const int form = shown_form(workspace->plan, value);
+    return form < 0 ? (octet_tensor){ 0 } : workspace->tensors[form];
+}
+
+void *octet_workspace_place(octet_workspace *to, const octet_value *value)
+{
+    const int form = shown_form(to->plan, value);
+    return form < 0 ? NULL : own_place(to, form);
+}
+
+/* Whether a step reads something new; its outputs then are new too. */
+static bool spread(octet_workspace *ws, const octet_step *step)
+{
+    bool reads = false;
+    for (int i = 0; i < step->in_count; i++)
+        if (step->in[i] >= 0 && ws->dirty[step->in[i]]) reads = true;
+    for (int i = 0; reads && i < step->out_count; i++) {
+        if (step->out[i] < 0) continue;
+        ws->dirty[step->out[i]]        = 1;
+        ws->tensors[step->out[i]].data = own_place(ws, step->out[i]);
+    }
+    return reads;
+}
+
+octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *from, const octet_value *changed,
+                                   const void *raw, octet_error *err)
+{
+    const octet_plan *const plan = to->plan;
+    assert(plan->keep_values && plan == from->plan && to != from);
+    const int form = shown_form(plan, changed);
+    if (form < 0) return octet_fail(err, OCTET_ERR_ARGUMENT, "the plan does not form value '%s'", changed->name);
+    for (size_t i = 0; i < plan->form_count; i++) to->tensors[i].data = from->tensors[i].data;
+    if (plan->form_count) memset(to->dirty, 0, plan->form_count);
+    to->dirty[form]        = 1;
+    to->tensors[form].data = own_place(to, form);
+    if (raw) memcpy(to->tensors[form].data, raw, (size_t)octet_tensor_bytes(&to->tensors[form]));
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (spread(to, &plan->steps[i])) OCTET_TRY(run_step(to, i, err));
+    return OCTET_OK;
+}
