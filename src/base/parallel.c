@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* OpenMP behind one function. */
+/* OpenMP behind one function; a lock. */
 #include "base/parallel.h"
 
 #include <octet/engine.h>
 
 #include "base/text.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,15 @@ void octet_parallel(size_t count, int threads, void (*body)(void *context, size_
 #endif
     for (size_t i = 0; i < count; i++) body(context, i);
 }
+
+struct octet_lock {
+    pthread_mutex_t mutex;
+};
+
+size_t octet_lock_size(void) { return sizeof(octet_lock); }
+void   octet_lock_init(octet_lock *lock) { pthread_mutex_init(&lock->mutex, NULL); }
+void   octet_lock_hold(octet_lock *lock) { pthread_mutex_lock(&lock->mutex); }
+void   octet_lock_release(octet_lock *lock) { pthread_mutex_unlock(&lock->mutex); }
 
 /* CPUs that the cgroup's quota allows (rounded up); a large number where there is none. */
 static int quota(void)

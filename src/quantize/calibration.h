@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What lives on a graph from prepare to convert: who shares parameters, who is watched, and what was seen. */
+#ifndef OCTET_QUANTIZE_CALIBRATION_H
+#define OCTET_QUANTIZE_CALIBRATION_H
+
+#include <octet/quantize.h>
+
+#include "base/parallel.h"
+#include "graph/graph.h"
+#include "graph/op.h"
+#include "observe/estimate.h"
+#include "observe/observer.h"
+
+/* What a target wants. Zero = native. */
+typedef struct octet_target {
+    const char *name;
+    bool        quantize_every_value; /* also between a Conv and the Add that could sum in its accumulator */
+    bool        quantize_outputs;     /* graph outputs become levels and are dequantized */
+    bool        pools_share;          /* average pooling keeps its input's parameters */
+    bool        observe_before_activation; /* except behind Conv and Gemm */
+    bool        share_by_weight;      /* nodes of one weight share their output's parameters */
+    bool        real_bias;            /* biases stay float32; no correction of weight rounding */
+    const char *profile;              /* rounding of constants; NULL: octet */
+} octet_target;
+
+const octet_target *octet_target_find(const char *name); /* NULL name: native; NULL where there is none */
+
+/* Values that share one FakeQuantize. */
+typedef struct octet_group {
+    octet_fake_quantize *fake_quantize;
+    octet_value         *representative; /* the value whose rounding stands for the group's in a search */
+    octet_observer       observer;
+} octet_group;
+
+/* Mean of a value over all samples, as exact integers: unit is a power of two taken from the first sample, so sums do
+   not depend on order. */
+typedef struct octet_mean {
+    const octet_value *value;
+    int64_t           *sum; /* NULL until the first sample; the value's shape with batch 1 */
+    size_t             count;
+    double             unit; /* 0 until the first sample */
+} octet_mean;
+
+/* One watched value, by value->index. */
+typedef struct octet_watch {
+    octet_group *group; /* NULL: not observed */
+    octet_mean  *mean;  /* NULL: not averaged */
+    octet_lock  *lock;
+} octet_watch;
+
+typedef struct octet_calibration {
+    octet_qconfig       qconfig;
+    const octet_target *target;
+    octet_group        *groups;
+    size_t              group_count;
+    octet_mean         *means;
+    size_t              mean_count;
+    octet_watch        *watches; /* value_count entries */
+    uint64_t            samples;
+} octet_calibration;
+
+/* Level range of one side of a qconfig, its defaults filled in. */
+typedef struct octet_levels_range {
+    octet_dtype dtype;
+    int32_t     qmin, qmax;
+} octet_levels_range;
+
+octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight);
+
+/* Sets fq's parameters, one channel per range, by the formula of quantizer (one of the two of graph's qconfig). A range
+   too small for a normal scale gets scale 1. */
+octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
+                               const octet_range *ranges, int64_t count, octet_error *err);
+
+/* Chooses every group's range by the model's output (choose.c). */
+octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                                    octet_error *err);
+
+/* A FakeQuantize with the parameters of node's constant weights. */
+octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* Raises weight scales whose bias would not fit (numerics section 2). */
+octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* bias += mean over positions of (W - Wq) applied to the mean input. */
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* Threads and sample count in force. */
+int octet_calibrate_threads(const octet_calibrate_options *options);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The range that hurts the model's output least, per group: each candidate rounds that one value on a few samples, and
+   only what depends on it runs again. Errors are kept per sample and summed in sample order, so threads do not show.
+   Candidates far behind after the first samples are dropped. */
+#include "quantize/calibration.h"
+
+#include "engine/run.h"
+#include "observe/qparams.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CANDIDATES = 6, FIRST_ROUND = 4, MOST_WORKERS = 4, OUTPUTS = 64 };
+
+static const struct {
+    const char *estimator, *name;
+    double      percentile;
+} methods[CANDIDATES] = {
+    { "mse", "mse", 0 },
+    { "minmax", "minmax", 0 },
+    { "l3", "l3", 0 },
+    { "percentile", "percentile 99.99", 99.99 },
+    { "percentile", "percentile 99.95", 99.95 },
+    { "percentile", "percentile 99.9", 99.9 },
+};
+
+typedef struct candidate {
+    octet_range  range;
+    octet_affine affine;
+    bool         alive; /* false: equal to an earlier one, or dropped */
+} candidate;
+
+typedef struct search {
+    octet_graph                   *graph;
+    octet_dataset                 *data;
+    const octet_calibrate_options *options;
+    octet_plan                    *plan;
+    octet_workspace              **base, **changed; /* one of each per worker */
+    float                        **inputs;
+    octet_error                   *errors;
+    candidate                    (*candidates)[CANDIDATES]; /* per group */
+    double                       (*loss)[CANDIDATES];       /* [sample * groups + group] */
+    octet_levels_range             levels;
+    size_t                         samples, begin, end, next;
+    int                            workers;
+} search;
+
+/* ---- one value rounded ---- */
+
+/* to = x quantized and dequantized. Adding and subtracting 1.5 * 2^23 rounds to nearest even, and vectorises. */
+static void round_trip(float *to, const float *x, size_t count, const candidate *c, octet_levels_range levels)
+{
+    const float magic = 12582912.0f, scale = c->affine.scale, inverse = 1.0f / scale;
+    const float lo = (float)(levels.qmin - c->affine.zero_point), hi = (float)(levels.qmax - c->affine.zero_point);
+    for (size_t i = 0; i < count; i++) {
+        float t = x[i] * inverse;
+        t       = t < lo ? lo : t > hi ? hi : t;
+        to[i]   = ((t + magic) - magic) * scale;
+    }
+}
+
+/* Squared error of all outputs, each relative to its own energy. */
+static double output_loss(const search *s, int worker, const octet_tensor *reference)
+{
+    double loss = 0;
+    for (size_t o = 0; o < s->graph->output_count; o++) {
+        const octet_tensor out   = octet_workspace_value(s->changed[worker], s->graph->outputs[o]);
+        const float *const a     = reference[o].data, *const b = out.data;
+        const int64_t      count = octet_tensor_count(&reference[o]);
+        double             error = 0, energy = 0;
+        if (reference[o].dtype != OCTET_F32 || !b) continue;
+        for (int64_t i = 0; i < count; i++) {
+            const double d = (double)a[i] - b[i];
+            error += d * d;
+            energy += (double)a[i] * a[i];
+        }
+        loss += error / (energy > 0 ? energy : 1);
+    }
+    return loss;
+}
+
+static octet_status try_group(search *s, int worker, size_t sample, size_t group, const octet_tensor *reference,
+                              octet_error *err)
+{
+    const octet_value *const value = s->graph->calibration->groups[group].representative;
+    const octet_tensor       x     = octet_workspace_raw(s->base[worker], value);
+    void *const              place = octet_workspace_place(s->changed[worker], value);
+    double *const            loss  = s->loss[sample * s->graph->calibration->group_count + group];
+    if (!x.data || !place) return OCTET_OK;
+    for (int c = 0; c < CANDIDATES; c++) {
+        const candidate *const try = &s->candidates[group][c];
+        if (!try->alive) continue;
+        round_trip(place, x.data, (size_t)octet_tensor_count(&x), try, s->levels);
+        OCTET_TRY(octet_workspace_rerun(s->changed[worker], s->base[worker], value, NULL, err));
+        loss[c] = output_loss(s, worker, reference);
+    }
+    return OCTET_OK;
+}
+
+static octet_status try_sample(search *s, int worker, size_t sample, octet_error *err)
+{
+    const size_t     total = octet_dataset_count(s->data);
+    const octet_port port  = octet_dataset_port(s->data);
+    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = s->inputs[worker] };
+    octet_tensor     outputs[OUTPUTS];
+    memcpy(input.dims, port.dims, sizeof input.dims);
+    OCTET_TRY(octet_dataset_read(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
+    OCTET_TRY(octet_run(s->base[worker], &input, outputs, err));
+    for (size_t g = 0; g < s->graph->calibration->group_count; g++)
+        OCTET_TRY(try_group(s, worker, sample, g, outputs, err));
+    return OCTET_OK;
+}
+
+static void run_worker(void *context, size_t worker)
+{
+    search *const s = context;
+    for (;;) {
+        const size_t sample = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+        if (sample >= s->end) return;
+        octet_status status = try_sample(s, (int)worker, sample, &s->errors[worker]);
+        if (status == OCTET_OK && worker == 0 && s->options && s->options->progress) {
+            const octet_progress progress = { "choose ranges", sample, s->samples };
+            if (s->options->progress(s->options->progress_context, &progress))
+                status = octet_fail(&s->errors[0], OCTET_ERR_ARGUMENT, "interrupted");
+        }
+        if (status != OCTET_OK) __atomic_store_n(&s->next, s->end, __ATOMIC_RELAXED);
+    }
+}
+
+static octet_status run_round(search *s, size_t begin, size_t end, octet_error *err)
+{
+    s->begin = s->next = begin;
+    s->end             = end;
+    octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+    for (int i = 0; i < s->workers; i++)
+        if (s->errors[i].status != OCTET_OK) {
+            if (err) *err = s->errors[i];
+            return s->errors[i].status;
+        }
+    return OCTET_OK;
+}
+
+/* ---- candidates ---- */
+
+static bool repeats(const candidate *all, int c)
+{
+    for (int i = 0; i < c; i++)
+        if (all[i].affine.scale == all[c].affine.scale && all[i].affine.zero_point == all[c].affine.zero_point)
+            return true;
+    return false;
+}
+
+static octet_status make_candidates(search *s, size_t group, octet_error *err)
+{
+    const octet_quantizer *const quantizer = &s->graph->calibration->qconfig.activation;
+    const octet_observer *const  observer  = &s->graph->calibration->groups[group].observer;
+    candidate *const             all       = s->candidates[group];
+    for (int c = 0; c < CANDIDATES; c++) {
+        const octet_estimate want = { s->levels.qmin, s->levels.qmax, quantizer->symmetric, methods[c].percentile };
+        OCTET_TRY(octet_estimator_find(methods[c].estimator)->read(&all[c].range, observer, &want, err));
+        octet_qparams_from_range(&all[c].affine, all[c].range, want.qmin, want.qmax, want.symmetric);
+        all[c].alive = !repeats(all, c);
+    }
+    return OCTET_OK;
+}
+
+static double total_loss(const search *s, size_t group, int c, size_t samples)
+{
+    double sum = 0;
+    for (size_t i = 0; i < samples; i++) sum += s->loss[i * s->graph->calibration->group_count + group][c];
+    return sum;
+}
+
+static int best_of(const search *s, size_t group, size_t samples)
+{
+    int    best  = -1;
+    double least = INFINITY;
+    for (int c = 0; c < CANDIDATES; c++) {
+        const double loss = s->candidates[group][c].alive ? total_loss(s, group, c, samples) : INFINITY;
+        if (loss < least || (best < 0 && s->candidates[group][c].alive)) {
+            least = loss;
+            best  = c;
+        }
+    }
+    return best;
+}
+
+/* Twice the best loss after the first samples does not come back. */
+static void drop_losers(search *s, size_t samples)
+{
+    for (size_t g = 0; g < s->graph->calibration->group_count; g++) {
+        const double least = total_loss(s, g, best_of(s, g, samples), samples);
+        for (int c = 0; c < CANDIDATES; c++)
+            s->candidates[g][c].alive = s->candidates[g][c].alive && total_loss(s, g, c, samples) <= 2 * least;
+    }
+}
+
+static octet_status take_best(search *s, octet_error *err)
+{
+    octet_calibration *const c = s->graph->calibration;
+    for (size_t g = 0; g < c->group_count; g++) {
+        const int best                     = best_of(s, g, s->samples);
+        c->groups[g].fake_quantize->method = methods[best].name;
+        OCTET_TRY(octet_set_qparams(s->graph, c->groups[g].fake_quantize, &c->qconfig.activation,
+                                    &s->candidates[g][best].range, 1, err));
+    }
+    return OCTET_OK;
+}
+
+/* ---- the whole ---- */
+
+static size_t sample_count(const octet_graph *graph, const octet_dataset *data, const octet_calibrate_options *options)
+{
+    int64_t macs = 0;
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
+        const int64_t m = octet_graph_node(graph, i).macs;
+        macs += m > 0 ? m : 0;
+    }
+    size_t count = macs > 100000000 ? 16 : macs > 20000000 ? 32 : 64;
+    if (options && options->choose_samples) count = options->choose_samples;
+    return count < octet_dataset_count(data) ? count : octet_dataset_count(data);
+}
+
+static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
+{
+    const size_t     groups = s->graph->calibration->group_count, workers = (size_t)s->workers;
+    const octet_port port  = octet_dataset_port(s->data);
+    octet_tensor     shape = { .dtype = OCTET_F32, .rank = port.rank };
+    memcpy(shape.dims, port.dims, sizeof shape.dims);
+    OCTET_TRY(octet_arena_get(&s->base, arena, workers, sizeof *s->base, err));
+    OCTET_TRY(octet_arena_get(&s->changed, arena, workers, sizeof *s->changed, err));
+    OCTET_TRY(octet_arena_get(&s->inputs, arena, workers, sizeof *s->inputs, err));
+    OCTET_TRY(octet_arena_get(&s->errors, arena, workers, sizeof *s->errors, err));
+    OCTET_TRY(octet_arena_get(&s->candidates, arena, groups, sizeof *s->candidates, err));
+    OCTET_TRY(octet_arena_get(&s->loss, arena, groups * s->samples, sizeof *s->loss, err));
+    for (int i = 0; i < s->workers; i++) {
+        OCTET_TRY(octet_workspace_create(&s->base[i], s->plan, err));
+        OCTET_TRY(octet_workspace_create(&s->changed[i], s->plan, err));
+        OCTET_TRY(octet_arena_get(&s->inputs[i], arena, (size_t)octet_tensor_count(&shape), sizeof(float), err));
+    }
+    return OCTET_OK;
+}
+
+static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
+{
+    const octet_plan_options options = { .threads = 1, .batch = 1, .keep_values = true };
+    OCTET_TRY(octet_plan_create(&s->plan, s->graph, &options, err));
+    OCTET_TRY(allocate(s, arena, err));
+    for (size_t g = 0; g < s->graph->calibration->group_count; g++) OCTET_TRY(make_candidates(s, g, err));
+    const size_t first = s->samples < FIRST_ROUND ? s->samples : FIRST_ROUND;
+    OCTET_TRY(run_round(s, 0, first, err));
+    drop_losers(s, first);
+    OCTET_TRY(run_round(s, first, s->samples, err));
+    return take_best(s, err);
+}
+
+octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                                    octet_error *err)
+{
+    const int threads = octet_calibrate_threads(options);
+    search    s       = { .graph = graph, .data = data, .options = options };
+    s.workers         = threads < MOST_WORKERS ? threads : MOST_WORKERS;
+    s.samples         = sample_count(graph, data, options);
+    s.levels          = octet_quantizer_levels(&graph->calibration->qconfig.activation, false);
+    octet_arena *const arena = octet_arena_new();
+    if (!arena) return octet_fail_memory(err);
+    const octet_status status = search_all(&s, arena, err);
+    for (int i = 0; i < s.workers; i++) {
+        if (s.base) octet_workspace_free(s.base[i]);
+        if (s.changed) octet_workspace_free(s.changed[i]);
+    }
+    octet_plan_free(s.plan);
+    octet_arena_free(arena);
+    return status;
+}

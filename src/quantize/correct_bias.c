@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mean bias correction of the weight rounding: rounding weights shifts every output channel by the mean over positions
+   of (W - Wq) applied to the mean input. That shift is known from calibration alone, so it is taken back. */
+#include "quantize/calibration.h"
+
+#include "ops/levels.h"
+#include "ops/mode.h"
+#include "passes/integerize.h"
+#include "passes/pass.h"
+
+#include <math.h>
+#include <string.h>
+
+static const octet_mean *mean_of(const octet_calibration *c, const octet_value *value)
+{
+    const octet_mean *const mean = c->watches[value->index].mean;
+    return mean && mean->sum ? mean : NULL;
+}
+
+/* W - Wq, real numbers, in W's layout. */
+static octet_status rounding_error(float *error, const octet_node *node, octet_arena *arena, octet_error *err)
+{
+    const octet_tensor *const  w     = node->inputs[1]->constant;
+    const octet_qparams *const q     = &node->inputs[1]->fake_quantize->qparams;
+    const float *const         real  = w->data;
+    const int64_t              count = octet_tensor_count(w);
+    int64_t                    inner = q->count > 1 ? 1 : count;
+    int32_t                   *row;
+    for (int i = q->axis + 1; q->count > 1 && i < w->rank; i++) inner *= w->dims[i];
+    OCTET_TRY(octet_arena_get(&row, arena, (size_t)inner, sizeof *row, err));
+    for (int64_t at = 0; at < count; at += inner) {
+        const int64_t          c  = at / inner % q->count;
+        const octet_level_rule to = { q->scale[c], q->zero_point[c], q->qmin, q->qmax };
+        octet_profile_octet.quantize(row, real + at, (size_t)inner, &to);
+        for (int64_t i = 0; i < inner; i++)
+            error[at + i] = real[at + i] - (float)(row[i] - to.zero_point) * to.scale;
+    }
+    return OCTET_OK;
+}
+
+/* The mean input as real numbers. */
+static octet_status mean_image(octet_tensor *x, const octet_calibration *c, const octet_node *node, octet_arena *arena,
+                               octet_error *err)
+{
+    const octet_mean *const mean = mean_of(c, node->inputs[0]);
+    float                  *image;
+    OCTET_TRY(octet_arena_get(&image, arena, mean->count, sizeof *image, err));
+    for (size_t i = 0; i < mean->count; i++)
+        image[i] = (float)((double)mean->sum[i] * mean->unit / (double)c->samples);
+    *x      = octet_value_tensor(node->inputs[0], 1);
+    x->data = image;
+    return OCTET_OK;
+}
+
+/* node applied to x with other weights and no bias. */
+static octet_status apply(octet_tensor *out, const octet_node *node, const octet_tensor *x, const octet_tensor *weight,
+                          octet_arena *arena, octet_error *err)
+{
+    octet_node bare = *node;
+    bare.activation = (octet_activation){ 0 };
+    *out            = octet_value_tensor(node->outputs[0], 1);
+    const octet_tensor *const in[]   = { x, weight };
+    octet_tensor *const       outs[] = { out };
+    octet_call call = { .node = &bare, .attrs = bare.attrs, .in = in, .out = outs, .in_count = 2, .out_count = 1,
+                        .arena = arena, .threads = 1 };
+    OCTET_TRY(octet_arena_get(&out->data, arena, (size_t)octet_tensor_count(out), sizeof(float), err));
+    const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, false) : 0;
+    OCTET_TRY(octet_arena_get(&call.scratch, arena, scratch, 1, err));
+    return node->op->forward(&call, err);
+}
+
+/* Adds to each channel's bias the mean over positions of shift [outer, channels, inner]. */
+static void add_means(float *bias, const octet_tensor *shift, int axis, int64_t channels)
+{
+    const float *const at    = shift->data;
+    int64_t            inner = 1;
+    for (int i = axis + 1; i < shift->rank; i++) inner *= shift->dims[i];
+    const int64_t outer = octet_tensor_count(shift) / (inner * channels);
+    for (int64_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t i = 0; i < inner; i++) sum += at[(o * channels + c) * inner + i];
+        const double mean = sum / (double)(outer * inner);
+        if (isfinite(mean)) bias[c] = (float)(bias[c] + mean);
+    }
+}
+
+static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *arena, octet_error *err)
+{
+    octet_tensor weight = *node->inputs[1]->constant, x, shift;
+    OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
+    OCTET_TRY(rounding_error(weight.data, node, arena, err));
+    OCTET_TRY(mean_image(&x, graph->calibration, node, arena, err));
+    OCTET_TRY(apply(&shift, node, &x, &weight, arena, err));
+    const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
+    const int64_t channels = shift.dims[axis];
+    OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
+    octet_tensor bias = *node->inputs[2]->constant;
+    bias.data         = octet_arena_copy_bytes(arena, bias.data, (size_t)channels * sizeof(float));
+    if (!bias.data) return octet_fail_memory(err);
+    add_means(bias.data, &shift, axis, channels);
+    return octet_replace_constant(graph, node, 2, &bias, err);
+}
+
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err)
+{
+    const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
+                     !octet_node_is(node, "MatMul") && mean_of(graph->calibration, node->inputs[0]);
+    if (!can) return OCTET_OK;
+    octet_arena *const arena = octet_arena_new();
+    if (!arena) return octet_fail_memory(err);
+    const octet_status status = correct(graph, node, arena, err);
+    octet_arena_free(arena);
+    return status;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parameters of constant weights: min-max per channel, raised where a bias would not fit 32 bits. */
+#include "quantize/calibration.h"
+
+#include "ops/mode.h"
+#include "passes/integerize.h"
+#include "passes/pass.h"
+
+#include <math.h>
+
+/* Another reader wants other channels: node gets a copy of its own. */
+static octet_status own_copy(octet_graph *graph, octet_node *node, int axis, octet_error *err)
+{
+    const octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
+    if (fq->qparams.count == 1 || fq->qparams.axis == axis) return OCTET_OK;
+    return octet_replace_constant(graph, node, 1, node->inputs[1]->constant, err);
+}
+
+octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err)
+{
+    const octet_quantizer *const quantizer = &graph->calibration->qconfig.weight;
+    const int                    axis      = octet_weight_axis(node);
+    if (node->inputs[1]->fake_quantize) OCTET_TRY(own_copy(graph, node, axis, err));
+    octet_value *const        value = node->inputs[1];
+    const octet_tensor *const w     = value->constant;
+    if (value->fake_quantize) return OCTET_OK;
+    const int64_t channels = quantizer->per_channel ? w->dims[axis] : 1;
+    size_t        inner = 1, outer = 1;
+    octet_range  *ranges;
+    for (int i = 0; i < axis; i++) outer *= (size_t)w->dims[i];
+    for (int i = axis + 1; i < w->rank; i++) inner *= (size_t)w->dims[i];
+    if (channels == 1) inner = (size_t)octet_tensor_count(w), outer = 1;
+    OCTET_TRY(octet_arena_get(&ranges, graph->arena, (size_t)channels, sizeof *ranges, err));
+    octet_range_observe_channels(ranges, w->data, outer, (size_t)channels, inner);
+    OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
+    value->fake_quantize->qparams.axis = channels > 1 ? axis : 0;
+    value->fake_quantize->method       = "minmax";
+    return octet_set_qparams(graph, value->fake_quantize, quantizer, ranges, channels, err);
+}
+
+/* The smallest float32 scale with which channel's bias stays within +-2^30; 0 where any does. */
+static float least_scale(const octet_node *node, int64_t channel)
+{
+    const float *const bias = octet_constant_floats(node->inputs[2]);
+    const bool         one  = octet_tensor_count(node->inputs[2]->constant) == 1;
+    const double       b    = fabs((double)bias[one ? 0 : channel]);
+    const double       sx   = octet_future_levels(node->inputs[0])->scale[0];
+    float              s    = (float)(b / sx / OCTET_BIAS_LIMIT);
+    if (b / sx / OCTET_BIAS_LIMIT > (double)s) s = nextafterf(s, INFINITY);
+    return s * 1.000001f; /* room for the rounding of the bias itself */
+}
+
+octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err)
+{
+    octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
+    if (!fq || node->input_count < 3 || !octet_constant_floats(node->inputs[2])) return OCTET_OK;
+    const int     axis     = octet_weight_axis(node);
+    const int64_t channels = node->inputs[1]->constant->dims[axis];
+    float        *scale;
+    int32_t      *zero;
+    int64_t       raised = 0;
+    OCTET_TRY(octet_arena_get(&scale, graph->arena, (size_t)channels, sizeof *scale, err));
+    OCTET_TRY(octet_arena_get(&zero, graph->arena, (size_t)channels, sizeof *zero, err));
+    for (int64_t c = 0; c < channels; c++) {
+        const int64_t from  = fq->qparams.count > 1 ? c : 0;
+        const float   least = least_scale(node, c);
+        scale[c]            = fmaxf(fq->qparams.scale[from], least);
+        zero[c]             = fq->qparams.zero_point[from];
+        raised += scale[c] > fq->qparams.scale[from];
+    }
+    if (!raised) return OCTET_OK;
+    fq->qparams.scale      = scale;
+    fq->qparams.zero_point = zero;
+    fq->qparams.count      = channels;
+    fq->qparams.axis       = axis;
+    return octet_decide(graph, node->name, "weight scale raised", err,
+                        "the bias of %lld channels would not fit 32 bits", (long long)raised);
+}
