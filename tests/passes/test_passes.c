@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each pass: what it must merge, what it must leave, and that outputs stay. */
+#include "support.h"
+
+#include "graph/graph.h"
+#include "passes/pass.h"
+
+enum { ROOM = 4096 };
+
+static int count_of(const octet_graph *graph, const char *op)
+{
+    int count = 0;
+    for (const octet_node *n = graph->first; n; n = n->next) count += octet_node_is(n, op);
+    return count;
+}
+
+static octet_graph *image_graph(int64_t channels, int64_t size)
+{
+    octet_graph  *graph;
+    const int64_t dims[] = { OCTET_DIM_FREE, channels, size, size };
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 4, &err));
+    return graph;
+}
+
+static void add_batch_norm(octet_graph *graph, random_state *r, const char *in, const char *out, int64_t channels)
+{
+    char names[4][32];
+    for (int i = 0; i < 4; i++) {
+        snprintf(names[i], sizeof names[i], "%s_p%d", out, i);
+        add_random(graph, r, names[i], &channels, 1, i == 3 ? 0.1f : -1.0f, i == 3 ? 3.0f : 1.0f);
+    }
+    add_node(graph, "BatchNormalization", out, NULL, INPUTS(in, names[0], names[1], names[2], names[3]));
+}
+
+/* Runs graph before and after octet_fuse on the same input; outputs must agree to float rounding. */
+static void fuse_keeps_outputs(octet_graph *graph, octet_tensor *input)
+{
+    static float before[ROOM], after[ROOM];
+    MUST(octet_graph_verify(graph, &err));
+    const octet_plan_options plain = { .engines = "reference" };
+    const size_t             n     = run_graph(graph, input, before, ROOM, &plain);
+    MUST(octet_fuse(graph, &err));
+    MUST(octet_graph_check(graph, &err));
+    assert_int_equal(run_graph(graph, input, after, ROOM, &plain), n);
+    assert_true(sqnr_db(before, after, n) > 110);
+}
+
+static octet_tensor random_input(random_state *r, float *data, const octet_graph *graph, int64_t batch)
+{
+    octet_tensor x = octet_value_tensor(graph->inputs[0], batch);
+    x.data         = data;
+    random_fill(r, data, (size_t)octet_tensor_count(&x), -2, 2);
+    return x;
+}
+
+static void batch_norm_and_relu_join_the_convolution(void **state)
+{
+    (void)state;
+    random_state       r     = { 1 };
+    octet_graph *const graph = image_graph(3, 6);
+    float              data[2 * 3 * 36];
+    add_random(graph, &r, "w", (const int64_t[]){ 4, 3, 3, 3 }, 4, -1, 1);
+    add_random(graph, &r, "b", (const int64_t[]){ 4 }, 1, -1, 1);
+    add_node(graph, "Conv", "c", NULL, INPUTS("x", "w", "b"));
+    add_batch_norm(graph, &r, "c", "n", 4);
+    add_node(graph, "Relu", "y", NULL, INPUTS("n"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 2);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 1);
+    assert_non_null(graph->first->batch_norm);
+    assert_true(graph->first->activation.on);
+    assert_string_equal(graph->first->merged, "c + n + y");
+    static float attached[ROOM], folded[ROOM];
+    const size_t n = run_graph(graph, &x, attached, ROOM, NULL);
+    MUST(octet_pass_fold_batch_norm(graph, &err));
+    assert_null(graph->first->batch_norm);
+    run_graph(graph, &x, folded, ROOM, NULL);
+    assert_true(sqnr_db(attached, folded, n) > 110);
+    octet_graph_free(graph);
+}
+
+static void batch_norm_behind_a_second_reader_stays(void **state)
+{
+    (void)state;
+    random_state       r     = { 2 };
+    octet_graph *const graph = image_graph(3, 4);
+    float              data[3 * 16];
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, -1, 1);
+    add_node(graph, "Conv", "c", NULL, INPUTS("x", "w"));
+    add_batch_norm(graph, &r, "c", "n", 3);
+    add_node(graph, "Add", "y", NULL, INPUTS("n", "c"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 1);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(count_of(graph, "BatchNormalization"), 1);
+    octet_graph_free(graph);
+}
+
+static void matmul_add_batch_norm_become_one_gemm(void **state)
+{
+    (void)state;
+    random_state r = { 3 };
+    octet_graph *graph;
+    float        data[5 * 8];
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, 8 }, 2, &err));
+    add_random(graph, &r, "w", (const int64_t[]){ 8, 6 }, 2, -1, 1);
+    add_random(graph, &r, "b", (const int64_t[]){ 6 }, 1, -1, 1);
+    add_node(graph, "MatMul", "m", NULL, INPUTS("x", "w"));
+    add_node(graph, "Add", "a", NULL, INPUTS("b", "m"));
+    add_batch_norm(graph, &r, "a", "y", 6);
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 5);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 1);
+    assert_string_equal(graph->first->op->name, "Gemm");
+    assert_non_null(graph->first->batch_norm);
+    octet_graph_free(graph);
+}
+
+static void zero_pads_move_into_the_convolution(void **state)
+{
+    (void)state;
+    random_state       r     = { 4 };
+    octet_graph *const graph = image_graph(2, 5);
+    float              data[2 * 25];
+    add_ints(graph, "p", (const int64_t[]){ 0, 0, 0, 1, 0, 0, 2, 1 }, 8);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 2, 3, 3 }, 4, -1, 1);
+    add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));
+    add_node(graph, "Conv", "y", NULL, INPUTS("q", "w"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 1);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(count_of(graph, "Pad"), 0);
+    octet_graph_free(graph);
+}
+
+static void channel_pads_stay(void **state)
+{
+    (void)state;
+    random_state       r     = { 5 };
+    octet_graph *const graph = image_graph(2, 5);
+    float              data[2 * 25];
+    add_ints(graph, "p", (const int64_t[]){ 0, 1, 0, 0, 0, 1, 0, 0 }, 8);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 4, 3, 3 }, 4, -1, 1);
+    add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));
+    add_node(graph, "Conv", "y", NULL, INPUTS("q", "w"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 1);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(count_of(graph, "Pad"), 1);
+    octet_graph_free(graph);
+}
+
+/* What torch exports for x.view(x.size(0), -1). */
+static void shape_chains_become_a_constant_reshape(void **state)
+{
+    (void)state;
+    random_state       r     = { 6 };
+    octet_graph *const graph = image_graph(2, 3);
+    float              data[3 * 18];
+    add_ints(graph, "zero", (const int64_t[]){ 0 }, 1);
+    add_ints(graph, "rest", (const int64_t[]){ -1 }, 1);
+    add_node(graph, "Shape", "s", NULL, INPUTS("x"));
+    add_node(graph, "Gather", "n", NULL, INPUTS("s", "zero"));
+    const octet_attribute axis[] = { { .name = "axis", .i = 0 }, { 0 } };
+    add_node(graph, "Concat", "t", axis, INPUTS("n", "rest"));
+    add_node(graph, "Reshape", "y", NULL, INPUTS("x", "t"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 3);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 1);
+    const int64_t *const target = graph->first->inputs[1]->constant->data;
+    assert_int_equal(target[0], 0);
+    assert_int_equal(target[1], -1);
+    octet_graph_free(graph);
+}
+
+static void identities_and_dead_nodes_go_but_output_names_stay(void **state)
+{
+    (void)state;
+    random_state       r     = { 7 };
+    octet_graph *const graph = image_graph(2, 3);
+    float              data[18];
+    add_node(graph, "Identity", "i", NULL, INPUTS("x"));
+    add_node(graph, "Sigmoid", "s", NULL, INPUTS("i"));
+    add_node(graph, "Tanh", "dead", NULL, INPUTS("s"));
+    add_node(graph, "Identity", "y", NULL, INPUTS("s"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 1);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 1);
+    assert_string_equal(octet_graph_output(graph, 0).name, "y");
+    octet_graph_free(graph);
+}
+
+static void splitting_an_activation_undoes_absorbing_it(void **state)
+{
+    (void)state;
+    random_state       r     = { 8 };
+    octet_graph *const graph = image_graph(3, 4);
+    float              data[48];
+    static float       merged[ROOM], split[ROOM];
+    const float        bounds[] = { -0.25f, 0.5f };
+    for (int i = 0; i < 2; i++) {
+        const octet_tensor bound = { .dtype = OCTET_F32, .data = (void *)(uintptr_t)&bounds[i] };
+        MUST(octet_graph_add_constant(graph, i ? "hi" : "lo", &bound, &err));
+    }
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, -1, 1);
+    add_node(graph, "Conv", "c", NULL, INPUTS("x", "w"));
+    add_node(graph, "Clip", "y", NULL, INPUTS("c", "lo", "hi"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 1);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 1);
+    const size_t n = run_graph(graph, &x, merged, ROOM, NULL);
+    MUST(octet_split_activation(graph, graph->first, &err));
+    MUST(octet_graph_verify(graph, &err));
+    assert_int_equal(graph->node_count, 2);
+    run_graph(graph, &x, split, ROOM, NULL);
+    assert_memory_equal(merged, split, n * sizeof *split);
+    octet_graph_free(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batch_norm_and_relu_join_the_convolution),
+        cmocka_unit_test(batch_norm_behind_a_second_reader_stays),
+        cmocka_unit_test(matmul_add_batch_norm_become_one_gemm),
+        cmocka_unit_test(zero_pads_move_into_the_convolution),
+        cmocka_unit_test(channel_pads_stay),
+        cmocka_unit_test(shape_chains_become_a_constant_reshape),
+        cmocka_unit_test(identities_and_dead_nodes_go_but_output_names_stay),
+        cmocka_unit_test(splitting_an_activation_undoes_absorbing_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
