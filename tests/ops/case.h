@@ -144,6 +144,51 @@ static inline octet_tensor *case_random_levels(op_case *c, octet_dtype dtype, co
     return t;
 }
 
+/* Adds an int64 input of one dimension, or a scalar where count is 0. */
+static inline octet_tensor *case_ints(op_case *c, int count, const int64_t *values)
+{
+    octet_tensor *t = case_input(c, OCTET_I64, count ? DIMS(count) : DIMS(-1));
+    memcpy(t->data, values, (size_t)(count ? count : 1) * sizeof *values);
+    return t;
+}
+
+#define INTS(c, ...) case_ints(c, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
+
+/* Leaves an optional input out. */
+static inline void case_absent(op_case *c) { c->inputs[c->call.in_count++] = NULL; }
+
+/* Where an attribute lies. */
+static inline void *case_attr(op_case *c, const char *name)
+{
+    const octet_attr *row = c->node.op->attrs;
+    while (strcmp(row->name, name) != 0) row++;
+    return (char *)c->node.attrs + row->offset;
+}
+
+static inline void case_set_int(op_case *c, const char *name, int64_t value)
+{
+    *(int64_t *)case_attr(c, name) = value;
+}
+
+static inline void case_set_string(op_case *c, const char *name, const char *value)
+{
+    *(const char **)case_attr(c, name) = value;
+}
+
+static inline void case_set_ints(op_case *c, const char *name, int count, const int64_t *values)
+{
+    octet_ints *list = case_attr(c, name);
+    list->count = count;
+    memcpy(list->at, values, (size_t)count * sizeof *values);
+}
+
+/* clamp(rne(t) + zero_point) */
+static inline int32_t case_round(float t, const octet_qparams *to)
+{
+    const double level = nearbyint((double)t) + to->zero_point[0];
+    return (int32_t)(level < to->qmin ? to->qmin : level > to->qmax ? to->qmax : level);
+}
+
 /* Infers with outputs outputs. */
 static inline octet_status case_infer(op_case *c, int outputs)
 {
@@ -156,7 +201,8 @@ static inline octet_status case_infer(op_case *c, int outputs)
 static inline void case_prepare(op_case *c, int outputs, const octet_qparams *qparams, bool integer)
 {
     const octet_dtype types[CASE_MAX] = { c->in[0].dtype, c->in[1].dtype, c->in[2].dtype };
-    for (int i = 0; integer && i < c->call.in_count; i++) c->in[i].dtype = OCTET_F32; /* infer sees real types */
+    for (int i = 0; integer && i < c->call.in_count; i++) /* infer sees real types */
+        if (c->in[i].qparams) c->in[i].dtype = OCTET_F32;
     if (case_infer(c, outputs) != OCTET_OK) fail_msg("%s: %s", c->err.field, c->err.text);
     for (int i = 0; integer && i < c->call.in_count && i < 3; i++) c->in[i].dtype = types[i];
     for (int i = 0; i < outputs; i++) {
