@@ -112,8 +112,13 @@ static void store_f64(const conv_run *run, size_t c, const double *sum, size_t a
     const octet_activation *const clamp = &run->call->node->activation;
     double *const                 y = (double *)run->call->out[0]->data + at;
     const double                  b = bias ? ((const double *)bias->data)[c] : 0.0;
+    const octet_batch_norm *const norm = run->call->node->batch_norm;
     for (size_t i = 0; i < n; i++) {
         y[i] = sum[i] + b;
+        if (norm)
+            y[i] = (y[i] - (double)norm->mean[c]) / sqrt((double)norm->variance[c] + (double)norm->epsilon) *
+                       (double)norm->gamma[c] +
+                   (double)norm->beta[c];
         if (clamp->on && y[i] < (double)clamp->lo) y[i] = (double)clamp->lo;
         if (clamp->on && y[i] > (double)clamp->hi) y[i] = (double)clamp->hi;
     }
