@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How far one vector is from another, gathered piece by piece in a fixed order. Zeroed = nothing seen. */
+#ifndef OCTET_MEASURE_SQNR_H
+#define OCTET_MEASURE_SQNR_H
+
+#include <stddef.h>
+
+typedef struct octet_sqnr {
+    double signal, noise; /* sums of squares of the reference, and of the difference */
+    double other, product; /* of the measured vector, and of both: for the cosine */
+    double max_abs;        /* largest difference */
+} octet_sqnr;
+
+void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measured, size_t count);
+
+/* 10 log10(signal / noise); +INFINITY where nothing differs, NAN where nothing was seen. */
+double octet_sqnr_db(const octet_sqnr *sqnr);
+
+/* NAN where either vector is zero. */
+double octet_sqnr_cosine(const octet_sqnr *sqnr);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scales and zero points of files, doubted. */
+#include "graph/attrs.h"
+#include "onnx/qdq.h"
+#include "ops/check.h"
+
+#include <math.h>
+#include <string.h>
+
+bool octet_is_quantize(const octet_node *node) { return node && strcmp(node->op->name, "QuantizeLinear") == 0; }
+bool octet_is_dequantize(const octet_node *node) { return node && strcmp(node->op->name, "DequantizeLinear") == 0; }
+
+static const struct {
+    bool    levels; /* may hold levels */
+    int32_t low, high;
+} level_types[OCTET_DTYPE_COUNT] = {
+    [OCTET_I8] = {true, INT8_MIN, INT8_MAX},    [OCTET_U8] = {true, 0, UINT8_MAX},
+    [OCTET_I16] = {true, INT16_MIN, INT16_MAX}, [OCTET_U16] = {true, 0, UINT16_MAX},
+    [OCTET_I32] = {true, INT32_MIN, INT32_MAX},
+};
+
+static int32_t level_at(const octet_tensor *tensor, int64_t i)
+{
+    switch (tensor->dtype) {
+    case OCTET_I8:
+        return ((const int8_t *)tensor->data)[i];
+    case OCTET_U8:
+        return ((const uint8_t *)tensor->data)[i];
+    case OCTET_I16:
+        return ((const int16_t *)tensor->data)[i];
+    case OCTET_U16:
+        return ((const uint16_t *)tensor->data)[i];
+    default:
+        return ((const int32_t *)tensor->data)[i];
+    }
+}
+
+static octet_status find_dtype(octet_dtype *dtype, const octet_node *node, const octet_tensor *zero, octet_error *err)
+{
+    const octet_dtype input = node->inputs[0]->dtype;
+    const bool        quantizes = octet_is_quantize(node);
+    *dtype = zero ? zero->dtype : quantizes ? OCTET_U8 : input;
+    if (!level_types[*dtype].levels || (quantizes && *dtype == OCTET_I32))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "got type %s, need u8 or s8",
+                                octet_dtype_name(*dtype));
+    if (!quantizes && *dtype != input)
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "is %s, but the levels are %s",
+                                octet_dtype_name(*dtype), octet_dtype_name(input));
+    return OCTET_OK;
+}
+
+/* Per tensor: axis 0. Otherwise the dimension that has one scale for each entry. */
+static octet_status find_axis(int *axis, const octet_node *node, const octet_tensor *scale, octet_error *err)
+{
+    const octet_value *data = node->inputs[0];
+    const octet_attr  *row = octet_attr_find(node->op, "axis");
+    int64_t            given = 1;
+    *axis = 0;
+    if (scale->rank == 0) return OCTET_OK;
+    if (scale->rank > 1)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "got rank %d, need 0 or 1", scale->rank);
+    if (row) memcpy(&given, octet_attr_get(node->attrs, row), sizeof given);
+    if (scale->dims[0] == 1) return OCTET_OK;
+    OCTET_TRY(octet_check_axis(axis, given, data->rank, "axis", err));
+    if (data->dims[*axis] != scale->dims[0])
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "got %lld entries, but axis %d has %lld",
+                                (long long)scale->dims[0], *axis, (long long)data->dims[*axis]);
+    return OCTET_OK;
+}
+
+static octet_status check_counts(const octet_tensor *scale, const octet_tensor *zero, octet_error *err)
+{
+    const int64_t count = octet_tensor_count(scale);
+    if (scale->dtype != OCTET_F32)
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "scale", "got type %s, need f32",
+                                octet_dtype_name(scale->dtype));
+    if (count < 1) return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "has no entries");
+    if (zero && octet_tensor_count(zero) != count)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "zero_point", "got %lld entries, but scale has %lld",
+                                (long long)octet_tensor_count(zero), (long long)count);
+    return OCTET_OK;
+}
+
+octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_reader *reader, const octet_node *node,
+                               octet_error *err)
+{
+    const octet_value  *scale_value = node->inputs[1], *zero_value = node->input_count > 2 ? node->inputs[2] : NULL;
+    const octet_tensor *scale = scale_value->constant, *zero = zero_value ? zero_value->constant : NULL;
+    *qparams = (octet_qparams){0};
+    *known = scale && (!zero_value || zero);
+    if (!*known) return OCTET_OK;
+    OCTET_TRY(check_counts(scale, zero, err));
+    OCTET_TRY(find_dtype(&qparams->dtype, node, zero, err));
+    OCTET_TRY(find_axis(&qparams->axis, node, scale, err));
+    qparams->count = octet_tensor_count(scale);
+    qparams->qmin = level_types[qparams->dtype].low;
+    qparams->qmax = level_types[qparams->dtype].high;
+    int32_t *points;
+    OCTET_TRY(octet_arena_get(&points, reader->graph->arena, (size_t)qparams->count, sizeof *points, err));
+    for (int64_t i = 0; i < qparams->count; i++) {
+        const float s = ((const float *)scale->data)[i];
+        if (!isnormal(s) || s <= 0)
+            return octet_fail_field(err, OCTET_ERR_FORMAT, "scale", "entry %lld is %g, need a normal number above 0",
+                                    (long long)i, (double)s);
+        points[i] = zero ? level_at(zero, i) : 0;
+        if (qparams->dtype == OCTET_I32 && points[i] != 0)
+            return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "entry %lld of an s32 tensor is %d, need 0",
+                                    (long long)i, points[i]);
+    }
+    qparams->zero_point = points;
+    qparams->scale = scale->data; /* lives as long as the graph's arena */
+    return OCTET_OK;
+}
+
+bool octet_qdq_same(const octet_qparams *a, const octet_qparams *b)
+{
+    const size_t count = (size_t)a->count;
+    return a->dtype == b->dtype && a->count == b->count && (a->count == 1 || a->axis == b->axis) &&
+           memcmp(a->scale, b->scale, count * sizeof *a->scale) == 0 &&
+           memcmp(a->zero_point, b->zero_point, count * sizeof *a->zero_point) == 0;
+}

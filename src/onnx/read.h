@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State shared by the parts of the reader during one call of octet_graph_load. A raw node is a node of the file with
+   its inputs looked up and its attributes still as the file has them: what upgrades work on. */
+#ifndef OCTET_ONNX_READ_H
+#define OCTET_ONNX_READ_H
+
+#include "graph/op.h"
+#include "onnx/onnx.pb-c.h"
+#include "onnx/tensor_proto.h"
+
+typedef struct octet_reader {
+    octet_graph            *graph;
+    const Onnx__ModelProto *model;
+    const Onnx__GraphProto *proto;
+    octet_arena            *arena; /* of this call */
+    octet_external          external;
+    int                     opset;
+    octet_node            **flattening; /* Softmax and its like from before opset 13 */
+    size_t                  flattening_count, flattening_capacity;
+} octet_reader;
+
+enum { OCTET_RAW_ROOM = 8 }; /* inputs and attributes that upgrades may add */
+
+typedef struct octet_raw_node {
+    const char                  *op, *domain, *name; /* name: of the file, or what messages call it */
+    bool                         named;
+    octet_value                **inputs; /* NULL: left out; room for OCTET_RAW_ROOM more */
+    int                          input_count;
+    octet_value                **outputs;
+    int                          output_count;
+    const Onnx__AttributeProto **attributes; /* room for OCTET_RAW_ROOM more */
+    size_t                       attribute_count;
+} octet_raw_node;
+
+/* read_graph.c: everything of the file into the graph, nodes upgraded and in order. */
+octet_status octet_read_graph(octet_reader *reader, octet_error *err);
+
+/* Declared types and shapes of outputs against what was found. */
+octet_status octet_read_check_outputs(const octet_reader *reader, octet_error *err);
+
+/* Makes a graph node of raw. node may be NULL. */
+octet_status octet_read_emit(octet_node **node, octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
+/* attributes.c: fills node->attrs from the list. Unknown, doubled, ill-typed, missing ones and values out of range
+   are refused. */
+octet_status octet_attributes_read(octet_reader *reader, octet_node *node, const octet_raw_node *raw, octet_error *err);
+
+/* The type of an attribute, checked to be what it carries. */
+octet_status octet_attribute_type(int *type, const Onnx__AttributeProto *attribute, octet_error *err);
+
+/* upgrade.c: brings raw to the canonical form described in graph/op.h. */
+octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
+/* read_late.c: what can only be done once shapes are known. Sets *changed where shapes must be found again. */
+octet_status octet_read_flattening(octet_reader *reader, bool *changed, octet_error *err);
+
+/* qdq.c: QuantizeLinear/DequantizeLinear pairs become FakeQuantize; integer constants with a DequantizeLinear become
+   constants of levels. */
+octet_status octet_read_qdq(octet_reader *reader, bool *changed, octet_error *err);
+
+#endif

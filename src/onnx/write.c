@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph as a model: nodes in their order, each with the nodes it absorbed behind it and its Q/DQ around it. */
+#include "onnx/write.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { OPSET_LOW = 13, IR_VERSION = 8 };
+
+static void *unconst(const void *p) { return (void *)(uintptr_t)p; }
+
+/* ---- one node ---- */
+
+/* The name that a node gives to value: its own, unless that is needed for a graph output's dequantized numbers. */
+static octet_status result_name(const char **name, octet_writer *writer, const octet_value *value)
+{
+    *name = value->name;
+    if (!value->is_output || !octet_write_qparams(value)) return OCTET_OK;
+    const char *near = octet_arena_format(writer->arena, "%s_real", value->name);
+    if (!near) return octet_fail_memory(writer->err);
+    OCTET_TRY(octet_write_name(&writer->written[value->index].result, writer, writer->value_names, near));
+    *name = writer->written[value->index].result;
+    return OCTET_OK;
+}
+
+/* A value between a node and what it absorbed. */
+static octet_status inner_name(const char **name, octet_writer *writer, const char *near, const octet_value *like)
+{
+    OCTET_TRY(octet_write_name(name, writer, writer->value_names, near));
+    return octet_write_info(writer, *name, like->dtype, like);
+}
+
+static octet_status write_batch_norm(octet_writer *writer, const octet_batch_norm *bn, const char *from, const char *to)
+{
+    const struct {
+        const char  *ending;
+        const float *data;
+    } parts[4] = {{"scale", bn->gamma}, {"bias", bn->beta}, {"mean", bn->mean}, {"var", bn->variance}};
+    const char *inputs[5] = {from};
+    for (int i = 0; i < 4; i++) {
+        const octet_tensor tensor = {
+            .dtype = OCTET_F32, .rank = 1, .dims = {bn->channels}, .data = unconst(parts[i].data)};
+        const char *near = octet_arena_format(writer->arena, "%s_%s", bn->name, parts[i].ending);
+        if (!near) return octet_fail_memory(writer->err);
+        OCTET_TRY(octet_write_name(&inputs[1 + i], writer, writer->value_names, near));
+        OCTET_TRY(octet_write_initializer(writer, inputs[1 + i], &tensor));
+    }
+    Onnx__NodeProto *node;
+    OCTET_TRY(octet_write_node(&node, writer, "BatchNormalization", bn->name, inputs, 5, &to, 1));
+    if (bn->epsilon != 1e-5f) OCTET_TRY(octet_write_float(writer, node, "epsilon", bn->epsilon));
+    return bn->momentum != 0.9f ? octet_write_float(writer, node, "momentum", bn->momentum) : OCTET_OK;
+}
+
+static octet_status write_activation(octet_writer *writer, const octet_activation *act, const char *from,
+                                     const char *to)
+{
+    const float bounds[2] = {act->lo, act->hi};
+    const char *inputs[3] = {from};
+    const bool  clip = strcmp(act->op, "Clip") == 0;
+    int         count = 1;
+    for (int i = 0; clip && i < 2; i++) {
+        if (isinf(bounds[i])) continue;
+        const char        *near = octet_arena_format(writer->arena, "%s_%s", act->name, i ? "max" : "min");
+        float             *bound = octet_arena_copy_bytes(writer->arena, &bounds[i], sizeof bounds[i]);
+        const octet_tensor tensor = {.dtype = OCTET_F32, .data = bound};
+        if (!near || !bound) return octet_fail_memory(writer->err);
+        OCTET_TRY(octet_write_name(&inputs[1 + i], writer, writer->value_names, near));
+        OCTET_TRY(octet_write_initializer(writer, inputs[1 + i], &tensor));
+        count = 2 + i;
+    }
+    Onnx__NodeProto *node;
+    return octet_write_node(&node, writer, act->op, act->name, inputs, count, &to, 1);
+}
+
+/* What a node absorbed stands behind it again: result is the name of the last value, *own that of the node itself. */
+static octet_status write_absorbed(const char **own, octet_writer *writer, const octet_node *node, const char *result,
+                                   Onnx__NodeProto *proto)
+{
+    const octet_value *value = node->outputs[0];
+    const char        *last = result, *before_activation = result;
+    *own = result;
+    if (node->activation.on) OCTET_TRY(inner_name(&before_activation, writer, node->activation.inner, value));
+    *own = before_activation;
+    if (node->batch_norm) {
+        const char *near = octet_arena_format(writer->arena, "%s_in", node->batch_norm->name);
+        if (!near) return octet_fail_memory(writer->err);
+        OCTET_TRY(inner_name(own, writer, near, value));
+        OCTET_TRY(write_batch_norm(writer, node->batch_norm, *own, before_activation));
+    }
+    proto->output[0] = unconst(*own);
+    return node->activation.on ? write_activation(writer, &node->activation, before_activation, last) : OCTET_OK;
+}
+
+static octet_status input_names(const char **names, octet_writer *writer, const octet_node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        names[i] = "";
+        int same = 0;
+        while (same < i && node->inputs[same] != node->inputs[i]) same++;
+        if (node->inputs[i] && same < i && i < 8)
+            names[i] = names[same];
+        else if (node->inputs[i])
+            OCTET_TRY(octet_write_dequantize(&names[i], writer, node->inputs[i], NULL));
+    }
+    return OCTET_OK;
+}
+
+static octet_status write_node(octet_writer *writer, const octet_node *node)
+{
+    const char **inputs, **outputs, *own;
+    octet_error *err = writer->err;
+    OCTET_TRY(octet_arena_get(&inputs, writer->arena, (size_t)node->input_count, sizeof *inputs, err));
+    OCTET_TRY(octet_arena_get(&outputs, writer->arena, (size_t)node->output_count, sizeof *outputs, err));
+    OCTET_TRY(input_names(inputs, writer, node));
+    for (int i = 0; i < node->output_count; i++)
+        if (node->outputs[i]) OCTET_TRY(result_name(&outputs[i], writer, node->outputs[i]));
+    Onnx__NodeProto *proto;
+    OCTET_TRY(octet_write_node(&proto, writer, node->op->name, node->name, inputs, node->input_count, outputs,
+                               node->output_count));
+    OCTET_TRY(octet_write_attributes(writer, proto, node));
+    if (node->op->since > writer->opset) writer->opset = node->op->since;
+    if (node->activation.on || node->batch_norm) OCTET_TRY(write_absorbed(&own, writer, node, outputs[0], proto));
+    for (int i = 0; i < node->output_count; i++) {
+        const octet_value *value = node->outputs[i];
+        if (!value) continue;
+        const bool graph_output = value->is_output && outputs[i] == value->name;
+        if (!graph_output) OCTET_TRY(octet_write_info(writer, outputs[i], value->dtype, value));
+        OCTET_TRY(octet_write_quantize(writer, value, outputs[i]));
+    }
+    return OCTET_OK;
+}
+
+/* ---- the graph ---- */
+
+static octet_status write_inputs(octet_writer *writer)
+{
+    const octet_graph *graph = writer->graph;
+    OCTET_TRY(octet_arena_get(&writer->proto.input, writer->arena, graph->input_count, sizeof *writer->proto.input,
+                              writer->err));
+    for (size_t i = 0; i < graph->input_count; i++) {
+        const octet_value *value = graph->inputs[i];
+        OCTET_TRY(octet_write_value_info(&writer->proto.input[i], writer, value->name, value->dtype, value));
+        writer->proto.n_input++;
+        OCTET_TRY(octet_write_quantize(writer, value, value->name));
+    }
+    return OCTET_OK;
+}
+
+static octet_status write_outputs(octet_writer *writer)
+{
+    const octet_graph *graph = writer->graph;
+    OCTET_TRY(octet_arena_get(&writer->proto.output, writer->arena, graph->output_count, sizeof *writer->proto.output,
+                              writer->err));
+    for (size_t i = 0; i < graph->output_count; i++) {
+        const octet_value *value = graph->outputs[i];
+        const char        *ignored;
+        OCTET_TRY(octet_write_value_info(&writer->proto.output[i], writer, value->name, value->dtype, value));
+        writer->proto.n_output++;
+        /* An input handed out as it came stays as it came. */
+        if (!value->is_input) OCTET_TRY(octet_write_dequantize(&ignored, writer, value, value->name));
+    }
+    return OCTET_OK;
+}
+
+static octet_status reserve_names(octet_writer *writer)
+{
+    bool room = true;
+    writer->value_names = octet_names_new(writer->arena);
+    writer->node_names = octet_names_new(writer->arena);
+    room = writer->value_names && writer->node_names;
+    for (const octet_value *v = writer->graph->values; room && v; v = v->next)
+        room = octet_names_add(writer->value_names, v->name, writer);
+    return room ? OCTET_OK : octet_fail_memory(writer->err);
+}
+
+static octet_status add_metadata(octet_writer *writer, Onnx__ModelProto *model, const char *key, const char *value)
+{
+    Onnx__StringStringEntryProto *entry;
+    OCTET_TRY(octet_write_new(&entry, writer, &onnx__string_string_entry_proto__descriptor));
+    entry->key = unconst(key);
+    entry->value = unconst(value);
+    model->metadata_props[model->n_metadata_props++] = entry;
+    return OCTET_OK;
+}
+
+static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model)
+{
+    const octet_graph *graph = writer->graph;
+    OCTET_TRY(octet_arena_get(&model->metadata_props, writer->arena, graph->metadata_count + 1,
+                              sizeof *model->metadata_props, writer->err));
+    for (size_t i = 0; i < graph->metadata_count; i++)
+        OCTET_TRY(add_metadata(writer, model, graph->metadata[i].key, graph->metadata[i].value));
+    if (writer->quantized && !octet_graph_metadata(graph, "octet.version"))
+        return add_metadata(writer, model, "octet.version", OCTET_VERSION);
+    return OCTET_OK;
+}
+
+octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
+{
+    const octet_graph *graph = writer->graph;
+    writer->opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    onnx__graph_proto__init(&writer->proto);
+    writer->proto.name = unconst(graph->name);
+    int highest = 0;
+    for (const octet_value *v = graph->values; v; v = v->next)
+        if (v->index > highest) highest = v->index;
+    OCTET_TRY(
+        octet_arena_get(&writer->written, writer->arena, (size_t)highest + 1, sizeof *writer->written, writer->err));
+    OCTET_TRY(reserve_names(writer));
+    OCTET_TRY(write_inputs(writer));
+    for (const octet_node *n = graph->first; n; n = n->next) OCTET_TRY(write_node(writer, n));
+    OCTET_TRY(write_outputs(writer));
+    OCTET_TRY(octet_write_new(model, writer, &onnx__model_proto__descriptor));
+    Onnx__ModelProto         *m = *model;
+    Onnx__OperatorSetIdProto *opset;
+    OCTET_TRY(octet_write_new(&opset, writer, &onnx__operator_set_id_proto__descriptor));
+    OCTET_TRY(octet_arena_get(&m->opset_import, writer->arena, 1, sizeof *m->opset_import, writer->err));
+    opset->domain = unconst("");
+    opset->has_version = true;
+    opset->version = writer->opset;
+    m->opset_import[0] = opset;
+    m->n_opset_import = 1;
+    m->has_ir_version = true;
+    m->ir_version = IR_VERSION;
+    m->producer_name = unconst("octet");
+    m->producer_version = unconst(OCTET_VERSION);
+    m->graph = &writer->proto;
+    return write_metadata(writer, m);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* State of one save: the messages under construction, all in one arena, tensor data borrowed from the graph. */
+#ifndef OCTET_ONNX_WRITE_H
+#define OCTET_ONNX_WRITE_H
+
+#include "graph/names.h"
+#include "graph/op.h"
+#include "onnx/onnx.pb-c.h"
+
+/* What has been written for a value so far. */
+typedef struct octet_written {
+    const char *levels, *scale, *zero_point; /* names, once its levels exist; zero_point NULL: none is written */
+    const char *result;                      /* name that its producer gives it, where that is not its own */
+    bool        initializer;
+} octet_written;
+
+typedef struct octet_writer {
+    const octet_graph *graph;
+    octet_arena       *arena;
+    octet_names       *value_names, *node_names; /* of the file */
+    octet_written     *written;                  /* by value->index */
+    Onnx__GraphProto   proto;
+    size_t             node_capacity, initializer_capacity, info_capacity;
+    int                opset;
+    bool               quantized; /* a QuantizeLinear or DequantizeLinear was written */
+    octet_error       *err;
+} octet_writer;
+
+/* ---- write_proto.c: messages ---- */
+
+/* A message of the given type with its defaults. */
+octet_status octet_write_new(void *message, octet_writer *writer, const ProtobufCMessageDescriptor *type);
+
+/* A name like near that the file does not have yet, reserved. */
+octet_status octet_write_name(const char **name, octet_writer *writer, octet_names *names, const char *near);
+
+/* Appends a node; inputs and outputs are copied, NULL or "" are left out. */
+octet_status octet_write_node(Onnx__NodeProto **node, octet_writer *writer, const char *op, const char *name,
+                              const char *const *inputs, int input_count, const char *const *outputs, int output_count);
+
+octet_status octet_write_int(octet_writer *writer, Onnx__NodeProto *node, const char *name, int64_t value);
+octet_status octet_write_float(octet_writer *writer, Onnx__NodeProto *node, const char *name, float value);
+
+/* Every attribute of from that differs from its default. */
+octet_status octet_write_attributes(octet_writer *writer, Onnx__NodeProto *node, const octet_node *from);
+
+octet_status octet_write_tensor(Onnx__TensorProto **proto, octet_writer *writer, const char *name,
+                                const octet_tensor *tensor);
+octet_status octet_write_initializer(octet_writer *writer, const char *name, const octet_tensor *tensor);
+
+/* Type and shape like value's, under a name and with a type of its own. */
+octet_status octet_write_value_info(Onnx__ValueInfoProto **info, octet_writer *writer, const char *name,
+                                    octet_dtype dtype, const octet_value *like);
+
+/* The same into the graph's list, where the shape is known. */
+octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtype dtype, const octet_value *like);
+
+/* ---- write_qdq.c ---- */
+
+/* Parameters that the file must state for value, NULL where it is real there. */
+const octet_qparams *octet_write_qparams(const octet_value *value);
+
+/* After value's real number exists under the name real: QuantizeLinear, behind a Clip where its range asks for one.
+   Constants of levels become initializers. Once for each value. */
+octet_status octet_write_quantize(octet_writer *writer, const octet_value *value, const char *real);
+
+/* The name under which one reader finds value's real numbers: a DequantizeLinear of its own where value has levels.
+   wanted: that name, or NULL. */
+octet_status octet_write_dequantize(const char **name, octet_writer *writer, const octet_value *value,
+                                    const char *wanted);
+
+/* ---- write.c ---- */
+
+octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* FakeQuantize as QuantizeLinear and DequantizeLinear: one Q behind the value's producer, one DQ before each reader. */
+#include "onnx/write.h"
+
+#include <math.h>
+#include <string.h>
+
+const octet_qparams *octet_write_qparams(const octet_value *value)
+{
+    if (!value) return NULL;
+    if (value->constant && value->constant->qparams) return value->constant->qparams;
+    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
+}
+
+static octet_status near_name(const char **name, octet_writer *writer, const octet_value *value, const char *ending)
+{
+    const char *near = octet_arena_format(writer->arena, "%s%s", value->name, ending);
+    return near ? octet_write_name(name, writer, writer->value_names, near) : octet_fail_memory(writer->err);
+}
+
+static void store_level(void *to, octet_dtype dtype, int64_t at, int32_t level)
+{
+    const size_t size = octet_dtype_size(dtype);
+    memcpy((char *)to + (size_t)at * size, &level, size); /* little-endian: the low bytes */
+}
+
+/* Scale and zero point as initializers: scalars per tensor, else lists. s32 levels have no zero point. */
+static octet_status write_parameters(octet_writer *writer, const octet_value *value, const octet_qparams *q)
+{
+    octet_written *written = &writer->written[value->index];
+    octet_tensor   scale = {.dtype = OCTET_F32, .rank = q->count > 1, .dims = {q->count}};
+    octet_tensor   zero = {.dtype = q->dtype, .rank = scale.rank, .dims = {q->count}};
+    scale.data = (void *)(uintptr_t)q->scale;
+    OCTET_TRY(near_name(&written->scale, writer, value, "_scale"));
+    OCTET_TRY(octet_write_initializer(writer, written->scale, &scale));
+    if (q->dtype == OCTET_I32) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&zero.data, writer->arena, (size_t)q->count, octet_dtype_size(q->dtype), writer->err));
+    for (int64_t i = 0; i < q->count; i++) store_level(zero.data, q->dtype, i, q->zero_point[i]);
+    OCTET_TRY(near_name(&written->zero_point, writer, value, "_zp"));
+    return octet_write_initializer(writer, written->zero_point, &zero);
+}
+
+/* ---- ranges narrower than the type ---- */
+
+static bool narrower_than_type(const octet_qparams *q)
+{
+    switch (q->dtype) {
+    case OCTET_U8:
+        return q->qmin > 0 || q->qmax < UINT8_MAX;
+    case OCTET_I8:
+        return q->qmin > INT8_MIN || q->qmax < INT8_MAX;
+    case OCTET_U16:
+        return q->qmin > 0 || q->qmax < UINT16_MAX;
+    case OCTET_I16:
+        return q->qmin > INT16_MIN || q->qmax < INT16_MAX;
+    default:
+        return false;
+    }
+}
+
+/* The activation before the value keeps its levels within qmin..qmax already. */
+static bool clipped_before(const octet_value *value, const octet_qparams *q)
+{
+    const octet_node *node = value->producer;
+    if (!node || node->output_count < 1 || node->outputs[0] != value || !node->activation.on) return false;
+    const double scale = (double)q->scale[0], zero = q->zero_point[0];
+    return rint((double)node->activation.lo / scale) + zero >= q->qmin &&
+           rint((double)node->activation.hi / scale) + zero <= q->qmax;
+}
+
+static octet_status write_clip(const char **real, octet_writer *writer, const octet_value *value,
+                               const octet_qparams *q)
+{
+    const char   *inputs[3] = {*real}, *output;
+    const int32_t bounds[2] = {q->qmin, q->qmax};
+    for (int i = 0; i < 2; i++) {
+        float *bound;
+        OCTET_TRY(octet_arena_get(&bound, writer->arena, 1, sizeof *bound, writer->err));
+        *bound = (float)((double)(bounds[i] - q->zero_point[0]) * (double)q->scale[0]);
+        const octet_tensor tensor = {.dtype = OCTET_F32, .data = bound};
+        OCTET_TRY(near_name(&inputs[1 + i], writer, value, i ? "_clip_max" : "_clip_min"));
+        OCTET_TRY(octet_write_initializer(writer, inputs[1 + i], &tensor));
+    }
+    Onnx__NodeProto *node;
+    OCTET_TRY(near_name(&output, writer, value, "_clip"));
+    OCTET_TRY(octet_write_node(&node, writer, "Clip", output, inputs, 3, &output, 1));
+    OCTET_TRY(octet_write_info(writer, output, OCTET_F32, value));
+    *real = output;
+    return OCTET_OK;
+}
+
+/* ---- nodes ---- */
+
+static octet_status write_linear(octet_writer *writer, const octet_value *value, const octet_qparams *q, const char *op,
+                                 const char *from, const char *to)
+{
+    const octet_written *written = &writer->written[value->index];
+    const char *const    inputs[] = {from, written->scale, written->zero_point};
+    Onnx__NodeProto     *node;
+    writer->quantized = true;
+    OCTET_TRY(octet_write_node(&node, writer, op, to, inputs, written->zero_point ? 3 : 2, &to, 1));
+    return value->constant ? octet_write_int(writer, node, "axis", q->count > 1 ? q->axis : 0) : OCTET_OK;
+}
+
+octet_status octet_write_quantize(octet_writer *writer, const octet_value *value, const char *real)
+{
+    octet_written       *written = &writer->written[value->index];
+    const octet_qparams *q = octet_write_qparams(value);
+    if (!q || written->levels) return OCTET_OK;
+    OCTET_TRY(near_name(&written->levels, writer, value, "_q"));
+    OCTET_TRY(write_parameters(writer, value, q));
+    if (value->constant && value->constant->qparams)
+        return octet_write_initializer(writer, written->levels, value->constant);
+    if (q->count == 1 && narrower_than_type(q) && !clipped_before(value, q))
+        OCTET_TRY(write_clip(&real, writer, value, q));
+    OCTET_TRY(write_linear(writer, value, q, "QuantizeLinear", real, written->levels));
+    return octet_write_info(writer, written->levels, q->dtype, value);
+}
+
+octet_status octet_write_dequantize(const char **name, octet_writer *writer, const octet_value *value,
+                                    const char *wanted)
+{
+    octet_written       *written = &writer->written[value->index];
+    const octet_qparams *q = octet_write_qparams(value);
+    *name = value->name;
+    const bool plain = value->constant && !value->constant->qparams;
+    if (plain && !written->initializer) {
+        written->initializer = true;
+        OCTET_TRY(octet_write_initializer(writer, value->name, value->constant));
+    }
+    if (!q) return OCTET_OK;
+    if (value->constant) OCTET_TRY(octet_write_quantize(writer, value, value->name));
+    *name = wanted;
+    if (!wanted) OCTET_TRY(near_name(name, writer, value, "_dq"));
+    OCTET_TRY(write_linear(writer, value, q, "DequantizeLinear", written->levels, *name));
+    return wanted ? OCTET_OK : octet_write_info(writer, *name, OCTET_F32, value);
+}
