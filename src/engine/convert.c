@@ -172,7 +172,7 @@ int octet_conversion(const octet_form *from, const octet_form *to)
 
 const char *octet_conversion_name(int index) { return conversions[index].op; }
 
-void octet_convert_form(int index, const octet_tensor *to, const octet_tensor *from, const octet_profile *profile,
+void octet_conversion_run(int index, const octet_tensor *to, const octet_tensor *from, const octet_profile *profile,
                    int threads)
 {
     const conversion *const row  = &conversions[index];
@@ -189,7 +189,7 @@ static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 static octet_status run(const octet_step *step, const octet_call *call, void *bound, octet_error *err)
 {
     (void)bound, (void)err;
-    octet_convert_form(step->conversion, call->out[0], call->in[0], call->profile, call->threads);
+    octet_conversion_run(step->conversion, call->out[0], call->in[0], call->profile, call->threads);
     return OCTET_OK;
 }
 

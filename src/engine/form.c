@@ -111,8 +111,8 @@ static octet_status convert_constant(int *form, octet_plan *plan, int from, octe
     const int64_t bytes = octet_tensor_bytes(&like.stored);
     if (bytes < 0) return octet_fail(err, OCTET_ERR_LIMIT, "constant '%s' is too large", like.value->name);
     OCTET_TRY(octet_arena_get(&like.stored.data, plan->arena, (size_t)bytes, 1, err));
-    octet_convert_form(octet_conversion(&plan->forms[from], &like), &like.stored, &plan->forms[from].stored, plan->profile,
-                  plan->threads);
+    octet_conversion_run(octet_conversion(&plan->forms[from], &like), &like.stored, &plan->forms[from].stored,
+                         plan->profile, plan->threads);
     return new_form(form, plan, &like, err);
 }
 

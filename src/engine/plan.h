@@ -147,7 +147,7 @@ octet_status octet_plan_add_step(octet_step **place, octet_plan *plan, const oct
 /* Which conversion leads from one form to another (they differ in one respect), as octet_step.conversion. */
 int         octet_conversion(const octet_form *from, const octet_form *to);
 const char *octet_conversion_name(int index);
-void        octet_convert_form(int index, const octet_tensor *to, const octet_tensor *from, const octet_profile *profile,
+void octet_conversion_run(int index, const octet_tensor *to, const octet_tensor *from, const octet_profile *profile,
                           int threads);
 
 /* Blocked float32 to dense, on the calling thread. */
