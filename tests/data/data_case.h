@@ -39,12 +39,12 @@ static inline int drop_scratch(void **state)
     return system(command);
 }
 
-/* A path in the scratch folder; eight may be in use at once. */
+/* A path in the scratch folder; 32 may be in use at once. */
 static inline const char *in_scratch(const char *name)
 {
-    static char ring[8][256];
+    static char ring[32][256];
     static int  next;
-    char *const path = ring[next++ % 8];
+    char *const path = ring[next++ % 32];
     snprintf(path, sizeof ring[0], "%s/%s", scratch, name);
     return path;
 }
@@ -173,7 +173,7 @@ static inline const char *shared(const char *name)
     const char *const root = getenv("OCTET_SHARED");
     char *const       path = paths[next++ % 8];
     struct stat       info;
-    snprintf(path, sizeof paths[0], "%s/%s", root ? root : "../shared", name);
+    snprintf(path, sizeof paths[0], "%s/%s", root ? root : OCTET_SOURCE_DIR "/../shared", name);
     if (stat(path, &info) == 0) return path;
     fprintf(stderr, "SKIPPED: no %s\n", path);
     return NULL;
