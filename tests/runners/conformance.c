@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ONNX's own test cases: folders with model.onnx and test_data_set_N/{input,output}_N.pb. Each is loaded, planned, run
+   and compared; one line per failure with the first difference, then the counts. A case that needs an operator, type
+   or opset octet does not have is skipped, and every reason is counted.
+
+   conformance [DIR] [NAME]    all cases below DIR; with NAME only those whose path contains it */
+#include <octet/octet.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "onnx/tensor_proto.h"
+#include "ops/wide.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_PORTS = 64, MOST_REASONS = 1024, MOST_CASES = 8192, PATH_SIZE = 1024 };
+
+/* ONNX's own runner allows 1e-3 of each number; most of our results differ in the last bits only. */
+static const double RELATIVE = 1e-5, OF_LARGEST = 1e-6, RELATIVE_HALF = 1e-3;
+
+typedef struct reason {
+    char   text[320];
+    size_t count;
+} reason;
+
+typedef struct tally {
+    size_t passed, failed, skipped, reason_count;
+    reason reasons[MOST_REASONS];
+} tally;
+
+typedef struct data_set {
+    octet_tensor inputs[MOST_PORTS], outputs[MOST_PORTS];
+    size_t       input_count, output_count;
+} data_set;
+
+/* ---- reading ---- */
+
+static octet_status read_tensors(octet_tensor *tensors, size_t *count, const char *folder, const char *what,
+                                 octet_arena *arena, octet_error *err)
+{
+    char path[PATH_SIZE + 64];
+    for (*count = 0; *count < MOST_PORTS; (*count)++) {
+        octet_file file = { 0 };
+        snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, what, *count);
+        if (access(path, F_OK) != 0) return OCTET_OK;
+        OCTET_TRY(octet_file_read(&file, path, 0, err));
+        const octet_status status = octet_tensor_proto_read(&tensors[*count], NULL, file.data, file.size, arena, err);
+        octet_file_close(&file);
+        if (status != OCTET_OK) octet_error_file(err, path);
+        OCTET_TRY(status);
+    }
+    return OCTET_OK;
+}
+
+static octet_status read_data_set(data_set *set, const char *folder, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(read_tensors(set->inputs, &set->input_count, folder, "input", arena, err));
+    return read_tensors(set->outputs, &set->output_count, folder, "output", arena, err);
+}
+
+/* ---- comparing ---- */
+
+static double element(const octet_tensor *t, int64_t i)
+{
+    switch (t->dtype) {
+    case OCTET_F32: return (double)((const float *)t->data)[i];
+    case OCTET_F64: return ((const double *)t->data)[i];
+    case OCTET_F16: return octet_half_to_double(((const uint16_t *)t->data)[i]);
+    default: return 0.0;
+    }
+}
+
+static double largest(const octet_tensor *t)
+{
+    const int64_t count = octet_tensor_count(t);
+    double        most = 0.0;
+    for (int64_t i = 0; i < count; i++) {
+        const double size = fabs(element(t, i));
+        if (isfinite(size) && size > most) most = size;
+    }
+    return most;
+}
+
+static octet_status compare_floats(const octet_tensor *got, const octet_tensor *want, size_t output, octet_error *err)
+{
+    const double  floor = OF_LARGEST * largest(want), relative = want->dtype == OCTET_F16 ? RELATIVE_HALF : RELATIVE;
+    const int64_t count = octet_tensor_count(want);
+    for (int64_t i = 0; i < count; i++) {
+        const double a = element(got, i), b = element(want, i);
+        const bool   both_nan = isnan(a) && isnan(b);
+        if (both_nan || a == b || fabs(a - b) <= relative * fabs(b) + floor) continue;
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "output %zu: element %lld of %lld is %.9g, not %.9g", output,
+                          (long long)i, (long long)count, a, b);
+    }
+    return OCTET_OK;
+}
+
+static octet_status compare_bytes(const octet_tensor *got, const octet_tensor *want, size_t output, octet_error *err)
+{
+    const size_t         size = octet_dtype_size(want->dtype);
+    const int64_t        count = octet_tensor_count(want);
+    const unsigned char *a = got->data, *b = want->data;
+    for (int64_t i = 0; i < count; i++, a += size, b += size) {
+        uint64_t x = 0, y = 0;
+        memcpy(&x, a, size);
+        memcpy(&y, b, size);
+        if (x != y)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "output %zu: element %lld of %lld is 0x%llx, not 0x%llx", output,
+                              (long long)i, (long long)count, (unsigned long long)x, (unsigned long long)y);
+    }
+    return OCTET_OK;
+}
+
+static octet_status compare(const octet_tensor *got, const octet_tensor *want, size_t output, octet_error *err)
+{
+    char a[128], b[128];
+    bool same = got->rank == want->rank && got->dtype == want->dtype;
+    for (int i = 0; same && i < want->rank; i++) same = got->dims[i] == want->dims[i];
+    if (!same)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "output %zu: %s %s, not %s %s", output, octet_dtype_name(got->dtype),
+                          octet_shape_text(a, sizeof a, got->dims, got->rank), octet_dtype_name(want->dtype),
+                          octet_shape_text(b, sizeof b, want->dims, want->rank));
+    return octet_dtype_is_float(want->dtype) ? compare_floats(got, want, output, err) : compare_bytes(got, want, output, err);
+}
+
+/* ---- running ---- */
+
+/* Shapes may depend on values: first nothing is known when planning, then all inputs but the first, then all. */
+static octet_status make_plan(octet_plan **plan, const octet_graph *graph, const data_set *set, octet_error *err)
+{
+    octet_status status = OCTET_ERR_UNSUPPORTED;
+    for (size_t known = 0; known < 3 && status == OCTET_ERR_UNSUPPORTED; known++) {
+        octet_tensor inputs[MOST_PORTS];
+        memcpy(inputs, set->inputs, sizeof inputs);
+        for (size_t i = 0; i < set->input_count; i++)
+            if (known == 0 || (known == 1 && i == 0)) inputs[i].data = NULL;
+        *err = (octet_error){ 0 };
+        status = octet_plan_create(plan, graph, &(octet_plan_options){ .inputs = inputs }, err);
+    }
+    return status;
+}
+
+static octet_status run_and_compare(const octet_plan *plan, const data_set *set, octet_error *err)
+{
+    octet_workspace *workspace = NULL;
+    octet_tensor     outputs[MOST_PORTS];
+    octet_status     status = octet_workspace_create(&workspace, plan, err);
+    if (status == OCTET_OK) status = octet_run(workspace, set->inputs, outputs, err);
+    for (size_t i = 0; status == OCTET_OK && i < set->output_count; i++)
+        status = compare(&outputs[i], &set->outputs[i], i, err);
+    octet_workspace_free(workspace);
+    return status;
+}
+
+/* supported becomes true once the case has been planned: from then on nothing may go wrong. */
+static octet_status run_data_set(bool *supported, const octet_graph *graph, const data_set *set, octet_error *err)
+{
+    octet_plan *plan = NULL;
+    if (set->input_count != octet_graph_input_count(graph) || set->output_count > octet_graph_output_count(graph))
+        return octet_fail(err, OCTET_ERR_FORMAT, "the case has %zu inputs and %zu outputs, the model %zu and %zu",
+                          set->input_count, set->output_count, octet_graph_input_count(graph),
+                          octet_graph_output_count(graph));
+    OCTET_TRY(make_plan(&plan, graph, set, err));
+    *supported = true;
+    const octet_status status = run_and_compare(plan, set, err);
+    octet_plan_free(plan);
+    return status;
+}
+
+static octet_status run_case(bool *supported, const char *folder, octet_error *err)
+{
+    octet_graph *graph = NULL;
+    char         path[PATH_SIZE + 32];
+    snprintf(path, sizeof path, "%s/model.onnx", folder);
+    octet_status status = octet_graph_load(&graph, path, err);
+    for (int i = 0; status == OCTET_OK; i++) {
+        octet_arena *const arena = octet_arena_new();
+        data_set           set = { .input_count = 0 };
+        snprintf(path, sizeof path, "%s/test_data_set_%d", folder, i);
+        if (access(path, F_OK) != 0) {
+            octet_arena_free(arena);
+            if (i == 0) status = octet_fail(err, OCTET_ERR_FILE, "the case has no test_data_set_0");
+            break;
+        }
+        status = read_data_set(&set, path, arena, err);
+        if (status == OCTET_OK) status = run_data_set(supported, graph, &set, err);
+        octet_arena_free(arena);
+    }
+    octet_graph_free(graph);
+    return status;
+}
+
+/* ---- counting ---- */
+
+static void count_reason(tally *all, const octet_error *err)
+{
+    char   text[320];
+    size_t i = 0;
+    snprintf(text, sizeof text, "%s%s%s", err->field, *err->field ? ": " : "", err->text);
+    while (i < all->reason_count && strcmp(all->reasons[i].text, text) != 0) i++;
+    if (i == MOST_REASONS) return;
+    if (i == all->reason_count) memcpy(all->reasons[all->reason_count++].text, text, sizeof text);
+    all->reasons[i].count++;
+}
+
+static void count_case(tally *all, const char *folder)
+{
+    octet_error        err = { 0 };
+    bool               supported = false;
+    const octet_status status = run_case(&supported, folder, &err);
+    if (status == OCTET_OK) {
+        all->passed++;
+    } else if (status == OCTET_ERR_UNSUPPORTED && !supported) {
+        all->skipped++;
+        count_reason(all, &err);
+    } else {
+        char line[700];
+        octet_error_line(line, sizeof line, &err);
+        all->failed++;
+        printf("FAILED %s: %s\n", folder, line);
+    }
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const reason *const x = a, *const y = b;
+    return x->count != y->count ? (x->count < y->count ? 1 : -1) : strcmp(x->text, y->text);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Appends every folder below path that holds a model.onnx, down to a depth of 4. */
+static void find_cases(char **cases, size_t *count, const char *path, int depth)
+{
+    char model[PATH_SIZE + 32];
+    snprintf(model, sizeof model, "%s/model.onnx", path);
+    if (access(model, F_OK) == 0) {
+        if (*count < MOST_CASES) cases[(*count)++] = strdup(path);
+        return;
+    }
+    DIR *const folder = depth < 4 ? opendir(path) : NULL;
+    if (!folder) return;
+    for (const struct dirent *entry; (entry = readdir(folder));) {
+        char below[PATH_SIZE];
+        if (entry->d_name[0] == '.' || entry->d_type == DT_REG) continue;
+        if (snprintf(below, sizeof below, "%s/%s", path, entry->d_name) < PATH_SIZE)
+            find_cases(cases, count, below, depth + 1);
+    }
+    closedir(folder);
+}
+
+int main(int argc, char **argv)
+{
+    static tally      all;
+    static char      *cases[MOST_CASES];
+    const char *const folder = argc > 1 ? argv[1] : OCTET_CONFORMANCE_DIR;
+    size_t            count = 0;
+    find_cases(cases, &count, folder, 0);
+    if (count == 0 && argc < 2) {
+        printf("%s has no cases: install libonnx-testdata, or name a folder\n", folder);
+        return 77;
+    }
+    qsort(cases, count, sizeof *cases, by_name);
+    for (size_t i = 0; i < count; i++) {
+        if (argc < 3 || strstr(cases[i], argv[2])) count_case(&all, cases[i]);
+        free(cases[i]);
+    }
+    qsort(all.reasons, all.reason_count, sizeof *all.reasons, by_count);
+    for (size_t i = 0; i < all.reason_count; i++)
+        printf("skipped %3zu: %s\n", all.reasons[i].count, all.reasons[i].text);
+    printf("%zu passed, %zu failed, %zu skipped\n", all.passed, all.failed, all.skipped);
+    return all.failed > 0 || all.passed == 0;
+}
