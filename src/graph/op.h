@@ -58,6 +58,8 @@ typedef struct octet_call {
     octet_tensor *const       *out;
     int                        in_count, out_count;
     octet_arena               *arena;   /* while inferring and preparing only */
+    bool                      *needs_value; /* while inferring, may be NULL: becomes true where infer fails because the
+                                               value of an input is not known yet */
     void                      *scratch; /* scratch_size() bytes, 64-byte aligned */
     int                        threads;
     const octet_profile       *profile; /* integer rules only */

@@ -27,6 +27,9 @@ static octet_status check_versions(octet_reader *reader, octet_error *err)
         opset = id->has_version ? (long long)id->version : 0;
         found++;
     }
+    if (found == 0 && model->n_opset_import > 0)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "opset_import", "names '%.60s' only, need ai.onnx",
+                                model->opset_import[0]->domain);
     if (found != 1)
         return octet_fail_field(err, OCTET_ERR_FORMAT, "opset_import", "names the opset of ai.onnx %d times, need 1",
                                 found);

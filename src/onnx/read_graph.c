@@ -55,8 +55,8 @@ static octet_status read_dim(int64_t *dim, const Onnx__TensorShapeProto__Dimensi
     *dim = OCTET_DIM_FREE;
     if (proto->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) return OCTET_OK;
     *dim = proto->dim_value;
-    if (*dim >= 1 && *dim <= INT32_MAX) return OCTET_OK;
-    return octet_fail_field(err, OCTET_ERR_FORMAT, "shape", "dimension %d is %lld, need 1 to %d", index,
+    if (*dim >= 0 && *dim <= INT32_MAX) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_FORMAT, "shape", "dimension %d is %lld, need 0 to %d", index,
                             (long long)*dim, INT32_MAX);
 }
 

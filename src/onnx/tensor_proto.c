@@ -76,9 +76,8 @@ static octet_status read_dims(octet_tensor *tensor, const Onnx__TensorProto *pro
     tensor->rank = (int)proto->n_dims;
     for (int i = 0; i < tensor->rank; i++) {
         const int64_t dim = proto->dims[i];
-        const bool    empty_list = dim == 0 && tensor->rank == 1;
-        if ((dim < 1 && !empty_list) || dim > INT32_MAX)
-            return octet_fail_field(err, OCTET_ERR_FORMAT, "dims", "dimension %d is %lld, need 1 to %d", i,
+        if (dim < 0 || dim > INT32_MAX)
+            return octet_fail_field(err, OCTET_ERR_FORMAT, "dims", "dimension %d is %lld, need 0 to %d", i,
                                     (long long)dim, INT32_MAX);
         tensor->dims[i] = dim;
     }

@@ -47,9 +47,11 @@ octet_status octet_check_known(const octet_call *call, int slot, const char *nam
 {
     if (!octet_has_input(call, slot))
         return octet_fail_field(err, OCTET_ERR_FORMAT, name, "input '%s' is missing", name);
-    if (!call->in[slot]->data && octet_tensor_count(call->in[slot]) != 0)
+    if (!call->in[slot]->data && octet_tensor_count(call->in[slot]) != 0) {
+        if (call->needs_value) *call->needs_value = true;
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, name,
                                 "input '%s' is computed at run time; a constant value is needed", name);
+    }
     return OCTET_OK;
 }
 

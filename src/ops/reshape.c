@@ -79,7 +79,7 @@ static octet_status dropout_forward(const octet_call *call, octet_error *err)
 const octet_op octet_op_dropout = {
     .name = "Dropout", .since = 12, .min_inputs = 1, .max_inputs = 3, .min_outputs = 1, .max_outputs = 2,
     .types = OCTET_TYPES_FLOAT, .attrs = dropout_rows, .attrs_size = sizeof(dropout_attrs),
-    .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW, .infer = dropout_infer, .forward = dropout_forward,
+    .quant = OCTET_QUANT_SAME, .infer = dropout_infer, .forward = dropout_forward,
 };
 
 /* ---- Reshape: data, shape ---- */

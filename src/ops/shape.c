@@ -18,6 +18,7 @@ typedef struct inference {
     const octet_graph *graph;
     octet_arena       *arena;
     size_t             limit, room; /* bytes of one known result, and of all that may still come */
+    bool               lenient;     /* what hangs on values known only when planning stays without type and shape */
 } inference;
 
 /* ---- one node ---- */
@@ -122,6 +123,29 @@ static octet_tensor *tensor_of(const inference *inf, const octet_value *value)
     return value ? &inf->tensors[value->index] : NULL;
 }
 
+/* Whether an earlier node was left without type and shape. */
+static bool is_pending(const octet_call *call)
+{
+    for (int i = 0; i < call->in_count; i++)
+        if (call->in[i] && call->in[i]->dtype == OCTET_NONE) return true;
+    return false;
+}
+
+static octet_status visit_call(inference *inf, octet_call *call, octet_error *err)
+{
+    octet_error own = { 0 };
+    bool        needs_value = false;
+    if (inf->lenient && is_pending(call)) return OCTET_OK;
+    call->needs_value = &needs_value;
+    const octet_status status = octet_infer_node(call, &own);
+    if (status == OCTET_OK) return evaluate(inf, call, err);
+    for (int i = 0; i < call->out_count; i++)
+        if (call->out[i]) *call->out[i] = (octet_tensor){ 0 };
+    if (inf->lenient && needs_value) return OCTET_OK;
+    if (err && err->status == OCTET_OK) *err = own;
+    return status;
+}
+
 static octet_status visit(inference *inf, const octet_node *node, octet_error *err)
 {
     const octet_tensor **in = NULL;
@@ -138,8 +162,7 @@ static octet_status visit(inference *inf, const octet_node *node, octet_error *e
                         .out_count = node->output_count,
                         .arena = inf->arena,
                         .threads = 1 };
-    OCTET_TRY(octet_infer_node(&call, err));
-    return evaluate(inf, &call, err);
+    return visit_call(inf, &call, err);
 }
 
 /* A constant's shape; its data too where it is plain numbers. */
@@ -152,11 +175,12 @@ static octet_tensor constant_tensor(const octet_value *value)
     return tensor;
 }
 
-octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph, const octet_tensor *inputs,
-                                octet_arena *arena, octet_error *err)
+static octet_status infer_all(inference inf, const octet_tensor *inputs, octet_error *err)
 {
-    const size_t limit = graph->limits.max_folded ? graph->limits.max_folded : default_folded;
-    inference    inf = { .tensors = tensors, .graph = graph, .arena = arena, .limit = limit };
+    const octet_graph *const graph = inf.graph;
+    octet_tensor *const      tensors = inf.tensors;
+    const size_t             limit = graph->limits.max_folded ? graph->limits.max_folded : default_folded;
+    inf.limit = limit;
     if (!octet_mul(&inf.room, limit, FOLDED_TOTAL)) inf.room = SIZE_MAX;
     for (const octet_value *v = graph->values; v; v = v->next)
         tensors[v->index] = v->constant ? constant_tensor(v) : (octet_tensor){ 0 };
@@ -175,6 +199,12 @@ octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph,
     return OCTET_OK;
 }
 
+octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph, const octet_tensor *inputs,
+                                octet_arena *arena, octet_error *err)
+{
+    return infer_all((inference){ .tensors = tensors, .graph = graph, .arena = arena }, inputs, err);
+}
+
 /* ---- free dimensions ---- */
 
 /* Infers with every free dimension of the inputs bound to batch. */
@@ -190,7 +220,7 @@ static octet_status infer_batch(octet_tensor **tensors, const octet_graph *graph
         for (int d = 0; d < value->rank; d++)
             inputs[i].dims[d] = value->dims[d] == OCTET_DIM_FREE ? batch : value->dims[d];
     }
-    return octet_infer_shapes(*tensors, graph, inputs, arena, err);
+    return infer_all((inference){ .tensors = *tensors, .graph = graph, .arena = arena, .lenient = true }, inputs, err);
 }
 
 static bool has_free_input(const octet_graph *graph)

@@ -16,7 +16,8 @@ octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph,
 octet_status octet_infer_node(const octet_call *call, octet_error *err);
 
 /* Writes dtype and dims into every value of the graph. Free dimensions are found by inferring with two batch sizes:
-   what differs is free (a graph that only works with one size gets that one). */
+   what differs is free (a graph that only works with one size gets that one). Values whose shape hangs on the value of
+   an input stay without: a plan that is given the value finds it. */
 octet_status octet_graph_infer(octet_graph *graph, octet_error *err);
 
 #endif
