@@ -340,10 +340,10 @@ static void test_shared(void **state)
                       94, 0);
     if (shared("data/kws/kws_y.npy"))
         expect_shared("data/kws/kws_x.npy",
-                      &(octet_dataset_options){.graph = kws, .labels = shared("data/kws/kws_y.npy")}, 1000, 0);
+                      &(octet_dataset_options){.graph = kws, .labels = shared("data/kws/kws_y.npy")}, 1000, 7);
     if (shared("data/sww/sww_y.npy"))
         expect_shared("data/sww/sww_x.npy",
-                      &(octet_dataset_options){.graph = sww, .labels = shared("data/sww/sww_y.npy")}, 45, 0);
+                      &(octet_dataset_options){.graph = sww, .labels = shared("data/sww/sww_y.npy")}, 45, 2);
     if (shared("data/sr/sr_hi_y_uint8.npy"))
         expect_shared(
             "data/sr/sr_lo_y_uint8.npy",
