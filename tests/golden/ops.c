@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators of the torch profiles on their own: recorded inputs in, recorded levels out, for both engines. */
+#include "golden.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct engine {
+    const char *name, *profile;
+} engine;
+
+static const engine engines[] = { { "qnnpack", "torch-qnnpack" }, { "onednn", "torch-onednn" } };
+enum { ENGINES = sizeof engines / sizeof *engines };
+
+static const json_t *input(const golden_case *c, const char *name)
+{
+    return json_object_get(json_object_get(c->manifest, "inputs"), name);
+}
+
+static const json_t *attribute(const golden_case *c, const char *name)
+{
+    return json_object_get(json_object_get(c->manifest, "attrs"), name);
+}
+
+/* The recorded output of an engine; NULL where it refused the case. */
+static const json_t *output(const golden_case *c, const engine *e)
+{
+    const json_t *const entry = json_object_get(json_object_get(c->manifest, "outputs"), e->name);
+    return json_object_get(entry, "error") ? NULL : entry;
+}
+
+static bool ends_with_relu(const golden_case *c)
+{
+    const char *const part = strstr(c->name, "_relu");
+    return part && (part[5] == 0 || part[5] == '_');
+}
+
+/* "ops/conv2d_1x1" gives "conv2d". */
+static const char *family(char text[32], const golden_case *c)
+{
+    snprintf(text, 32, "%s", c->name + strlen("ops/"));
+    text[strcspn(text, "_")] = 0;
+    return text;
+}
+
+/* Runs node for every engine and compares; row's %s is the engine. */
+static void check_engines(golden_case *c, golden_node *node, const char *row_format)
+{
+    for (int i = 0; i < ENGINES; i++) {
+        golden_array want;
+        octet_tensor got;
+        char row[96];
+        const json_t *const entry = output(c, &engines[i]), *const other = json_object_get(entry, "nhwc");
+        if (!entry) continue;
+        node->profile = octet_profile_find(engines[i].profile);
+        if (!golden_array_read(&want, c, entry) || !golden_node_run(&got, c, node)) return;
+        snprintf(row, sizeof row, row_format, engines[i].name);
+        golden_note_tensor(c, row, &got, &want, 0);
+        if (!json_is_object(other)) continue; /* channels-last gave something else */
+        if (!golden_array_read(&want, c, other)) return;
+        golden_note_tensor(c, row, &got, &want, 0);
+    }
+}
+
+/* ---- sums: Conv and Linear ---- */
+
+/* Linear's rows: all dimensions but the last. */
+static void flatten(octet_tensor *x)
+{
+    const int64_t last = x->dims[x->rank - 1], rows = octet_tensor_count(x) / last;
+    x->rank = 2;
+    x->dims[0] = rows;
+    x->dims[1] = last;
+}
+
+void golden_mac(golden_case *c)
+{
+    char name[32], row[64];
+    octet_tensor x, w, bias = { .dtype = OCTET_F32, .rank = 1 };
+    golden_array b;
+    if (!golden_tensor_read(&x, c, input(c, "x")) || !golden_tensor_read(&w, c, input(c, "w"))) return;
+    const bool linear = !strcmp(family(name, c), "linear"), has_bias = !json_is_null(input(c, "b"));
+    const size_t spatial = linear ? 0 : (size_t)w.rank - 2;
+    int64_t strides[3], pads[6], dilations[3];
+    golden_ints(strides, spatial, attribute(c, "stride"), 1);
+    golden_ints(pads, spatial, attribute(c, "padding"), 0);
+    golden_ints(dilations, spatial, attribute(c, "dilation"), 1);
+    memcpy(pads + spatial, pads, spatial * sizeof *pads);
+    const octet_attribute conv[] = { { .name = "strides", .ints = strides, .count = spatial },
+                                     { .name = "pads", .ints = pads, .count = 2 * spatial },
+                                     { .name = "dilations", .ints = dilations, .count = spatial },
+                                     { .name = "group", .i = golden_int(json_object_get(c->manifest, "attrs"), "groups", 1) },
+                                     { 0 } };
+    const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
+    if (linear) flatten(&x);
+    if (has_bias) {
+        if (!golden_array_read(&b, c, input(c, "b"))) return;
+        bias.dims[0] = (int64_t)b.count;
+        bias.data = b.real;
+    }
+    golden_node node = { .op = linear ? "Gemm" : "Conv", .attributes = linear ? gemm : conv,
+                         .inputs = { &x, &w, has_bias ? &bias : NULL }, .input_count = has_bias ? 3 : 2,
+                         .relu = ends_with_relu(c), .scale = golden_f32(c, attribute(c, "out_scale")),
+                         .zero_point = (int32_t)json_integer_value(attribute(c, "out_zero_point")) };
+    snprintf(row, sizeof row, "%%s %s", name);
+    check_engines(c, &node, row);
+}
+
+/* ---- Add, Concat, Relu ---- */
+
+void golden_add(golden_case *c)
+{
+    octet_tensor a, b;
+    if (!golden_tensor_read(&a, c, input(c, "a")) || !golden_tensor_read(&b, c, input(c, "b"))) return;
+    golden_node node = { .op = "Add", .inputs = { &a, &b }, .input_count = 2, .relu = ends_with_relu(c),
+                         .scale = golden_f32(c, attribute(c, "out_scale")),
+                         .zero_point = (int32_t)json_integer_value(attribute(c, "out_zero_point")) };
+    check_engines(c, &node, "%s add");
+}
+
+void golden_cat(golden_case *c)
+{
+    const json_t *const list = input(c, "xs");
+    const octet_attribute attributes[] = { { .name = "axis", .i = json_integer_value(attribute(c, "dim")) }, { 0 } };
+    octet_tensor parts[4];
+    golden_node node = { .op = "Concat", .attributes = attributes, .relu = ends_with_relu(c),
+                         .input_count = (int)json_array_size(list), .scale = golden_f32(c, attribute(c, "out_scale")),
+                         .zero_point = (int32_t)json_integer_value(attribute(c, "out_zero_point")) };
+    if (node.input_count < 1 || node.input_count > 4) {
+        golden_skip(c, "more than 4 inputs");
+        return;
+    }
+    for (int i = 0; i < node.input_count; i++) {
+        if (!golden_tensor_read(&parts[i], c, json_array_get(list, (size_t)i))) return;
+        node.inputs[i] = &parts[i];
+    }
+    check_engines(c, &node, "%s cat");
+}
+
+void golden_relu(golden_case *c)
+{
+    octet_tensor x;
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    golden_node node = { .op = "Relu", .inputs = { &x }, .input_count = 1 };
+    check_engines(c, &node, "%s relu");
+}
+
+/* ---- pooling ---- */
+
+/* kernel, stride, padding (both ends), dilation, as ONNX has them. */
+typedef struct pool {
+    int64_t         kernel[2], strides[2], pads[4], dilations[2];
+    octet_attribute attributes[7];
+} pool;
+
+static void pool_of(pool *p, const golden_case *c, size_t spatial)
+{
+    const json_t *const stride = attribute(c, "stride");
+    *p = (pool){ 0 };
+    golden_ints(p->kernel, spatial, attribute(c, "kernel"), 1);
+    golden_ints(p->strides, spatial, json_is_null(stride) ? attribute(c, "kernel") : stride, 1);
+    golden_ints(p->pads, spatial, attribute(c, "padding"), 0);
+    golden_ints(p->dilations, spatial, attribute(c, "dilation"), 1);
+    memcpy(p->pads + spatial, p->pads, spatial * sizeof *p->pads);
+    p->attributes[0] = (octet_attribute){ .name = "kernel_shape", .ints = p->kernel, .count = spatial };
+    p->attributes[1] = (octet_attribute){ .name = "strides", .ints = p->strides, .count = spatial };
+    p->attributes[2] = (octet_attribute){ .name = "pads", .ints = p->pads, .count = 2 * spatial };
+    p->attributes[3] = (octet_attribute){ .name = "ceil_mode", .i = json_is_true(attribute(c, "ceil_mode")) };
+}
+
+void golden_max_pool(golden_case *c)
+{
+    pool p;
+    octet_tensor x;
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    pool_of(&p, c, (size_t)x.rank - 2);
+    p.attributes[4] = (octet_attribute){ .name = "dilations", .ints = p.dilations, .count = (size_t)x.rank - 2 };
+    golden_node node = { .op = "MaxPool", .attributes = p.attributes, .inputs = { &x }, .input_count = 1 };
+    check_engines(c, &node, "%s max_pool");
+}
+
+/* torch's divisor_override, which ONNX's AveragePool has not: window sums made here, the profile's rule on them. */
+static void check_divisor(golden_case *c, const octet_tensor *x, const pool *p, const engine *e)
+{
+    golden_array want;
+    if (!golden_array_read(&want, c, output(c, e))) return;
+    const octet_profile *const profile = octet_profile_find(e->profile);
+    const int64_t height = x->dims[2], width = x->dims[3], area = want.dims[2] * want.dims[3];
+    int32_t *const sum = golden_memory(c, want.count, sizeof *sum), *const level = golden_memory(c, want.count, sizeof *sum);
+    int32_t *const divisor = golden_memory(c, want.count, sizeof *divisor);
+    for (size_t i = 0; i < want.count; i++) {
+        const int64_t y = (int64_t)i % area / want.dims[3] * p->strides[0] - p->pads[0];
+        const int64_t z = (int64_t)i % want.dims[3] * p->strides[1] - p->pads[1];
+        const uint8_t *const plane = (const uint8_t *)x->data + (int64_t)i / area * height * width;
+        for (int64_t k = 0; k < p->kernel[0] * p->kernel[1]; k++) {
+            const int64_t at = y + k / p->kernel[1], across = z + k % p->kernel[1];
+            if (at < 0 || across < 0 || at >= height || across >= width) continue;
+            sum[i] += plane[at * width + across] - x->qparams->zero_point[0];
+        }
+        divisor[i] = (int32_t)json_integer_value(attribute(c, "divisor_override"));
+    }
+    const float scale = x->qparams->scale[0];
+    const octet_average_rule rule = { .scale = scale, .to = { scale, x->qparams->zero_point[0], 0, 255 } };
+    profile->average(level, sum, divisor, want.count, &rule);
+    golden_note_levels(c, "onednn avg_pool", level, want.level, want.count, 0);
+}
+
+void golden_average_pool(golden_case *c)
+{
+    pool p;
+    octet_tensor x;
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    pool_of(&p, c, (size_t)x.rank - 2);
+    p.attributes[4] = (octet_attribute){ .name = "count_include_pad", .i = !json_is_false(attribute(c, "count_include_pad")) };
+    golden_node node = { .op = "AveragePool", .attributes = p.attributes, .inputs = { &x }, .input_count = 1 };
+    if (!json_is_integer(attribute(c, "divisor_override"))) {
+        check_engines(c, &node, "%s avg_pool");
+        return;
+    }
+    golden_array want; /* qnnpack ignores the override */
+    octet_tensor got;
+    node.profile = octet_profile_find(engines[0].profile);
+    if (!golden_array_read(&want, c, output(c, &engines[0])) || !golden_node_run(&got, c, &node)) return;
+    golden_note_tensor(c, "qnnpack avg_pool", &got, &want, 0);
+    check_divisor(c, &x, &p, &engines[1]);
+}
+
+void golden_adaptive(golden_case *c)
+{
+    octet_tensor x, got;
+    int64_t size[2] = { 1, 1 };
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    const size_t spatial = (size_t)x.rank - 2;
+    golden_ints(size + 2 - spatial, spatial, attribute(c, "output_size"), 1);
+    if (spatial == 1) { /* [N, C, W] is [N, C, 1, W] */
+        x.rank = 4;
+        x.dims[3] = x.dims[2];
+        x.dims[2] = 1;
+    }
+    for (int i = 0; i < ENGINES; i++) {
+        golden_array want;
+        char row[64];
+        const json_t *const entry = output(c, &engines[i]);
+        if (!entry || !golden_array_read(&want, c, entry)) continue;
+        if (!golden_adaptive_pool(&got, c, &x, size, octet_profile_find(engines[i].profile))) return;
+        snprintf(row, sizeof row, "%s adaptive_avg_pool", engines[i].name);
+        golden_note_tensor(c, row, &got, &want, 0);
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize_per_tensor / per_channel, dequantize, and the forward pass of fake quantization, in both torch profiles. */
+#include "golden.h"
+
+#include "ops/levels.h"
+
+#include <string.h>
+
+static const char *const profiles[] = { "torch-qnnpack", "torch-onednn" };
+
+/* x in runs that share a channel. */
+typedef struct layout {
+    size_t channels, inner;
+} layout;
+
+static layout layout_of(const golden_array *x, const octet_qparams *q)
+{
+    layout l = { .channels = (size_t)q->count, .inner = 1 };
+    if (q->count == 1) l.inner = x->count;
+    else
+        for (int i = q->axis + 1; i < x->rank; i++) l.inner *= (size_t)x->dims[i];
+    return l;
+}
+
+/* Quantizes x by a profile and dequantizes the levels with octet_levels_real. */
+static void round_trip(int32_t *level, float *real, const golden_array *x, const octet_qparams *q,
+                       const octet_profile *profile)
+{
+    const layout l = layout_of(x, q);
+    octet_tensor stored = { .dtype = OCTET_I32, .rank = 1, .dims = { (int64_t)x->count }, .data = level, .qparams = q };
+    for (size_t at = 0; at < x->count; at += l.inner) {
+        const size_t channel = at / l.inner % l.channels;
+        const octet_level_rule to = octet_level_rule_of(q, (int64_t)channel, NULL);
+        profile->quantize(level + at, x->real + at, l.inner, &to);
+        octet_levels_real(real + at, &stored, at, l.inner, (int64_t)channel);
+    }
+}
+
+static void check(golden_case *c, const char *quantized, const char *dequantized, const golden_array *x,
+                  const octet_qparams *q, const golden_array *levels, const golden_array *reals)
+{
+    int32_t *const level = golden_memory(c, x->count, sizeof *level);
+    float *const real = golden_memory(c, x->count, sizeof *real);
+    const size_t inner = layout_of(x, q).inner;
+    if (!x->real || !inner || x->count % inner || (levels && levels->count != x->count) || reals->count != x->count) {
+        golden_fail(c, "arrays do not fit together");
+        return;
+    }
+    for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
+        round_trip(level, real, x, q, octet_profile_find(profiles[i]));
+        if (i) { /* both profiles quantize alike: counted once, like the vectors' own table */
+            if (levels && memcmp(level, levels->level, x->count * sizeof *level)) golden_fail(c, "%s differs", profiles[i]);
+            continue;
+        }
+        if (levels) golden_note_levels(c, quantized, level, levels->level, x->count, 0);
+        golden_note_floats(c, dequantized, real, reals->real, x->count);
+    }
+}
+
+void golden_quantize(golden_case *c)
+{
+    golden_array x, levels, reals;
+    octet_tensor q;
+    if (!golden_array_read(&x, c, json_object_get(c->manifest, "x"))) return;
+    if (!golden_array_read(&levels, c, json_object_get(c->manifest, "q"))) return;
+    if (!golden_tensor_read(&q, c, json_object_get(c->manifest, "q"))) return;
+    if (golden_array_read(&reals, c, json_object_get(c->manifest, "dequantized")))
+        check(c, "quantize", "dequantize", &x, q.qparams, &levels, &reals);
+}
+
+void golden_double_scale(golden_case *c)
+{
+    const json_t *const rows = json_object_get(c->manifest, "rows");
+    golden_array x, levels, reals;
+    if (!golden_array_read(&x, c, json_object_get(c->manifest, "x"))) return;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *const row = json_array_get(rows, i), *const entry = json_object_get(row, "q");
+        if (!golden_array_read(&levels, c, entry)) return;
+        if (!golden_array_read(&reals, c, json_object_get(row, "dequantized"))) return;
+        const octet_tensor q = golden_tensor_make(c, golden_dtype(json_object_get(entry, "qdtype")), levels.dims,
+                                                  levels.rank, (float)json_number_value(json_object_get(row, "scale_f64")),
+                                                  (int32_t)golden_int(row, "zero_point", 0));
+        check(c, "quantize, double scale rounded to float32", "dequantize, double scale rounded to float32", &x,
+              q.qparams, &levels, &reals);
+    }
+}
+
+void golden_fake_quant(golden_case *c)
+{
+    golden_array x, y, scale, zero;
+    const json_t *const scales = json_object_get(c->manifest, "scale");
+    float one_scale;
+    int32_t one_zero = (int32_t)golden_int(c->manifest, "zero_point", 0);
+    octet_qparams q = { .scale = &one_scale, .zero_point = &one_zero, .count = 1, .dtype = OCTET_I32,
+                        .qmin = (int32_t)golden_int(c->manifest, "quant_min", 0),
+                        .qmax = (int32_t)golden_int(c->manifest, "quant_max", 0) };
+    if (!golden_array_read(&x, c, json_object_get(c->manifest, "x"))) return;
+    if (!golden_array_read(&y, c, json_object_get(c->manifest, "y"))) return;
+    if (json_object_get(scales, "dtype")) {
+        if (!golden_array_read(&scale, c, scales)) return;
+        if (!golden_array_read(&zero, c, json_object_get(c->manifest, "zero_point"))) return;
+        q.scale = scale.real;
+        q.zero_point = zero.level;
+        q.count = (int64_t)scale.count;
+        q.axis = (int)golden_int(c->manifest, "axis", 0);
+    } else {
+        one_scale = golden_f32(c, scales);
+    }
+    check(c, "", "fake quant: forward", &x, &q, NULL, &y);
+}
