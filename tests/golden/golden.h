@@ -107,6 +107,7 @@ void golden_relu(golden_case *c);
 void golden_max_pool(golden_case *c);
 void golden_average_pool(golden_case *c);
 void golden_adaptive(golden_case *c);
+void golden_mean(golden_case *c);
 void golden_seed_flow(golden_case *c);
 
 #endif
