@@ -46,12 +46,12 @@ UNUSED static void torch_rand(torch_generator *g, float *x, size_t count)
     for (size_t i = 0; i < count; i++) x[i] = torch_draw(g);
 }
 
+/* The ends are float32, their difference too; the rest is done in double. */
 UNUSED static void torch_uniform(torch_generator *g, float *x, size_t count, double bound)
 {
     const float from = (float)-bound, to = (float)bound;
     for (size_t i = 0; i < count; i++) {
-        const float scaled = torch_draw(g) * (to - from);
-        x[i] = scaled + from;
+        x[i] = (float)((double)torch_draw(g) * (double)(to - from) + (double)from);
     }
 }
 
