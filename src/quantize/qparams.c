@@ -32,11 +32,15 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
         scale[i]      = affine.scale;
         zero_point[i] = affine.zero_point;
     }
+    /* torch forgets the observed range's levels: what lies beyond takes the rest of the type */
+    const octet_quantizer    whole   = { .dtype = levels.dtype };
+    const bool               forgets = graph->calibration->target->profile && !weight;
+    const octet_levels_range stored  = forgets ? octet_quantizer_levels(&whole, weight) : levels;
     fq->qparams.scale      = scale;
     fq->qparams.zero_point = zero_point;
     fq->qparams.count      = count;
     fq->qparams.dtype      = levels.dtype;
-    fq->qparams.qmin       = levels.qmin;
-    fq->qparams.qmax       = levels.qmax;
+    fq->qparams.qmin       = stored.qmin;
+    fq->qparams.qmax       = stored.qmax;
     return OCTET_OK;
 }
