@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small residual network through fuse, prepare, calibrate, convert: what becomes integer, how well it still computes,
+   and that threads do not show. */
+#include "support.h"
+
+#include "graph/graph.h"
+#include "graph/op.h"
+#include "passes/pass.h"
+
+enum { SAMPLES = 24, CHANNELS = 3, SIZE = 8, PIXELS = CHANNELS * SIZE * SIZE, CLASSES = 10, ROOM = SAMPLES * CLASSES };
+
+static float samples[SAMPLES * PIXELS];
+static char  folder[256], data_path[300];
+
+static int make_data(void **state)
+{
+    (void)state;
+    random_state       r      = { 11 };
+    const octet_tensor tensor = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+    random_fill(&r, samples, SAMPLES * PIXELS, -1, 2);
+    make_folder(folder, sizeof folder);
+    snprintf(data_path, sizeof data_path, "%s/samples.npy", folder);
+    write_npy(data_path, &tensor);
+    return 0;
+}
+
+static int remove_data(void **state)
+{
+    (void)state;
+    unlink(data_path);
+    return rmdir(folder);
+}
+
+/* conv-relu, conv + skip, relu, depthwise, flatten, gemm. bias_scale spreads the biases. */
+static octet_graph *network(float bias_scale)
+{
+    random_state r = { 5 };
+    octet_graph *graph;
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, CHANNELS, SIZE, SIZE }, 4, &err));
+    const octet_attribute same[]      = { { .name = "pads", .ints = (const int64_t[]){ 1, 1, 1, 1 }, .count = 4 }, { 0 } };
+    const octet_attribute depthwise[] = { { .name = "group", .i = 8 },
+                                          { .name = "strides", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
+    add_random(graph, &r, "w1", (const int64_t[]){ 8, CHANNELS, 3, 3 }, 4, -0.4f, 0.5f);
+    add_random(graph, &r, "b1", (const int64_t[]){ 8 }, 1, -bias_scale, bias_scale);
+    add_node(graph, "Conv", "conv1", same, INPUTS("x", "w1", "b1"));
+    add_node(graph, "Relu", "relu1", NULL, INPUTS("conv1"));
+    add_random(graph, &r, "w2", (const int64_t[]){ 8, 8, 3, 3 }, 4, -0.2f, 0.2f);
+    add_node(graph, "Conv", "conv2", same, INPUTS("relu1", "w2"));
+    add_node(graph, "Add", "sum", NULL, INPUTS("conv2", "relu1"));
+    add_node(graph, "Relu", "relu2", NULL, INPUTS("sum"));
+    add_random(graph, &r, "w3", (const int64_t[]){ 8, 1, 3, 3 }, 4, -0.5f, 0.5f);
+    add_node(graph, "Conv", "conv3", depthwise, INPUTS("relu2", "w3"));
+    add_node(graph, "Flatten", "flat", NULL, INPUTS("conv3"));
+    add_random(graph, &r, "w4", (const int64_t[]){ 72, CLASSES }, 2, -0.3f, 0.3f);
+    add_random(graph, &r, "b4", (const int64_t[]){ CLASSES }, 1, -1, 1);
+    add_node(graph, "Gemm", "fc", NULL, INPUTS("flat", "w4", "b4"));
+    MUST(octet_graph_set_output(graph, "fc", &err));
+    return graph;
+}
+
+static octet_status quantize(octet_graph *graph, const octet_qconfig *qconfig, int threads, octet_error *err)
+{
+    octet_dataset                *data;
+    const octet_calibrate_options options = { .threads = threads };
+    OCTET_TRY(octet_fuse(graph, err));
+    OCTET_TRY(octet_dataset_open(&data, data_path, &(octet_dataset_options){ .graph = graph }, err));
+    octet_status status = octet_prepare(graph, qconfig, err);
+    if (status == OCTET_OK) status = octet_calibrate(graph, data, &options, err);
+    if (status == OCTET_OK) status = octet_convert(graph, err);
+    octet_dataset_free(data);
+    return status;
+}
+
+static double quantized_db(octet_graph *graph)
+{
+    static float       expected[ROOM], got[ROOM];
+    octet_graph *const plain = network(1);
+    const octet_tensor x     = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+    MUST(octet_graph_verify(plain, &err));
+    const size_t n = run_graph(plain, &x, expected, ROOM, NULL);
+    assert_int_equal(run_graph(graph, &x, got, ROOM, NULL), n);
+    octet_graph_free(plain);
+    return sqnr_db(expected, got, n);
+}
+
+static const octet_node *node_of(const octet_graph *graph, const char *name)
+{
+    const octet_node *const node = octet_graph_find_node(graph, name);
+    assert_non_null(node);
+    return node;
+}
+
+static void every_sum_is_integer_and_close_to_float(void **state)
+{
+    (void)state;
+    for (int method = 0; method < OCTET_METHOD_COUNT; method++) {
+        octet_graph  *graph   = network(1);
+        octet_qconfig qconfig = *octet_qconfig_find("octet");
+        qconfig.activation.method = (octet_method)method;
+        MUST(quantize(graph, &qconfig, 2, &err));
+        assert_int_equal(octet_graph_stage(graph), OCTET_STAGE_QUANTIZED);
+        for (const octet_node *n = graph->first; n; n = n->next)
+            assert_int_not_equal(octet_node_compute_mode(graph, n), OCTET_MODE_REAL);
+        assert_int_equal(octet_node_compute_mode(graph, node_of(graph, "fc")), OCTET_MODE_INTEGER_REAL);
+        const double db = quantized_db(graph);
+        print_message("%-16s %.1f dB\n", octet_method_name((octet_method)method), db);
+        assert_true(db > 30 && db < 60);
+        octet_graph_free(graph);
+    }
+}
+
+static void native_sums_in_the_accumulator_and_portable_does_not(void **state)
+{
+    (void)state;
+    for (int portable = 0; portable < 2; portable++) {
+        octet_graph  *graph   = network(1);
+        octet_qconfig qconfig = *octet_qconfig_find("octet");
+        qconfig.target        = portable ? "portable" : "native";
+        MUST(quantize(graph, &qconfig, 1, &err));
+        const octet_node *const add = octet_node_fused_add(graph, node_of(graph, "conv2"));
+        if (portable) assert_null(add);
+        else assert_ptr_equal(add, node_of(graph, "sum"));
+        assert_true(quantized_db(graph) > 30);
+        octet_graph_free(graph);
+    }
+}
+
+static void layer_rules_keep_float_and_must_match(void **state)
+{
+    (void)state;
+    const octet_layer_rule keep = { "conv1", true }, stray = { "nothing*", true };
+    octet_qconfig          qconfig = *octet_qconfig_find("octet");
+    octet_graph           *graph   = network(1);
+    qconfig.layers = &keep, qconfig.layer_count = 1;
+    MUST(quantize(graph, &qconfig, 1, &err));
+    assert_int_equal(octet_node_compute_mode(graph, node_of(graph, "conv1")), OCTET_MODE_REAL);
+    assert_int_equal(octet_node_compute_mode(graph, node_of(graph, "conv2")), OCTET_MODE_INTEGER);
+    bool told = false;
+    for (size_t i = 0; i < octet_graph_decision_count(graph); i++)
+        told = told || !strcmp(octet_graph_decision(graph, i).node, "conv1");
+    assert_true(told);
+    octet_graph_free(graph);
+    graph          = network(1);
+    qconfig.layers = &stray;
+    octet_error wrong = { 0 };
+    assert_int_equal(quantize(graph, &qconfig, 1, &wrong), OCTET_ERR_ARGUMENT);
+    assert_non_null(strstr(wrong.text, "nothing*"));
+    octet_graph_free(graph);
+}
+
+static void assert_same_graphs(const octet_graph *a, const octet_graph *b)
+{
+    const octet_value *w = b->values;
+    for (const octet_value *v = a->values; v; v = v->next, w = w->next) {
+        assert_string_equal(v->name, w->name);
+        const octet_qparams *const p = octet_value_levels(a, v), *const q = octet_value_levels(b, w);
+        assert_true(!p == !q);
+        if (p) assert_memory_equal(p->scale, q->scale, (size_t)p->count * sizeof *p->scale);
+        if (p) assert_memory_equal(p->zero_point, q->zero_point, (size_t)p->count * sizeof *p->zero_point);
+        if (v->constant)
+            assert_memory_equal(v->constant->data, w->constant->data, (size_t)octet_tensor_bytes(v->constant));
+    }
+    assert_null(w);
+}
+
+static void threads_do_not_show(void **state)
+{
+    (void)state;
+    octet_graph *const one = network(1);
+    MUST(quantize(one, NULL, 1, &err));
+    for (int threads = 2; threads <= 5; threads++) {
+        octet_graph *const many = network(1);
+        MUST(quantize(many, NULL, threads, &err));
+        assert_same_graphs(one, many);
+        octet_graph_free(many);
+    }
+    octet_graph_free(one);
+}
+
+/* Weights near zero beside a large bias: the scale is raised until the bias fits, and it is said so. */
+static void a_bias_that_does_not_fit_raises_the_scale(void **state)
+{
+    (void)state;
+    octet_graph *const graph = network(1);
+    float *const       w     = octet_graph_find_value(graph, "w1")->constant->data;
+    for (int i = 0; i < 27; i++) w[i] *= 1e-12f;
+    MUST(quantize(graph, NULL, 1, &err));
+    bool raised = false;
+    for (size_t i = 0; i < octet_graph_decision_count(graph); i++)
+        raised = raised || !strcmp(octet_graph_decision(graph, i).what, "weight scale raised");
+    assert_true(raised);
+    octet_graph_free(graph);
+}
+
+/* Rounding weights to few levels moves channel means; the correction brings them back. */
+static void bias_correction_restores_channel_means(void **state)
+{
+    (void)state;
+    double off[2];
+    for (int without = 0; without < 2; without++) {
+        static float       expected[ROOM], got[ROOM];
+        octet_graph *const graph = network(1), *const plain = network(1);
+        octet_qconfig      qconfig = *octet_qconfig_find("octet");
+        const octet_tensor x = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+        qconfig.weight.qmin = -7, qconfig.weight.qmax = 7;
+        qconfig.no_bias_correction = without;
+        MUST(quantize(graph, &qconfig, 2, &err));
+        MUST(octet_graph_verify(plain, &err));
+        run_graph(plain, &x, expected, ROOM, NULL);
+        run_graph(graph, &x, got, ROOM, NULL);
+        off[without] = 0;
+        for (int c = 0; c < CLASSES; c++) {
+            double mean = 0;
+            for (int s = 0; s < SAMPLES; s++) mean += (double)got[s * CLASSES + c] - expected[s * CLASSES + c];
+            off[without] += fabs(mean / SAMPLES);
+        }
+        octet_graph_free(graph);
+        octet_graph_free(plain);
+    }
+    print_message("mean error of the outputs: %.4f corrected, %.4f not\n", off[0], off[1]);
+    assert_true(off[0] < 0.6 * off[1]);
+}
+
+static void a_quantized_network_is_not_quantized_again(void **state)
+{
+    (void)state;
+    octet_graph *const graph = network(1);
+    octet_error        twice = { 0 };
+    MUST(quantize(graph, NULL, 1, &err));
+    assert_int_equal(octet_prepare(graph, NULL, &twice), OCTET_ERR_UNSUPPORTED);
+    octet_graph_free(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_sum_is_integer_and_close_to_float),
+        cmocka_unit_test(native_sums_in_the_accumulator_and_portable_does_not),
+        cmocka_unit_test(layer_rules_keep_float_and_must_match),
+        cmocka_unit_test(threads_do_not_show),
+        cmocka_unit_test(a_bias_that_does_not_fit_raises_the_scale),
+        cmocka_unit_test(bias_correction_restores_channel_means),
+        cmocka_unit_test(a_quantized_network_is_not_quantized_again),
+    };
+    return cmocka_run_group_tests(tests, make_data, remove_data);
+}
