@@ -89,11 +89,11 @@ static void a_cycle_is_named(void **state)
 {
     (void)state;
     octet_graph *const graph = relu_chain(3);
-    octet_error        err   = { 0 };
+    octet_error        cycle = { 0 };
     MUST(octet_node_set_input(graph, octet_graph_find_node(graph, "v0"), 0, octet_graph_find_value(graph, "v2"), &err));
-    assert_int_equal(octet_graph_sort(graph, &err), OCTET_ERR_FORMAT);
-    assert_non_null(strstr(err.text, "cycle"));
-    assert_true(err.node[0] == 'v');
+    assert_int_equal(octet_graph_sort(graph, &cycle), OCTET_ERR_FORMAT);
+    assert_non_null(strstr(cycle.text, "cycle"));
+    assert_true(cycle.node[0] == 'v');
     octet_graph_free(graph);
 }
 
