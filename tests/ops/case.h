@@ -189,6 +189,21 @@ static inline int32_t case_round(float t, const octet_qparams *to)
     return (int32_t)(level < to->qmin ? to->qmin : level > to->qmax ? to->qmax : level);
 }
 
+/* Adds the bias of inputs 0 and 1, as levels of the product of their scales; w's scales may run along channels. */
+static inline octet_tensor *case_bias(op_case *c, int64_t channels, int most)
+{
+    octet_tensor        *t = case_input(c, OCTET_I32, DIMS(channels));
+    const octet_qparams *x = c->in[0].qparams, *w = c->in[1].qparams;
+    octet_qparams       *q = octet_arena_alloc(c->arena, 1, sizeof *q);
+    float               *scale = octet_arena_alloc(c->arena, (size_t)w->count, sizeof *scale);
+    for (int64_t i = 0; i < w->count; i++) scale[i] = (float)((double)x->scale[0] * (double)w->scale[i]);
+    *q = (octet_qparams){ .scale = scale, .count = w->count, .dtype = OCTET_I32, .qmin = INT32_MIN, .qmax = INT32_MAX,
+                          .zero_point = octet_arena_alloc(c->arena, (size_t)w->count, sizeof(int32_t)) };
+    for (int64_t i = 0; i < channels; i++) ((int32_t *)t->data)[i] = case_between(c, -most, most);
+    t->qparams = q;
+    return t;
+}
+
 /* Infers with outputs outputs. */
 static inline octet_status case_infer(op_case *c, int outputs)
 {

@@ -275,10 +275,7 @@ static void run_levels(const shape *s, const flavour *f, int threads, uint64_t s
     case_random_levels(&c, f->x, x, 1, 0);
     case_random_levels(&c, f->w, w, f->per_channel ? s->filters : 1, 0);
     if (f->bias == BIAS_REAL) case_random_f32(&c, DIMS(s->filters));
-    if (f->bias == BIAS_LEVELS) {
-        octet_tensor *b = case_input(&c, OCTET_I32, DIMS(s->filters));
-        for (int i = 0; i < s->filters; i++) ((int32_t *)b->data)[i] = case_between(&c, -5000, 5000);
-    }
+    if (f->bias == BIAS_LEVELS) case_bias(&c, s->filters, 5000);
     if (f->clamp) c.node.activation = (octet_activation){ .on = true, .lo = 0, .hi = 0.5f };
     c.call.threads = threads;
     c.call.real_unit = f->unit;

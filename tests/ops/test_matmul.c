@@ -90,13 +90,7 @@ static void run_gemm_levels(const gemm *g, octet_dtype xt, bool real_out, bool r
     ((octet_gemm_attrs *)c.node.attrs)->alpha = ((octet_gemm_attrs *)c.node.attrs)->beta = 1;
     const octet_tensor *a = case_random_levels(&c, xt, a_dims(g, d), 1, 0);
     const octet_tensor *b = case_random_levels(&c, OCTET_I8, b_dims(g, d), g->n, g->tb ? 0 : 1);
-    octet_tensor       *bias = case_input(&c, real_bias ? OCTET_F32 : OCTET_I32, DIMS(g->n));
-    for (int n = 0; n < g->n; n++) {
-        if (real_bias)
-            ((float *)bias->data)[n] = case_real(&c);
-        else
-            ((int32_t *)bias->data)[n] = case_between(&c, -9000, 9000);
-    }
+    const octet_tensor *bias = real_bias ? case_random_f32(&c, DIMS(g->n)) : case_bias(&c, g->n, 9000);
     const octet_qparams *to = real_out ? NULL : case_qparams(&c, OCTET_U8, 3, 250, 1, 0);
     if (to) ((float *)to->scale)[0] *= 30;
     c.call.threads = 2;
