@@ -6,6 +6,7 @@
 #include "ops/product.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
+#include "ops/window.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -181,7 +182,7 @@ static size_t gemm_scratch(const octet_call *call, bool integer)
 
 static int64_t gemm_macs(const octet_call *call)
 {
-    return octet_tensor_count(call->out[0]) * (int64_t)gemm_shape(call).depth;
+    return octet_product((const int64_t[]){ octet_tensor_count(call->out[0]), (int64_t)gemm_shape(call).depth }, 2);
 }
 
 const octet_op octet_op_gemm = {
@@ -291,7 +292,8 @@ static size_t matmul_scratch(const octet_call *call, bool integer)
 
 static int64_t matmul_macs(const octet_call *call)
 {
-    return octet_tensor_count(call->out[0]) * call->in[0]->dims[call->in[0]->rank - 1];
+    const octet_tensor *const a = call->in[0];
+    return octet_product((const int64_t[]){ octet_tensor_count(call->out[0]), a->dims[a->rank - 1] }, 2);
 }
 
 const octet_op octet_op_mat_mul = {

@@ -14,7 +14,8 @@ static const int64_t max_pad = 0xffff;
 int64_t octet_product(const int64_t *dims, int n)
 {
     int64_t product = 1;
-    for (int i = 0; i < n; i++) product *= dims[i];
+    for (int i = 0; i < n; i++)
+        if (!octet_mul64(&product, product, dims[i])) return INT64_MAX;
     return product;
 }
 
@@ -110,6 +111,8 @@ static octet_status place(octet_window *window, int i, const octet_window_attrs 
         pad_same(window, i, extent, lower);
     else if (strcmp(attrs->auto_pad, "VALID") == 0)
         window->pad[i] = window->pad_end[i] = 0;
+    if (window->pad[i] > max_pad || window->pad_end[i] > max_pad)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "kernel_shape", "the window needs too much padding");
     return count_outputs(window, i, extent, attrs->ceil_mode != 0, err);
 }
 

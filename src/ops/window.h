@@ -23,7 +23,7 @@ octet_status octet_window_make(octet_window *window, const octet_call *call, con
 octet_status octet_window_output(const octet_call *call, int index, octet_dtype dtype, int64_t channels,
                                  const octet_window *window, octet_error *err);
 
-/* Positions of a window: the product of n dimensions. */
+/* The product of n dimensions; INT64_MAX where it overflows. */
 int64_t octet_product(const int64_t *dims, int n);
 
 #endif

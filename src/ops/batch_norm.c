@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* BatchNormalization as inference does it: an affine function per channel. Passes fold it away wherever they can. */
+#include "base/parallel.h"
+#include "ops/attrs.h"
+#include "ops/check.h"
+#include "ops/rows.h"
+#include "ops/wide.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static const char *const parameters[] = { "X", "scale", "B", "input_mean", "input_var" };
+
+static double element(const octet_tensor *tensor, int64_t i)
+{
+    octet_wide value;
+    octet_wide_load(&value, tensor->data, tensor->dtype, i, 1, 1);
+    return value.f;
+}
+
+/* The variances, where they are known. */
+static octet_status check_variance(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const variance = call->in[4];
+    const double              epsilon = (double)((const octet_batch_norm_attrs *)call->attrs)->epsilon;
+    if (!variance->data) return OCTET_OK;
+    for (int64_t c = 0; c < variance->dims[0]; c++) {
+        const double v = element(variance, c);
+        if (!(v >= 0) || !isfinite(v) || v + epsilon <= 0)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "input_var",
+                                    "the variance of channel %" PRId64 " is %g, with epsilon %g: it must be positive", c,
+                                    v, epsilon);
+    }
+    return OCTET_OK;
+}
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    const octet_batch_norm_attrs *const attrs = call->attrs;
+    const octet_tensor *const           x = call->in[0];
+    if (attrs->training_mode != 0)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode", "only inference is supported");
+    for (int i = 1; i < call->out_count; i++)
+        if (call->out[i])
+            return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode", "output %d exists in training only",
+                                    i);
+    if (!isfinite(attrs->epsilon) || attrs->epsilon < 0)
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "epsilon", "is %g; it must be finite and not negative",
+                                (double)attrs->epsilon);
+    if (x->rank < 1) return octet_fail(err, OCTET_ERR_SHAPE, "the input is a scalar");
+    const int64_t channels = x->rank > 1 ? x->dims[1] : 1;
+    for (int i = 1; i < 5; i++) {
+        char text[160];
+        OCTET_TRY(octet_check_same_type(call, i, parameters[i], err));
+        if (call->in[i]->rank != 1 || call->in[i]->dims[0] != channels)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, parameters[i],
+                                    "has shape %s; the input has %" PRId64 " channels",
+                                    octet_shape_text(text, sizeof text, call->in[i]->dims, call->in[i]->rank), channels);
+    }
+    OCTET_TRY(check_variance(call, err));
+    return octet_set_output(call->out[0], x->dtype, x->dims, x->rank, err);
+}
+
+/* One image and channel. */
+static void normalize_plane(void *context, size_t plane)
+{
+    const octet_call *const             call = context;
+    const octet_batch_norm_attrs *const attrs = call->attrs;
+    const octet_activation *const       clamp = &call->node->activation;
+    const octet_tensor *const           x = call->in[0], *const y = call->out[0];
+    const int64_t                       channels = call->in[1]->dims[0], c = (int64_t)plane % channels;
+    int64_t                             size = 1;
+    for (int i = 2; i < x->rank; i++) size *= x->dims[i];
+    const double k = element(call->in[1], c) / sqrt(element(call->in[4], c) + (double)attrs->epsilon);
+    const double mean = element(call->in[3], c), shift = element(call->in[2], c);
+    octet_wide   row[OCTET_WIDE_ROW];
+    for (int64_t i = 0; i < size; i += OCTET_WIDE_ROW) {
+        const size_t  n = (size_t)(size - i < OCTET_WIDE_ROW ? size - i : OCTET_WIDE_ROW);
+        const int64_t at = (int64_t)plane * size + i;
+        octet_wide_load(row, x->data, x->dtype, at, n, 1);
+        for (size_t j = 0; j < n; j++) {
+            row[j].f = (row[j].f - mean) * k + shift;
+            if (clamp->on && row[j].f < (double)clamp->lo) row[j].f = (double)clamp->lo;
+            if (clamp->on && row[j].f > (double)clamp->hi) row[j].f = (double)clamp->hi;
+        }
+        octet_wide_store(y->data, y->dtype, at, row, n);
+    }
+}
+
+static octet_status forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_tensor *const x = call->in[0];
+    octet_call                local = *call;
+    octet_parallel((size_t)(x->dims[0] * call->in[1]->dims[0]), call->threads, normalize_plane, &local);
+    return OCTET_OK;
+}
+
+#define AT(field) offsetof(octet_batch_norm_attrs, field)
+
+static const octet_attr attrs[] = {
+    { "epsilon", OCTET_ATTR_FLOAT, AT(epsilon), .default_f = 1e-5f },
+    { "momentum", OCTET_ATTR_FLOAT, AT(momentum), .default_f = 0.9f },
+    { "training_mode", OCTET_ATTR_INT, AT(training_mode) },
+    { 0 },
+};
+
+const octet_op octet_op_batch_normalization = {
+    .name = "BatchNormalization",
+    .since = 9,
+    .min_inputs = 5,
+    .max_inputs = 5,
+    .min_outputs = 1,
+    .max_outputs = 5,
+    .types = OCTET_TYPES_FLOAT,
+    .attrs = attrs,
+    .attrs_size = sizeof(octet_batch_norm_attrs),
+    .flags = OCTET_OP_LINEAR_CLAMP,
+    .infer = infer,
+    .forward = forward,
+};

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AveragePool, MaxPool, GlobalMaxPool: rows, validation, and both forms of each. Values are compared and summed in
+   double or int64_t, whatever their type. */
+#include "ops/pool.h"
+
+#include "base/parallel.h"
+#include "ops/check.h"
+#include "ops/levels.h"
+#include "ops/rescale.h"
+#include "ops/rows.h"
+#include "ops/wide.h"
+
+#include <math.h>
+
+#define AT(field) offsetof(octet_window_attrs, field)
+
+typedef struct pool_run {
+    const octet_call        *call;
+    octet_window             window;
+    size_t                   in_size, out_size; /* of a plane */
+    bool                     real;
+    octet_average_rule       average;
+    octet_level_rule         to; /* levels: where they go */
+} pool_run;
+
+/* Operators without attributes take the whole space as one window. */
+static octet_status make_window(octet_window *window, const octet_call *call, octet_error *err)
+{
+    static const octet_window_attrs plain = { .auto_pad = "NOTSET" };
+    if (call->node->op->attrs) return octet_window_make(window, call, NULL, err);
+    octet_call global = *call;
+    global.attrs = &plain;
+    return octet_window_make(window, &global, call->in[0]->dims + 2, err);
+}
+
+/* Runs body for every plane (image and channel). */
+static void run_planes(pool_run *run, const octet_call *call, bool integer, void (*body)(void *context, size_t plane))
+{
+    run->call = call;
+    run->real = !integer;
+    make_window(&run->window, call, NULL);
+    run->in_size = (size_t)octet_product(run->window.in, run->window.rank);
+    run->out_size = (size_t)octet_product(run->window.out, run->window.rank);
+    const octet_tensor *const x = call->in[0], *const y = call->out[0];
+    if (integer && y->qparams) {
+        run->to = octet_level_rule_of(y->qparams, 0, &call->node->activation);
+        run->average = (octet_average_rule){ .scale = x->qparams->scale[0], .to = run->to };
+    }
+    octet_parallel((size_t)(x->dims[0] * x->dims[1]), call->threads, body, run);
+}
+
+/* Cuts the output plane into parts; part.count is 0 before the first. */
+static bool next_part(octet_pool_part *part, const pool_run *run)
+{
+    const size_t width = (size_t)run->window.out[run->window.rank - 1];
+    part->first += part->count;
+    if (part->first == width) {
+        part->first = 0;
+        part->row++;
+    }
+    const size_t left = width - part->first;
+    part->count = left < OCTET_POOL_PART ? left : OCTET_POOL_PART;
+    return part->row * width < run->out_size;
+}
+
+static int64_t part_position(const pool_run *run, const octet_pool_part *part)
+{
+    return (int64_t)part->row * run->window.out[run->window.rank - 1] + (int64_t)part->first;
+}
+
+/* ---- maximum ---- */
+
+/* Takes the larger of each; NaN wins. where, if wanted, gets the position in the input plane. */
+static void raise(octet_wide *best, int64_t *where, const octet_wide *x, const octet_pool_stretch *s, bool is_float)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const bool larger = is_float ? x[i].f > best[i].f || x[i].f != x[i].f : x[i].i > best[i].i;
+        if (!larger && where[i] >= 0) continue;
+        best[i] = x[i];
+        where[i] = s->at + (int64_t)i * s->step;
+    }
+}
+
+static void max_part(octet_wide *best, int64_t *where, const pool_run *run, size_t plane, octet_pool_part part)
+{
+    const octet_tensor *const x = run->call->in[0];
+    const bool                is_float = octet_dtype_is_float(x->dtype);
+    octet_pool_walk           walk;
+    octet_pool_stretch        stretch;
+    for (size_t i = 0; i < part.count; i++) { /* a dilated window may reach no element at all */
+        where[i] = -1;
+        best[i] = is_float ? (octet_wide){ .f = -INFINITY } : (octet_wide){ .i = 0 };
+    }
+    octet_pool_begin(&walk, &run->window, part);
+    while (octet_pool_next(&stretch, &walk)) {
+        octet_wide row[OCTET_POOL_PART];
+        octet_wide_load(row, x->data, x->dtype, (int64_t)(plane * run->in_size) + stretch.at, stretch.n, stretch.step);
+        raise(best + stretch.from, where + stretch.from, row, &stretch, is_float);
+    }
+}
+
+/* Position p of a row-major plane as a position in column-major order. */
+static int64_t column_major(const octet_window *window, int64_t p)
+{
+    int64_t index[OCTET_SPATIAL_MAX], at = 0;
+    for (int i = window->rank - 1; i >= 0; i--) {
+        index[i] = p % window->in[i];
+        p /= window->in[i];
+    }
+    for (int i = window->rank - 1; i >= 0; i--) at = at * window->in[i] + index[i];
+    return at;
+}
+
+static void store_indices(const pool_run *run, size_t plane, const octet_pool_part *part, const int64_t *where)
+{
+    const octet_window_attrs *const attrs = run->call->attrs;
+    int64_t *const to = (int64_t *)run->call->out[1]->data + plane * run->out_size + part_position(run, part);
+    for (size_t i = 0; i < part->count; i++) {
+        const int64_t first = where[i] < 0 ? 0 : where[i];
+        const int64_t own = attrs->storage_order ? column_major(&run->window, first) : first;
+        to[i] = (int64_t)(plane * run->in_size) + own;
+    }
+}
+
+static void clamp_real(octet_wide *values, size_t n, octet_dtype dtype, const octet_activation *clamp)
+{
+    if (!clamp->on) return;
+    for (size_t i = 0; i < n; i++) {
+        if (octet_dtype_is_float(dtype)) {
+            if (values[i].f < (double)clamp->lo) values[i].f = (double)clamp->lo;
+            if (values[i].f > (double)clamp->hi) values[i].f = (double)clamp->hi;
+        } else {
+            if ((double)values[i].i < (double)clamp->lo) values[i].i = (int64_t)ceilf(clamp->lo);
+            if ((double)values[i].i > (double)clamp->hi) values[i].i = (int64_t)floorf(clamp->hi);
+        }
+    }
+}
+
+/* Levels keep their parameters; where the output has others, they are rescaled. */
+static void store_levels(const pool_run *run, size_t at, const octet_wide *values, size_t n)
+{
+    const octet_tensor *const x = run->call->in[0], *const y = run->call->out[0];
+    const bool                same = octet_qparams_equal(x->qparams, y->qparams);
+    int32_t                   level[OCTET_POOL_PART];
+    for (size_t i = 0; i < n; i++) level[i] = (int32_t)values[i].i - (same ? 0 : x->qparams->zero_point[0]);
+    if (!same) run->call->profile->rescale(level, level, x->qparams->scale[0], n, &run->to);
+    for (size_t i = 0; i < n; i++) {
+        if (level[i] < run->to.qmin) level[i] = run->to.qmin;
+        if (level[i] > run->to.qmax) level[i] = run->to.qmax;
+    }
+    octet_levels_store(y->data, y->dtype, at, level, n);
+}
+
+static void max_plane(void *context, size_t plane)
+{
+    const pool_run *const     run = context;
+    const octet_tensor *const y = run->call->out[0];
+    octet_pool_part           part = { 0 };
+    while (next_part(&part, run)) {
+        octet_wide   best[OCTET_POOL_PART];
+        int64_t      where[OCTET_POOL_PART];
+        const size_t at = plane * run->out_size + (size_t)part_position(run, &part);
+        max_part(best, where, run, plane, part);
+        if (run->real) {
+            clamp_real(best, part.count, y->dtype, &run->call->node->activation);
+            octet_wide_store(y->data, y->dtype, (int64_t)at, best, part.count);
+        } else {
+            store_levels(run, at, best, part.count);
+        }
+        if (octet_has_output(run->call, 1)) store_indices(run, plane, &part, where);
+    }
+}
+
+static octet_status max_forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    pool_run run = { 0 };
+    run_planes(&run, call, false, max_plane);
+    return OCTET_OK;
+}
+
+static octet_status max_forward_integer(const octet_call *call, octet_error *err)
+{
+    pool_run run = { 0 };
+    if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
+    run_planes(&run, call, true, max_plane);
+    return OCTET_OK;
+}
+
+/* ---- average ---- */
+
+/* Window positions of output `index` of dimension i that count: inside the input, or inside the padded input. */
+static int64_t counted(const octet_window *window, int i, int64_t index, bool padding)
+{
+    const int64_t start = index * window->stride[i] - window->pad[i];
+    const int64_t lowest = padding ? -window->pad[i] : 0;
+    const int64_t limit = window->in[i] + (padding ? window->pad_end[i] : 0);
+    const int64_t from = start < lowest ? lowest : start;
+    const int64_t to = start + window->kernel[i] < limit ? start + window->kernel[i] : limit;
+    return to - from;
+}
+
+static void count_part(int32_t *divisor, const pool_run *run, const octet_pool_part *part)
+{
+    const octet_window_attrs *const attrs = run->call->attrs;
+    const octet_window *const       window = &run->window;
+    const bool full = !run->real && run->call->profile->average_full_window && !attrs->ceil_mode;
+    int64_t    outer = 1;
+    size_t     row = part->row;
+    for (int i = window->rank - 2; i >= 0; i--) {
+        outer *= counted(window, i, (int64_t)(row % (size_t)window->out[i]), attrs->count_include_pad != 0);
+        row /= (size_t)window->out[i];
+    }
+    for (size_t i = 0; i < part->count; i++)
+        divisor[i] = (int32_t)(full ? octet_product(window->kernel, window->rank)
+                                    : outer * counted(window, window->rank - 1, (int64_t)(part->first + i),
+                                                      attrs->count_include_pad != 0));
+}
+
+/* Sums of a part: reals as they are, levels less their zero point. */
+static void sum_part(octet_wide *sum, const pool_run *run, size_t plane, octet_pool_part part)
+{
+    const octet_tensor *const x = run->call->in[0];
+    const int32_t             zero_point = run->real ? 0 : x->qparams->zero_point[0];
+    octet_pool_walk           walk;
+    octet_pool_stretch        s;
+    for (size_t i = 0; i < part.count; i++) {
+        if (run->real)
+            sum[i].f = 0;
+        else
+            sum[i].i = 0;
+    }
+    octet_pool_begin(&walk, &run->window, part);
+    while (octet_pool_next(&s, &walk)) {
+        octet_wide row[OCTET_POOL_PART];
+        octet_wide_load(row, x->data, x->dtype, (int64_t)(plane * run->in_size) + s.at, s.n, s.step);
+        if (run->real)
+            for (size_t i = 0; i < s.n; i++) sum[s.from + i].f += row[i].f;
+        else
+            for (size_t i = 0; i < s.n; i++) sum[s.from + i].i += row[i].i - zero_point;
+    }
+}
+
+static void average_plane(void *context, size_t plane)
+{
+    const pool_run *const     run = context;
+    const octet_tensor *const y = run->call->out[0];
+    octet_pool_part           part = { 0 };
+    while (next_part(&part, run)) {
+        octet_wide   sum[OCTET_POOL_PART];
+        int32_t      divisor[OCTET_POOL_PART], levels[OCTET_POOL_PART], sums[OCTET_POOL_PART];
+        const size_t at = plane * run->out_size + (size_t)part_position(run, &part), n = part.count;
+        sum_part(sum, run, plane, part);
+        count_part(divisor, run, &part);
+        if (run->real) {
+            for (size_t i = 0; i < n; i++) sum[i].f /= divisor[i];
+            clamp_real(sum, n, y->dtype, &run->call->node->activation);
+            octet_wide_store(y->data, y->dtype, (int64_t)at, sum, n);
+        } else {
+            for (size_t i = 0; i < n; i++) sums[i] = (int32_t)sum[i].i;
+            run->call->profile->average(levels, sums, divisor, n, &run->average);
+            octet_levels_store(y->data, y->dtype, at, levels, n);
+        }
+    }
+}
+
+static octet_status average_forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    pool_run run = { 0 };
+    run_planes(&run, call, false, average_plane);
+    return OCTET_OK;
+}
+
+static octet_status average_forward_integer(const octet_call *call, octet_error *err)
+{
+    octet_window window;
+    if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
+    OCTET_TRY(make_window(&window, call, err));
+    const octet_qparams *const x = call->in[0]->qparams;
+    if (octet_product(window.kernel, window.rank) > INT32_MAX / ((int64_t)x->qmax - x->qmin))
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "kernel_shape", "sums of so large a window leave int32");
+    pool_run run = { 0 };
+    run_planes(&run, call, true, average_plane);
+    return OCTET_OK;
+}
+
+/* ---- rows ---- */
+
+/* Windows made of padding only have no value. */
+static octet_status check_pads(const octet_window *window, octet_error *err)
+{
+    for (int i = 0; i < window->rank; i++) {
+        const int64_t extent = (window->kernel[i] - 1) * window->dilation[i] + 1;
+        if (window->pad[i] >= extent || window->pad_end[i] >= extent)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads",
+                                    "padding of dimension %d is as large as the window: some would hold nothing else",
+                                    i + 2);
+    }
+    return OCTET_OK;
+}
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    octet_window window;
+    if (call->in[0]->rank < 3)
+        return octet_fail(err, OCTET_ERR_SHAPE, "the input has rank %d; at least 3 is needed (batch, channels, space)",
+                          call->in[0]->rank);
+    OCTET_TRY(make_window(&window, call, err));
+    OCTET_TRY(check_pads(&window, err));
+    if (octet_product(window.kernel, window.rank) > INT32_MAX)
+        return octet_fail_field(err, OCTET_ERR_LIMIT, "kernel_shape", "the window has more than 2^31 elements");
+    OCTET_TRY(octet_window_output(call, 0, call->in[0]->dtype, call->in[0]->dims[1], &window, err));
+    return octet_window_output(call, 1, OCTET_I64, call->in[0]->dims[1], &window, err);
+}
+
+static const octet_attr average_attrs[] = {
+    { "auto_pad", OCTET_ATTR_STRING, AT(auto_pad), .default_s = "NOTSET" },
+    { "ceil_mode", OCTET_ATTR_INT, AT(ceil_mode) },
+    { "count_include_pad", OCTET_ATTR_INT, AT(count_include_pad) },
+    { "kernel_shape", OCTET_ATTR_INTS, AT(kernel_shape), .min = 1, .max = INT32_MAX, .required = true },
+    { "pads", OCTET_ATTR_INTS, AT(pads), .min = 0, .max = 0xffff },
+    { "strides", OCTET_ATTR_INTS, AT(strides), .min = 1, .max = INT32_MAX },
+    { 0 },
+};
+
+static const octet_attr max_attrs[] = {
+    { "auto_pad", OCTET_ATTR_STRING, AT(auto_pad), .default_s = "NOTSET" },
+    { "ceil_mode", OCTET_ATTR_INT, AT(ceil_mode) },
+    { "dilations", OCTET_ATTR_INTS, AT(dilations), .min = 1, .max = INT32_MAX },
+    { "kernel_shape", OCTET_ATTR_INTS, AT(kernel_shape), .min = 1, .max = INT32_MAX, .required = true },
+    { "pads", OCTET_ATTR_INTS, AT(pads), .min = 0, .max = 0xffff },
+    { "storage_order", OCTET_ATTR_INT, AT(storage_order) },
+    { "strides", OCTET_ATTR_INTS, AT(strides), .min = 1, .max = INT32_MAX },
+    { 0 },
+};
+
+const octet_op octet_op_average_pool = {
+    .name = "AveragePool",
+    .since = 10,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_FLOAT,
+    .attrs = average_attrs,
+    .attrs_size = sizeof(octet_window_attrs),
+    .quant = OCTET_QUANT_RESCALE,
+    .flags = OCTET_OP_LINEAR_CLAMP,
+    .infer = infer,
+    .forward = average_forward,
+    .forward_integer = average_forward_integer,
+};
+
+const octet_op octet_op_max_pool = {
+    .name = "MaxPool",
+    .since = 10,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 2,
+    .types = OCTET_TYPES_FLOAT | 1u << OCTET_I8 | 1u << OCTET_U8,
+    .attrs = max_attrs,
+    .attrs_size = sizeof(octet_window_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_LINEAR_CLAMP,
+    .infer = infer,
+    .forward = max_forward,
+    .forward_integer = max_forward_integer,
+};
+
+const octet_op octet_op_global_max_pool = {
+    .name = "GlobalMaxPool",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_FLOAT,
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_LINEAR_CLAMP,
+    .infer = infer,
+    .forward = max_forward,
+    .forward_integer = max_forward_integer,
+};
