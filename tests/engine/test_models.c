@@ -55,15 +55,13 @@ static octet_tensor read_npy(const char *path)
     return tensor;
 }
 
-/* "vectors/<name>.<side>.<port>.npy", gzipped or not. */
-static octet_tensor read_vector(const char *name, const char *side, const char *port)
+/* "vectors/<name>.<side>.<port>.npy", gzipped or not, beside the model. */
+static octet_tensor read_vector(const char *model, const char *name, const char *side, const char *port)
 {
-    char file[512], path[1024];
-    snprintf(file, sizeof file, "models/vectors/%s.%s.%s.npy.gz", name, side, port);
-    if (!shared_path(path, sizeof path, file)) {
-        file[strlen(file) - 3] = '\0';
-        assert_non_null(shared_path(path, sizeof path, file));
-    }
+    char      path[2048];
+    const int folder = (int)(strrchr(model, '/') - model);
+    snprintf(path, sizeof path, "%.*s/vectors/%s.%s.%s.npy", folder, model, name, side, port);
+    if (access(path, R_OK) != 0) strcat(path, ".gz");
     return read_npy(path);
 }
 
@@ -90,8 +88,8 @@ static void test_models(void **state)
         char                    file[256], path[1024];
         snprintf(file, sizeof file, "models/%s.onnx", m->model);
         if (!shared_path(path, sizeof path, file)) continue;
-        const octet_tensor input = read_vector(vectors, "in", m->input),
-                           wanted = read_vector(vectors, "out", m->output);
+        const octet_tensor input = read_vector(path, vectors, "in", m->input),
+                           wanted = read_vector(path, vectors, "out", m->output);
         const double best  = run_model(path, &input, &wanted, NULL);
         const double plain = run_model(path, &input, &wanted, "reference");
         print_message("%-26s %.2g of the largest output (reference engine %.2g)\n", m->model, best, plain);

@@ -86,8 +86,8 @@ static bool conv_groups_of(conv_groups *groups, const octet_dnnl_problem *proble
     groups->count         = attrs->group;
     groups->depthwise = attrs->group > 1 && attrs->group == problem->x->dims[1] && attrs->group == problem->y->dims[1];
     if (groups->depthwise) groups->count = out;
-    if (groups->count > 1 && !groups->depthwise && blocked &&
-        (in / groups->count % problem->plan->block != 0 || out / groups->count % problem->plan->block != 0))
+    const int64_t step = problem->plan->block * attrs->group;
+    if (attrs->group > 1 && !groups->depthwise && blocked && (problem->x->dims[1] % step || problem->y->dims[1] % step))
         return octet_dnnl_decline(why, "groups are no whole blocks of channels");
     groups->in  = in / groups->count;
     groups->out = out / groups->count;
