@@ -36,7 +36,7 @@ static octet_status forward(const octet_call *call, octet_error *err)
     octet_tensor *const       out = call->out[0];
     const int64_t             count = octet_tensor_count(in);
     octet_wide                row[OCTET_WIDE_ROW];
-    if (in->dtype == out->dtype) {
+    if (in->dtype == out->dtype && count > 0) {
         memcpy(out->data, in->data, (size_t)octet_tensor_bytes(in));
         return OCTET_OK;
     }

@@ -76,7 +76,7 @@ static octet_status forward(const octet_call *call, octet_error *err)
     for (size_t o = 0; o < outer; o++)
         for (int i = 0; i < call->in_count; i++) {
             const size_t n = (size_t)call->in[i]->dims[axis] * inner;
-            put(call, call->in[i], o * n, at, n);
+            if (n > 0) put(call, call->in[i], o * n, at, n);
             at += n;
         }
     return OCTET_OK;

@@ -61,7 +61,8 @@ static octet_status constant_forward(const octet_call *call, octet_error *err)
 {
     octet_tensor value = {0};
     OCTET_TRY(constant_value(&value, call, err));
-    memcpy(call->out[0]->data, value.data, (size_t)octet_tensor_bytes(&value));
+    const size_t bytes = (size_t)octet_tensor_bytes(&value);
+    if (bytes > 0) memcpy(call->out[0]->data, value.data, bytes);
     return OCTET_OK;
 }
 
@@ -103,7 +104,7 @@ static octet_status fill_forward(const octet_call *call, octet_error *err)
     octet_ints                shape;
     OCTET_TRY(octet_known_ints(&shape, call, 0, "input", err));
     OCTET_TRY(octet_check_planned(out, shape.at, shape.count, err));
-    if (!value) memset(out->data, 0, count * size);
+    if (!value && count > 0) memset(out->data, 0, count * size);
     for (size_t i = 0; value && i < count; i++) memcpy((char *)out->data + i * size, value->data, size);
     return OCTET_OK;
 }
@@ -146,7 +147,8 @@ static octet_status shape_forward(const octet_call *call, octet_error *err)
     (void)err;
     const octet_tensor *const in = call->in[0];
     const int                 start = clamped(((const shape_attrs *)call->attrs)->start, in->rank);
-    memcpy(call->out[0]->data, in->dims + start, (size_t)octet_tensor_bytes(call->out[0]));
+    const size_t              bytes = (size_t)octet_tensor_bytes(call->out[0]);
+    if (bytes > 0) memcpy(call->out[0]->data, in->dims + start, bytes);
     return OCTET_OK;
 }
 

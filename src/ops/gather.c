@@ -52,6 +52,7 @@ static octet_status forward(const octet_call *call, octet_error *err)
     for (int i = 0; i < axis; i++) outer *= (size_t)in->dims[i];
     for (int i = axis + 1; i < in->rank; i++) inner *= (size_t)in->dims[i];
     char *to = call->out[0]->data;
+    if (octet_tensor_count(call->out[0]) == 0) return OCTET_OK;
     for (size_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < count; i++, to += inner) {
             const int64_t index = octet_int_at(indices, i);

@@ -15,7 +15,8 @@ static octet_status copy_bytes(const octet_call *call, octet_error *err)
     (void)err;
     const octet_tensor *const in = call->in[0];
     octet_tensor *const       out = call->out[0];
-    if (out && out->data != in->data) memcpy(out->data, in->data, (size_t)octet_tensor_bytes(in));
+    const size_t              bytes = (size_t)octet_tensor_bytes(in);
+    if (out && bytes > 0 && out->data != in->data) memcpy(out->data, in->data, bytes);
     return OCTET_OK;
 }
 
@@ -72,7 +73,8 @@ static octet_status dropout_infer(const octet_call *call, octet_error *err)
 
 static octet_status dropout_forward(const octet_call *call, octet_error *err)
 {
-    if (octet_has_output(call, 1)) memset(call->out[1]->data, 1, (size_t)octet_tensor_bytes(call->out[1]));
+    const size_t bytes = octet_has_output(call, 1) ? (size_t)octet_tensor_bytes(call->out[1]) : 0;
+    if (bytes > 0) memset(call->out[1]->data, 1, bytes);
     return copy_bytes(call, err);
 }
 
