@@ -87,7 +87,7 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
     const octet_value  *scale_value = node->inputs[1], *zero_value = node->input_count > 2 ? node->inputs[2] : NULL;
     const octet_tensor *scale = scale_value->constant, *zero = zero_value ? zero_value->constant : NULL;
     *qparams = (octet_qparams){0};
-    *known = scale && (!zero_value || zero);
+    *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape;
     if (!*known) return OCTET_OK;
     OCTET_TRY(check_counts(scale, zero, err));
     OCTET_TRY(find_dtype(&qparams->dtype, node, zero, err));

@@ -68,7 +68,10 @@ octet_status octet_read_flattening(octet_reader *reader, bool *changed, octet_er
         octet_status status = OCTET_OK;
         int          axis = 0, wide = 0, last_wide = -1;
         if (!node->outputs[0]) continue;
-        status = get_axis(&axis, node, err);
+        status = node->inputs[0]->has_shape
+                     ? get_axis(&axis, node, err)
+                     : octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s of opset %d on a shape known only when running",
+                                  node->op->name, reader->opset);
         for (int d = axis; status == OCTET_OK && d < node->inputs[0]->rank; d++)
             if (node->inputs[0]->dims[d] != 1) {
                 wide++;

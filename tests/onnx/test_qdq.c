@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* QuantizeLinear and DequantizeLinear of files: what they become, what stays, what is refused. */
+#include "graph/graph.h"
+#include "graph/op.h"
+#include "proto.h"
+
+static const int64_t image[] = { 1, 2, 2, 2 };
+
+static void scalar_f(proto_model *p, const char *name, float value) { proto_tensor(p, name, 1, &value, 4, NULL, 0); }
+static void scalar_u8(proto_model *p, const char *name, uint8_t value) { proto_tensor(p, name, 2, &value, 1, NULL, 0); }
+
+/* x, output y, and a scale s = 0.5 with a zero point z = 128. */
+static proto_model *quantized_input(void)
+{
+    proto_model *p = proto_new(13);
+    proto_input(p, "x", 1, image, 4);
+    proto_output(p, "y");
+    scalar_f(p, "s", 0.5f);
+    scalar_u8(p, "z", 128);
+    return p;
+}
+
+static const octet_qparams *parameters(const octet_graph *graph, const char *name)
+{
+    const octet_value *value = octet_graph_find_value(graph, name);
+    assert_non_null(value);
+    assert_non_null(value->fake_quantize);
+    assert_true(value->fake_quantize->fixed);
+    return &value->fake_quantize->qparams;
+}
+
+static void test_pair(void **state)
+{
+    (void)state;
+    proto_model *p = quantized_input();
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "DequantizeLinear", "q s z", "d");
+    proto_node(p, "Relu", "d", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 1);
+    assert_int_equal(graph->stage, OCTET_STAGE_FLOAT);
+    assert_string_equal(graph->first->inputs[0]->name, "x");
+    const octet_qparams *q = parameters(graph, "x");
+    assert_int_equal(q->count, 1);
+    assert_int_equal(q->dtype, OCTET_U8);
+    assert_true(q->scale[0] == 0.5f);
+    assert_int_equal(q->zero_point[0], 128);
+    assert_int_equal(q->qmin, 0);
+    assert_int_equal(q->qmax, 255);
+    octet_graph_free(graph);
+}
+
+/* Another reader wants the real x: the pair becomes a value of its own. */
+static void test_pair_beside_real_reader(void **state)
+{
+    (void)state;
+    proto_model *p = quantized_input();
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "DequantizeLinear", "q s z", "d");
+    proto_node(p, "Add", "d x", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 2);
+    assert_string_equal(graph->first->op->name, "Identity");
+    parameters(graph, "d");
+    assert_null(octet_graph_find_value(graph, "x")->fake_quantize);
+    octet_graph_free(graph);
+}
+
+/* One DequantizeLinear for each reader, as octet writes; and an output that is dequantized keeps its name. */
+static void test_pair_many_readers_and_output(void **state)
+{
+    (void)state;
+    proto_model *p = quantized_input();
+    proto_output(p, "e");
+    proto_node(p, "Relu", "x", "r");
+    proto_node(p, "QuantizeLinear", "r s z", "q");
+    proto_node(p, "DequantizeLinear", "q s z", "d");
+    proto_node(p, "DequantizeLinear", "q s z", "e");
+    proto_node(p, "Relu", "d", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 2);
+    assert_string_equal(graph->outputs[1]->name, "e");
+    parameters(graph, "e");
+    assert_ptr_equal(graph->outputs[1], graph->first->outputs[0]);
+    assert_ptr_equal(graph->outputs[0]->producer->inputs[0], graph->outputs[1]);
+    assert_null(octet_graph_find_value(graph, "r"));
+    octet_graph_free(graph);
+}
+
+static void test_integer_border(void **state)
+{
+    (void)state;
+    proto_model *p = proto_new(13);
+    proto_input(p, "x", 2, image, 4);
+    proto_output(p, "y");
+    scalar_f(p, "s", 0.5f);
+    scalar_u8(p, "z", 128);
+    proto_node(p, "DequantizeLinear", "x s z", "d");
+    proto_node(p, "Relu", "d", "r");
+    proto_node(p, "QuantizeLinear", "r s z", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 3);
+    assert_int_equal(graph->outputs[0]->dtype, OCTET_U8);
+    octet_graph_free(graph);
+}
+
+/* Two channels of [2, 2, 1, 1] with scales of their own, as levels and as real numbers. */
+static void test_weights(void **state)
+{
+    (void)state;
+    const int64_t wide[] = { 2 }, dims[] = { 2, 2, 1, 1 };
+    const float   scales[] = { 0.5f, 0.25f }, real[] = { 1.0f, -0.75f, 0.375f, 100.0f };
+    const int8_t  zeros[] = { 0, 0 }, levels[] = { 2, -2, 2, 127 }; /* -1.5 and 1.5 go to even */
+    for (int from_real = 0; from_real < 2; from_real++) {
+        proto_model *p = proto_new(13);
+        proto_input(p, "x", 1, image, 4);
+        proto_output(p, "y");
+        proto_tensor(p, "s", 1, scales, sizeof scales, wide, 1);
+        proto_tensor(p, "z", 3, zeros, sizeof zeros, wide, 1);
+        if (from_real) {
+            proto_tensor(p, "w", 1, real, sizeof real, dims, 4);
+            proto_int(p, proto_node(p, "QuantizeLinear", "w s z", "w_q"), "axis", 0);
+        } else {
+            proto_tensor(p, "w_q", 3, levels, sizeof levels, dims, 4);
+        }
+        proto_int(p, proto_node(p, "DequantizeLinear", "w_q s z", "d"), "axis", 0);
+        proto_int(p, proto_node(p, "DequantizeLinear", "w_q s z", "e"), "axis", -4);
+        proto_node(p, "Conv", "x d", "c");
+        proto_node(p, "Conv", "c e", "y");
+        octet_graph *graph = proto_load_good(p);
+        assert_int_equal(graph->node_count, 2);
+        const octet_value *w = octet_graph_find_value(graph, "w");
+        assert_ptr_equal(graph->first->inputs[1], w);
+        assert_ptr_equal(graph->last->inputs[1], w);
+        assert_int_equal(w->dtype, OCTET_F32);
+        assert_int_equal(w->constant->dtype, OCTET_I8);
+        assert_memory_equal(w->constant->data, levels, sizeof levels);
+        assert_int_equal(w->constant->qparams->count, 2);
+        assert_int_equal(w->constant->qparams->axis, 0);
+        assert_memory_equal(w->constant->qparams->scale, scales, sizeof scales);
+        octet_graph_free(graph);
+    }
+}
+
+/* A range narrower than the type, which octet's own files state as a Clip. */
+static void test_narrow_range(void **state)
+{
+    (void)state;
+    for (int own = 0; own < 2; own++) {
+        proto_model *p = quantized_input();
+        if (own) proto_metadata(p, "octet.version", "0.1.0");
+        scalar_f(p, "lo", -64.0f); /* level 0 */
+        scalar_f(p, "hi", -0.5f);  /* below the zero point: no range can end there */
+        scalar_f(p, "top", -0.5f + 64.0f);
+        proto_node(p, "Relu", "x", "r");
+        proto_node(p, "Clip", "r lo top", "r_clip");
+        proto_node(p, "QuantizeLinear", "r_clip s z", "q");
+        proto_node(p, "DequantizeLinear", "q s z", "d");
+        proto_node(p, "Relu", "d", "y");
+        octet_graph *graph = proto_load_good(p);
+        assert_int_equal(graph->node_count, own ? 2 : 3);
+        const octet_qparams *q = parameters(graph, own ? "r" : "r_clip");
+        assert_int_equal(q->qmin, 0);
+        assert_int_equal(q->qmax, 255);
+        octet_graph_free(graph);
+        p->inputs[1][2] = (char *)"hi2";
+        scalar_f(p, "hi2", 31.5f); /* level 191 */
+        graph = proto_load_good(p);
+        assert_int_equal(parameters(graph, own ? "r" : "r_clip")->qmax, own ? 191 : 255);
+        octet_graph_free(graph);
+        p->inputs[1][2] = (char *)"hi";
+        graph = proto_load_good(p);
+        assert_int_equal(graph->node_count, 3);
+        octet_graph_free(graph);
+    }
+}
+
+static void test_qlinear_conv(void **state)
+{
+    (void)state;
+    const int64_t wide[] = { 2 }, dims[] = { 2, 2, 1, 1 };
+    const float   scales[] = { 0.5f, 0.25f };
+    const int8_t  zeros[] = { 0, 0 }, levels[] = { 1, 2, 3, 4 };
+    const int32_t bias[] = { 100, -100 };
+    proto_model  *p = quantized_input();
+    scalar_f(p, "ys", 2.0f);
+    proto_tensor(p, "ws", 1, scales, sizeof scales, wide, 1);
+    proto_tensor(p, "wz", 3, zeros, sizeof zeros, wide, 1);
+    proto_tensor(p, "w", 3, levels, sizeof levels, dims, 4);
+    proto_tensor(p, "b", 6, bias, sizeof bias, wide, 1);
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "QLinearConv", "q s z w ws wz ys z b", "c");
+    proto_node(p, "DequantizeLinear", "c ys z", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 1);
+    assert_string_equal(graph->first->op->name, "Conv");
+    parameters(graph, "x");
+    assert_true(parameters(graph, "y")->scale[0] == 2.0f);
+    const octet_tensor *b = graph->first->inputs[2]->constant;
+    assert_int_equal(b->dtype, OCTET_I32);
+    assert_true(b->qparams->scale[0] == 0.25f && b->qparams->scale[1] == 0.125f);
+    assert_int_equal(graph->first->inputs[1]->constant->qparams->axis, 0);
+    octet_graph_free(graph);
+}
+
+/* One fault at a time in x -> Q -> DQ -> Relu. */
+static void test_faults(void **state)
+{
+    (void)state;
+    const struct {
+        float       scale;
+        int         count, zeros, q_type, dq_type;
+        int64_t     axis;
+        const char *field;
+    } rows[] = {
+        { 0.0f, 1, 1, 2, 2, 1, "scale" },      { -0.5f, 1, 1, 2, 2, 1, "scale" },
+        { NAN, 1, 1, 2, 2, 1, "scale" },       { INFINITY, 1, 1, 2, 2, 1, "scale" },
+        { 1e-40f, 1, 1, 2, 2, 1, "scale" },    { 0.5f, 0, 0, 2, 2, 1, "scale" },
+        { 0.5f, 3, 3, 2, 2, 1, "scale" },      { 0.5f, 2, 1, 2, 2, 1, "zero_point" },
+        { 0.5f, 1, 1, 2, 3, 1, "zero_point" }, { 0.5f, 1, 1, 6, 6, 1, "zero_point" },
+        { 0.5f, 2, 2, 2, 2, 4, "axis" },       { 0.5f, 2, 2, 2, 2, -5, "axis" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const float   scales[3] = { rows[i].scale, rows[i].scale, rows[i].scale };
+        const int32_t zeros[3] = { 0 };
+        const size_t  width[] = { [2] = 1, [3] = 1, [6] = 4 };
+        const int64_t n[] = { rows[i].count }, m[] = { rows[i].zeros };
+        octet_error   err;
+        proto_model  *p = proto_new(13);
+        proto_input(p, "x", 1, image, 4);
+        proto_output(p, "y");
+        proto_tensor(p, "s", 1, scales, 4 * (size_t)n[0], n, 1);
+        proto_tensor(p, "z", rows[i].q_type, zeros, width[rows[i].q_type] * (size_t)m[0], m, 1);
+        proto_tensor(p, "dz", rows[i].dq_type, zeros, width[rows[i].dq_type] * (size_t)m[0], m, 1);
+        proto_int(p, proto_node(p, "QuantizeLinear", "x s z", "q"), "axis", rows[i].axis);
+        proto_int(p, proto_node(p, "DequantizeLinear", "q s dz", "d"), "axis", rows[i].axis);
+        proto_node(p, "Relu", "d", "y");
+        assert_null(proto_load(p, &err));
+        if (strcmp(err.field, rows[i].field) != 0) print_error("row %zu: %s: %s\n", i, err.field, err.text);
+        assert_string_equal(err.field, rows[i].field);
+        assert_true(strcmp(err.node, "q") == 0 || strcmp(err.node, "d") == 0);
+    }
+}
+
+static void test_bias_zero_point(void **state)
+{
+    (void)state;
+    const int64_t wide[] = { 2 };
+    const int32_t bias[] = { 1, 2 }, zero = 1;
+    octet_error   err;
+    proto_model  *p = proto_new(13);
+    proto_input(p, "x", 1, image, 4);
+    proto_output(p, "y");
+    scalar_f(p, "s", 0.5f);
+    proto_tensor(p, "z", 6, &zero, 4, NULL, 0);
+    proto_tensor(p, "b", 6, bias, sizeof bias, wide, 1);
+    proto_node(p, "DequantizeLinear", "b s z", "d");
+    proto_node(p, "Add", "x d", "y");
+    assert_null(proto_load(p, &err));
+    assert_string_equal(err.field, "zero_point");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_pair_beside_real_reader),
+        cmocka_unit_test(test_pair_many_readers_and_output),
+        cmocka_unit_test(test_integer_border),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_narrow_range),
+        cmocka_unit_test(test_qlinear_conv),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_bias_zero_point),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
