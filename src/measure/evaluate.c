@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scores over a data set. Samples are read in chunks, in parallel, and run and scored in order, so that sums do not
+   depend on threads. */
+#include <octet/report.h>
+
+#include "base/arena.h"
+#include "base/parallel.h"
+#include "measure/score.h"
+#include "measure/sqnr.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { OUTPUTS_MAX = 64, CHUNK_MAX = 64, CHUNK_BYTES = 16 << 20 };
+
+/* One of the two networks. */
+typedef struct runner {
+    octet_plan      *plan;
+    octet_workspace *workspace;
+    size_t           batch;
+    float           *inputs; /* of one batch, where that is more than one sample */
+    octet_tensor     output; /* of one sample; data points at the first of the batch just run */
+    size_t           labelled, top1, top5, squares;
+    double           square_sum, psnr_sum, seconds;
+} runner;
+
+typedef struct evaluation {
+    octet_dataset                *data;
+    const octet_evaluate_options *options;
+    octet_arena                  *arena;
+    runner                        runners[2];
+    int                           count; /* runners in use */
+    octet_port                    port;
+    size_t                        sample; /* elements */
+    size_t                        chunk;  /* samples read at once */
+    float                        *values;
+    int64_t                      *labels;
+    octet_error                  *errors;
+    size_t                        first;   /* of the chunk being read */
+    float                        *kept[2]; /* outputs of a chunk */
+    size_t                        agreed, compared;
+    octet_sqnr                    sqnr;
+} evaluation;
+
+/* ---- reading ---- */
+
+static void read_one(void *context, size_t i)
+{
+    evaluation *const e = context;
+    octet_dataset_read(e->data, e->first + i, e->values + i * e->sample, &e->labels[i], &e->errors[i]);
+}
+
+static octet_status read_chunk(evaluation *e, size_t count, octet_error *err)
+{
+    const int threads = e->options->plan.threads > 0 ? e->options->plan.threads : octet_threads_available();
+    memset(e->errors, 0, count * sizeof *e->errors);
+    octet_parallel(count, threads, read_one, e);
+    for (size_t i = 0; i < count; i++) {
+        if (e->errors[i].status == OCTET_OK) continue;
+        if (err && err->status == OCTET_OK) *err = e->errors[i];
+        return e->errors[i].status;
+    }
+    return OCTET_OK;
+}
+
+/* ---- running ---- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The first output as one sample's; its type and batch must be what scores can be made of. */
+static octet_status take_output(runner *r, const octet_tensor *output, octet_error *err)
+{
+    if (output->dtype != OCTET_F32 || output->qparams)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the first output is %s (need f32 to score it)",
+                          octet_dtype_name(output->dtype));
+    if (r->batch > 1 && (output->rank < 1 || output->dims[0] != (int64_t)r->batch))
+        return octet_fail(err, OCTET_ERR_SHAPE, "the first output does not keep a batch of %zu apart", r->batch);
+    r->output = *output;
+    if (r->batch > 1) r->output.dims[0] = 1;
+    return OCTET_OK;
+}
+
+/* Runs samples at..at + batch - 1 of the chunk (the last one repeated where it ends) and keeps the outputs. */
+static octet_status run_batch(evaluation *e, int which, size_t at, size_t count, octet_error *err)
+{
+    runner *const r = &e->runners[which];
+    octet_tensor  outputs[OUTPUTS_MAX] = {0};
+    octet_tensor  input = {.dtype = OCTET_F32, .rank = e->port.rank, .data = e->values + at * e->sample};
+    memcpy(input.dims, e->port.dims, sizeof input.dims);
+    input.dims[0] = (int64_t)r->batch;
+    if (r->batch > 1) {
+        for (size_t i = 0; i < r->batch; i++) {
+            const size_t from = at + i < count ? at + i : count - 1;
+            memcpy(r->inputs + i * e->sample, e->values + from * e->sample, e->sample * sizeof *r->inputs);
+        }
+        input.data = r->inputs;
+    }
+    const double start = now();
+    OCTET_TRY(octet_run(r->workspace, &input, outputs, err));
+    r->seconds += now() - start;
+    OCTET_TRY(take_output(r, &outputs[0], err));
+    const size_t each = (size_t)octet_tensor_count(&r->output), used = count - at < r->batch ? count - at : r->batch;
+    if (!e->kept[which]) OCTET_TRY(octet_arena_get(&e->kept[which], e->arena, e->chunk * each, sizeof(float), err));
+    memcpy(e->kept[which] + at * each, r->output.data, used * each * sizeof(float));
+    return OCTET_OK;
+}
+
+/* ---- scoring ---- */
+
+static void score_label(runner *r, const float *output, size_t classes, int64_t label)
+{
+    if (label < 0 || !classes) return;
+    r->labelled++;
+    if ((uint64_t)label >= classes) return;
+    const size_t rank = octet_label_rank(output, classes, (size_t)label);
+    r->top1 += rank == 0;
+    r->top5 += rank < 5;
+}
+
+/* Against the reference, or against the input where the two have one shape. */
+static octet_status score_squares(evaluation *e, runner *r, size_t index, const float *input, octet_error *err)
+{
+    const octet_tensor reference = octet_dataset_reference(e->data, index);
+    const int64_t      count = octet_tensor_count(&r->output);
+    const float       *truth = reference.data;
+    double             mean;
+    if (truth && octet_tensor_count(&reference) != count) {
+        char got[160], need[160];
+        return octet_fail(err, OCTET_ERR_SHAPE, "wrong shape of references (got %s, the network's output is %s)",
+                          octet_shape_text(got, sizeof got, reference.dims, reference.rank),
+                          octet_shape_text(need, sizeof need, r->output.dims, r->output.rank));
+    }
+    if (!truth) {
+        if (e->port.rank != r->output.rank ||
+            memcmp(e->port.dims, r->output.dims, sizeof *e->port.dims * (size_t)e->port.rank))
+            return OCTET_OK;
+        truth = input;
+    }
+    if (!octet_mean_square(&mean, &r->output, truth, e->options->border))
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "a border of %d leaves nothing of the output", e->options->border);
+    r->squares++;
+    r->square_sum += mean;
+    r->psnr_sum += octet_psnr_db(mean);
+    return OCTET_OK;
+}
+
+static octet_status score_sample(evaluation *e, size_t at, octet_error *err)
+{
+    size_t       classes[2] = {0}, each[2] = {0};
+    const float *outputs[2] = {NULL};
+    for (int i = 0; i < e->count; i++) {
+        runner *const r = &e->runners[i];
+        each[i] = (size_t)octet_tensor_count(&r->output);
+        outputs[i] = e->kept[i] + at * each[i];
+        classes[i] = octet_class_count(&r->output);
+        r->output.data = e->kept[i] + at * each[i];
+        score_label(r, outputs[i], classes[i], e->labels[at]);
+        OCTET_TRY(score_squares(e, r, e->first + at, e->values + at * e->sample, err));
+    }
+    if (e->count < 2) return OCTET_OK;
+    if (each[0] != each[1])
+        return octet_fail(err, OCTET_ERR_SHAPE, "the first outputs differ in size (got %zu, the baseline has %zu)",
+                          each[0], each[1]);
+    octet_sqnr_add(&e->sqnr, outputs[1], outputs[0], each[0]);
+    if (!classes[0]) return OCTET_OK;
+    e->compared++;
+    e->agreed += octet_argmax(outputs[0], classes[0]) == octet_argmax(outputs[1], classes[0]);
+    return OCTET_OK;
+}
+
+/* ---- the whole ---- */
+
+static octet_status start_runner(runner *r, const evaluation *e, const octet_graph *graph,
+                                 const octet_plan_options *options, octet_error *err)
+{
+    octet_plan_options how = *options;
+    if (octet_graph_output_count(graph) > OUTPUTS_MAX)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%zu outputs (need at most %d)", octet_graph_output_count(graph),
+                          OUTPUTS_MAX);
+    r->batch = how.batch > 1 && how.batch <= CHUNK_MAX ? (size_t)how.batch : 1;
+    how.batch = (int64_t)r->batch;
+    if (r->batch > 1) OCTET_TRY(octet_arena_get(&r->inputs, e->arena, r->batch * e->sample, sizeof *r->inputs, err));
+    OCTET_TRY(octet_plan_create(&r->plan, graph, &how, err));
+    return octet_workspace_create(&r->workspace, r->plan, err);
+}
+
+static octet_status start(evaluation *e, octet_graph *const graphs[2], octet_error *err)
+{
+    octet_tensor shape = {.dtype = OCTET_F32, .rank = e->port.rank};
+    memcpy(shape.dims, e->port.dims, sizeof shape.dims);
+    e->sample = (size_t)octet_tensor_count(&shape);
+    e->chunk = CHUNK_BYTES / sizeof(float) / (e->sample ? e->sample : 1);
+    e->chunk = e->chunk < 1 ? 1 : e->chunk > CHUNK_MAX ? CHUNK_MAX : e->chunk;
+    for (int i = 0; i < e->count; i++)
+        OCTET_TRY(start_runner(&e->runners[i], e, graphs[i], i ? &e->options->baseline_plan : &e->options->plan, err));
+    for (int i = 0; i < e->count; i++)
+        if (e->chunk < e->runners[i].batch) e->chunk = e->runners[i].batch;
+    OCTET_TRY(octet_arena_get(&e->values, e->arena, e->chunk * e->sample, sizeof *e->values, err));
+    OCTET_TRY(octet_arena_get(&e->labels, e->arena, e->chunk, sizeof *e->labels, err));
+    return octet_arena_get(&e->errors, e->arena, e->chunk, sizeof *e->errors, err);
+}
+
+static octet_status run_chunk(evaluation *e, size_t count, size_t total, octet_error *err)
+{
+    OCTET_TRY(read_chunk(e, count, err));
+    for (int i = 0; i < e->count; i++)
+        for (size_t at = 0; at < count; at += e->runners[i].batch) OCTET_TRY(run_batch(e, i, at, count, err));
+    for (size_t at = 0; at < count; at++) OCTET_TRY(score_sample(e, at, err));
+    const octet_progress progress = {"evaluate", e->first + count, total};
+    if (e->options->progress && e->options->progress(e->options->progress_context, &progress))
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
+    return OCTET_OK;
+}
+
+static double share(size_t part, size_t whole) { return whole ? (double)part / (double)whole : NAN; }
+
+static octet_scores sum_up(const evaluation *e, int which)
+{
+    const runner *const r = &e->runners[which];
+    const bool          both = e->count == 2 && which == 0;
+    const size_t        classes = octet_class_count(&r->output);
+    return (octet_scores){
+        .count = octet_dataset_count(e->data),
+        .top1 = share(r->top1, r->labelled),
+        .top5 = classes >= 5 ? share(r->top5, r->labelled) : NAN,
+        .mse = r->squares ? r->square_sum / (double)r->squares : NAN,
+        .psnr_db = r->squares ? r->psnr_sum / (double)r->squares : NAN,
+        .agreement = both ? share(e->agreed, e->compared) : NAN,
+        .sqnr_db = both ? octet_sqnr_db(&e->sqnr) : NAN,
+        .seconds = r->seconds,
+    };
+}
+
+static octet_status evaluate(evaluation *e, octet_graph *const graphs[2], octet_error *err)
+{
+    const size_t total = octet_dataset_count(e->data);
+    OCTET_TRY(start(e, graphs, err));
+    for (e->first = 0; e->first < total; e->first += e->chunk)
+        OCTET_TRY(run_chunk(e, total - e->first < e->chunk ? total - e->first : e->chunk, total, err));
+    return OCTET_OK;
+}
+
+octet_status octet_evaluate(octet_scores scores[2], octet_graph *model, octet_graph *baseline, octet_dataset *data,
+                            const octet_evaluate_options *options, octet_error *err)
+{
+    const octet_evaluate_options defaults = {0};
+    octet_graph *const           graphs[2] = {model, baseline};
+    if (options && options->border < 0)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "a border of %d (need 0 or more)", options->border);
+    for (int i = 0; i < 2; i++)
+        if (graphs[i]) OCTET_TRY(octet_fuse(graphs[i], err));
+    evaluation         e = {.data = data,
+                            .options = options ? options : &defaults,
+                            .count = baseline ? 2 : 1,
+                            .port = octet_dataset_port(data),
+                            .arena = octet_arena_new()};
+    const octet_status status = e.arena ? evaluate(&e, graphs, err) : octet_fail_memory(err);
+    for (int i = 0; i < 2; i++) {
+        octet_workspace_free(e.runners[i].workspace);
+        octet_plan_free(e.runners[i].plan);
+        if (status == OCTET_OK) scores[i] = sum_up(&e, i);
+    }
+    octet_arena_free(e.arena);
+    return status;
+}
