@@ -176,7 +176,7 @@ void octet_conversion_run(int index, const octet_tensor *to, const octet_tensor 
                    int threads)
 {
     const conversion *const row  = &conversions[index];
-    job                     work = { .from = from, .to = to, .profile = profile ? profile : &octet_profile_octet };
+    job                     work = { .from = from, .to = to, .profile = profile };
     octet_parallel(row->units(&work), threads, row->run, &work);
 }
 

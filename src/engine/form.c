@@ -146,9 +146,9 @@ static octet_status convert(int *form, octet_plan *plan, int from, octet_form li
 /* The form that a known value starts from. */
 static octet_status constant_form(int *form, octet_plan *plan, const octet_value *value, octet_error *err)
 {
-    const octet_tensor *const known  = &plan->shapes[value->index];
+    const octet_tensor *const known  = value->constant ? value->constant : &plan->shapes[value->index];
     const octet_qparams *const levels = octet_value_levels(plan->graph, value);
-    const bool is_levels = levels && (known->qparams || (value->constant && value->constant->qparams));
+    const bool is_levels = levels && known->qparams;
     octet_form like = { .value = value, .buffer = -1, .logical = *known, .stored = *known };
     like.kind       = is_levels ? OCTET_FORM_LEVELS : levels ? OCTET_FORM_RAW : OCTET_FORM_REAL;
     like.logical.qparams = like.stored.qparams = is_levels ? levels : NULL;

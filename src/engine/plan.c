@@ -49,9 +49,8 @@ static octet_status choose_profile(octet_plan *plan, const char *name, octet_err
     static const octet_engine *const reference_only[] = { &octet_engine_reference, NULL };
     const octet_profile *const       profile          = octet_profile_find(name);
     if (!profile) return octet_fail(err, OCTET_ERR_ARGUMENT, "there is no rounding profile '%s'", name);
-    if (profile == &octet_profile_octet) return OCTET_OK;
     plan->profile = profile;
-    plan->engines = reference_only;
+    if (profile != &octet_profile_octet) plan->engines = reference_only;
     return OCTET_OK;
 }
 

@@ -96,7 +96,7 @@ struct octet_plan {
     const octet_engine *const *engines; /* asked in this order, then NULL */
     int                       threads, block;
     bool                      keep_values;
-    const octet_profile      *profile; /* NULL: octet's own */
+    const octet_profile      *profile;
     size_t                    max_memory;
     octet_tensor             *shapes; /* by value->index: octet_infer_shapes */
     int                     (*form_of)[OCTET_FORM_KINDS][OCTET_LAYOUTS]; /* by value->index; form + 1, 0: none */

@@ -107,7 +107,7 @@ static octet_status run_local(comparing *c, octet_tensor *out, const octet_node 
     out->dtype   = out->qparams ? out->qparams->dtype : OCTET_F32;
     OCTET_TRY(octet_arena_get(&out->data, c->arena, (size_t)octet_tensor_count(out), octet_dtype_size(out->dtype), err));
     octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = outs, .in_count = node->input_count,
-                        .out_count = 1, .arena = c->arena, .threads = c->threads };
+                        .out_count = 1, .arena = c->arena, .threads = c->threads, .profile = &octet_profile_octet };
     const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, true) : 0;
     OCTET_TRY(octet_arena_get(&call.scratch, c->arena, scratch, 1, err));
     return node->op->forward_integer(&call, err);

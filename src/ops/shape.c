@@ -169,7 +169,7 @@ static octet_status visit(inference *inf, const octet_node *node, octet_error *e
 static octet_tensor constant_tensor(const octet_value *value)
 {
     octet_tensor tensor = *value->constant;
-    if (tensor.qparams || value->fake_quantize) tensor.data = NULL;
+    if (tensor.qparams) tensor.data = NULL;
     tensor.qparams = NULL;
     tensor.dtype = value->dtype;
     return tensor;

@@ -105,7 +105,8 @@ static void every_sum_is_integer_and_close_to_float(void **state)
         assert_int_equal(octet_node_compute_mode(graph, node_of(graph, "fc")), OCTET_MODE_INTEGER_REAL);
         const double db = quantized_db(graph);
         print_message("%-16s %.1f dB\n", octet_method_name((octet_method)method), db);
-        assert_true(db > 30 && db < 60);
+        /* an average over 24 samples moves only a fifth of the way from the first one's range */
+        assert_true(db > (method == OCTET_METHOD_MOVING_AVERAGE ? 15 : 30) && db < 60);
         octet_graph_free(graph);
     }
 }
