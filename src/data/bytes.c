@@ -3,12 +3,11 @@
    before any memory is asked for. */
 #include "data/bytes.h"
 
-#include "base/checked.h"
+#include "base/cpu.h"
 
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 enum { DEFLATE_RATIO = 1032 }; /* deflate's largest: 258 bytes from two bits */
@@ -21,7 +20,8 @@ bool octet_ends_in(const char *name, const char *ending)
 
 octet_status octet_check_memory(size_t bytes, size_t max_memory, octet_error *err)
 {
-    if (max_memory == 0) max_memory = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * 3 * (size_t)sysconf(_SC_PAGESIZE);
+    if (max_memory == 0) max_memory = octet_memory_available() / 4 * 3;
+    if (max_memory == 0) return OCTET_OK; /* the system does not say */
     if (bytes <= max_memory) return OCTET_OK;
     octet_fail(err, OCTET_ERR_LIMIT, "data too large (got %zu bytes, limit %zu)", bytes, max_memory);
     octet_error_field(err, "max-memory");
@@ -35,33 +35,38 @@ static octet_status zlib_fail(int code, octet_error *err)
     return octet_fail(err, OCTET_ERR_FORMAT, "gzip data damaged");
 }
 
-/* Unpacks member after member into out. Where wrap is set out is a scrap buffer, written again and again; otherwise
-   unpacking stops once it is full. *done counts all bytes; *ended tells whether the file's end was reached. */
-static octet_status unpack(uint8_t *out, size_t size, bool wrap, const octet_file *file, size_t *done, bool *ended,
-                           octet_error *err)
+/* Unpacking under way: out of size bytes is filled; where wrap is set it is a scrap buffer, written again and again. */
+typedef struct unpacking {
+    uint8_t *out;
+    size_t   size;
+    bool     wrap;
+    size_t   done;  /* bytes unpacked */
+    bool     ended; /* the packed bytes are used up, exactly */
+} unpacking;
+
+static size_t at_most(size_t n) { return n < 1u << 30 ? n : 1u << 30; }
+
+/* Unpacks member after member until the end, or until out is full. */
+static octet_status unpack(unpacking *u, const octet_file *file, octet_error *err)
 {
     z_stream stream = {0};
     if (inflateInit2(&stream, 15 + 16) != Z_OK) return octet_fail_memory(err);
     size_t in = 0, at = 0;
     int    code = Z_OK;
-    *done = 0;
-    *ended = false;
-    while (!*ended) {
-        if (at == size && !wrap) break;
-        if (at == size) at = 0;
-        const size_t take = file->size - in < 1u << 30 ? file->size - in : 1u << 30;
-        const size_t room = size - at < 1u << 30 ? size - at : 1u << 30;
+    while (!u->ended && (u->wrap || at < u->size)) {
+        if (at == u->size) at = 0;
+        const size_t take = at_most(file->size - in), room = at_most(u->size - at);
         stream.next_in = (Bytef *)(uintptr_t)(file->data + in);
         stream.avail_in = (uInt)take;
-        stream.next_out = out + at;
+        stream.next_out = u->out + at;
         stream.avail_out = (uInt)room;
         code = inflate(&stream, Z_NO_FLUSH);
         in += take - stream.avail_in;
         at += room - stream.avail_out;
-        *done += room - stream.avail_out;
+        u->done += room - stream.avail_out;
         if (code == Z_STREAM_END) {
-            *ended = in == file->size;
-            if (!*ended && inflateReset(&stream) != Z_OK) break;
+            u->ended = in == file->size;
+            if (!u->ended && inflateReset(&stream) != Z_OK) break;
         } else if (code != Z_OK) {
             break;
         }
@@ -79,11 +84,12 @@ static octet_status open_head(octet_source *source, octet_arena *arena, octet_er
         source->head_size = file->size < OCTET_HEAD_SIZE ? file->size : OCTET_HEAD_SIZE;
         return OCTET_OK;
     }
-    uint8_t *head;
-    bool     ended;
-    OCTET_TRY(octet_arena_get(&head, arena, OCTET_HEAD_SIZE, 1, err));
-    source->head = head;
-    return unpack(head, OCTET_HEAD_SIZE, false, file, &source->head_size, &ended, err);
+    unpacking u = {.size = OCTET_HEAD_SIZE};
+    OCTET_TRY(octet_arena_get(&u.out, arena, u.size, 1, err));
+    const octet_status status = unpack(&u, file, err);
+    source->head = u.out;
+    source->head_size = u.done;
+    return status;
 }
 
 octet_status octet_source_open(octet_source *source, octet_arena *arena, const char *path, octet_error *err)
@@ -119,20 +125,20 @@ octet_status octet_source_all(const uint8_t **bytes, const octet_source *source,
                           "%zu packed bytes can hold",
                           total, file->size);
     OCTET_TRY(octet_check_memory(total, max_memory, err));
-    uint8_t *out;
-    size_t   done;
-    bool     ended;
-    OCTET_TRY(octet_arena_get(&out, arena, total + 1, 1, err)); /* one more byte shows that there is too much */
-    OCTET_TRY(unpack(out, total + 1, false, file, &done, &ended, err));
-    *bytes = out;
-    return done == total && ended ? OCTET_OK : wrong_size(done, total, err);
+    unpacking u = {.size = total + 1}; /* one more byte shows that there is too much */
+    OCTET_TRY(octet_arena_get(&u.out, arena, u.size, 1, err));
+    OCTET_TRY(unpack(&u, file, err));
+    *bytes = u.out;
+    return u.done == total && u.ended ? OCTET_OK : wrong_size(u.done, total, err);
 }
 
 octet_status octet_source_size(size_t *size, const octet_source *source, octet_error *err)
 {
     *size = source->file.size;
     if (!source->packed) return OCTET_OK;
-    uint8_t scrap[1 << 15];
-    bool    ended;
-    return unpack(scrap, sizeof scrap, true, &source->file, size, &ended, err);
+    uint8_t            scrap[1 << 15];
+    unpacking          u = {.out = scrap, .size = sizeof scrap, .wrap = true};
+    const octet_status status = unpack(&u, &source->file, err);
+    *size = u.done;
+    return status;
 }

@@ -22,14 +22,14 @@ octet_status octet_source_open(octet_source *source, octet_arena *arena, const c
 void         octet_source_close(octet_source *source);
 
 /* All unpacked bytes, of which there must be exactly total. Packed ones are written into arena, unless a size that
-   no packing reaches, or more than max_memory bytes (0: three quarters of the machine's), is asked for. */
+   no packing reaches, or more than max_memory bytes (0: three quarters of what is available), is asked for. */
 octet_status octet_source_all(const uint8_t **bytes, const octet_source *source, octet_arena *arena, size_t total,
                               size_t max_memory, octet_error *err);
 
 /* Counts the unpacked bytes without keeping them. */
 octet_status octet_source_size(size_t *size, const octet_source *source, octet_error *err);
 
-/* Refuses sizes above max_memory (0: three quarters of the machine's memory). */
+/* Refuses sizes above max_memory (0: three quarters of what is available memory). */
 octet_status octet_check_memory(size_t bytes, size_t max_memory, octet_error *err);
 
 /* name ends in ending, upper or lower case. */

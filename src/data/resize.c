@@ -30,9 +30,11 @@ typedef struct filter {
 
 /* For each output place: the first input, how many, and their weights (size of them reserved). */
 typedef struct taps {
-    int      out_size, size;
-    int     *first, *count;
-    int32_t *weights;
+    const filter *filter;
+    int           in_size, out_size, size;
+    double        ratio, scale; /* input places per output place; the same, but at least 1 */
+    int          *first, *count;
+    int32_t      *weights;
 } taps;
 
 static int32_t to_fixed(double weight)
@@ -41,16 +43,16 @@ static int32_t to_fixed(double weight)
     return (int32_t)(weight < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
-/* The weights of one output place, whose centre lies at centre in the input. */
-static void fill_tap(taps *t, int index, int in_size, double centre, const filter *f, double scale, double *sampled)
+/* The weights of one output place. */
+static void fill_tap(taps *t, int index, double *sampled)
 {
-    const double support = f->support * scale, inverse = 1.0 / scale;
+    const double centre = (index + 0.5) * t->ratio, support = t->filter->support * t->scale, inverse = 1.0 / t->scale;
     int          first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
     double       sum = 0;
     if (first < 0) first = 0;
-    if (end > in_size) end = in_size;
+    if (end > t->in_size) end = t->in_size;
     for (int i = first; i < end; i++) {
-        sampled[i - first] = f->weight((i - centre + 0.5) * inverse);
+        sampled[i - first] = t->filter->weight((i - centre + 0.5) * inverse);
         sum += sampled[i - first];
     }
     t->first[index] = first;
@@ -63,14 +65,14 @@ static octet_status make_taps(taps *t, octet_arena *arena, int in_size, int out_
 {
     const double ratio = (double)in_size / out_size, scale = ratio < 1 ? 1 : ratio;
     double      *sampled;
-    t->out_size = out_size;
+    *t = (taps){.filter = f, .in_size = in_size, .out_size = out_size, .ratio = ratio, .scale = scale};
     t->size = (int)ceil(f->support * scale) * 2 + 1;
     const size_t count = (size_t)out_size;
     OCTET_TRY(octet_arena_get(&t->first, arena, count, sizeof *t->first, err));
     OCTET_TRY(octet_arena_get(&t->count, arena, count, sizeof *t->count, err));
     OCTET_TRY(octet_arena_get(&t->weights, arena, count, sizeof *t->weights * (size_t)t->size, err));
     OCTET_TRY(octet_arena_get(&sampled, arena, (size_t)t->size, sizeof *sampled, err));
-    for (int i = 0; i < out_size; i++) fill_tap(t, i, in_size, (i + 0.5) * ratio, f, scale, sampled);
+    for (int i = 0; i < out_size; i++) fill_tap(t, i, sampled);
     return OCTET_OK;
 }
 

@@ -22,18 +22,19 @@
 
 /* ---- files ---- */
 
-static char scratch[64];
+static char scratch[200];
 
 static inline int make_scratch(void **state)
 {
+    const char *const base = getenv("TMPDIR");
     (void)state;
-    strcpy(scratch, "/tmp/octet-data-XXXXXX");
+    snprintf(scratch, sizeof scratch, "%s/octet-data-XXXXXX", base ? base : P_tmpdir);
     return mkdtemp(scratch) ? 0 : -1;
 }
 
 static inline int drop_scratch(void **state)
 {
-    char command[128];
+    char command[256];
     (void)state;
     snprintf(command, sizeof command, "rm -rf '%s'", scratch);
     return system(command);
