@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BatchNormalization as inference does it: an affine function per channel. Passes fold it away wherever they can. */
+/* BatchNormalization: an affine function per channel, with the given mean and variance, or (training_mode) with those
+   of the batch. Passes fold the former away wherever they can. */
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
@@ -8,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static const char *const parameters[] = { "X", "scale", "B", "input_mean", "input_var" };
 
@@ -38,10 +40,8 @@ static octet_status infer(const octet_call *call, octet_error *err)
 {
     const octet_batch_norm_attrs *const attrs = call->attrs;
     const octet_tensor *const           x = call->in[0];
-    if (attrs->training_mode != 0)
-        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode", "only inference is supported");
     for (int i = 1; i < call->out_count; i++)
-        if (call->out[i])
+        if (call->out[i] && (!attrs->training_mode || i > 2))
             return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode", "output %d exists in training only",
                                     i);
     if (!isfinite(attrs->epsilon) || attrs->epsilon < 0)
@@ -57,8 +57,65 @@ static octet_status infer(const octet_call *call, octet_error *err)
                                     "has shape %s; the input has %" PRId64 " channels",
                                     octet_shape_text(text, sizeof text, call->in[i]->dims, call->in[i]->rank), channels);
     }
-    OCTET_TRY(check_variance(call, err));
+    if (!attrs->training_mode) OCTET_TRY(check_variance(call, err));
+    for (int i = 1; i < call->out_count; i++)
+        if (call->out[i]) OCTET_TRY(octet_set_output(call->out[i], x->dtype, &channels, 1, err));
     return octet_set_output(call->out[0], x->dtype, x->dims, x->rank, err);
+}
+
+static int64_t plane_size(const octet_tensor *x)
+{
+    int64_t size = 1;
+    for (int i = 2; i < x->rank; i++) size *= x->dims[i];
+    return size;
+}
+
+/* ---- training: mean and variance of the batch, in scratch as C doubles each ---- */
+
+static size_t scratch_size(const octet_call *call, bool integer)
+{
+    const octet_batch_norm_attrs *const attrs = call->attrs;
+    (void)integer;
+    return attrs->training_mode ? 2 * (size_t)call->in[1]->dims[0] * sizeof(double) : 0;
+}
+
+static void measure_channel(void *context, size_t c)
+{
+    const octet_call *const   call = context;
+    const octet_tensor *const x = call->in[0];
+    const int64_t             channels = call->in[1]->dims[0], size = plane_size(x), count = x->dims[0] * size;
+    double *const             mean = (double *)call->scratch + c, *const variance = mean + channels;
+    for (int64_t i = 0; i < count; i++) *mean += element(x, (i / size * channels + (int64_t)c) * size + i % size);
+    *mean /= (double)count;
+    for (int64_t i = 0; i < count; i++) {
+        const double d = element(x, (i / size * channels + (int64_t)c) * size + i % size) - *mean;
+        *variance += d * d;
+    }
+    *variance /= (double)count;
+}
+
+/* Output which (1: mean, 2: variance) = input * momentum + the batch's * (1 - momentum). */
+static void update_running(const octet_call *call, int which)
+{
+    const octet_batch_norm_attrs *const attrs = call->attrs;
+    const int64_t                       channels = call->in[1]->dims[0];
+    const double *const                 batch = (const double *)call->scratch + (which - 1) * channels;
+    const double                        momentum = (double)attrs->momentum;
+    if (!octet_has_output(call, which)) return;
+    for (int64_t c = 0; c < channels; c++) {
+        const octet_wide value = {.f = element(call->in[2 + which], c) * momentum + batch[c] * (1 - momentum)};
+        octet_wide_store(call->out[which]->data, call->out[which]->dtype, c, &value, 1);
+    }
+}
+
+/* ---- both ---- */
+
+/* Mean (which 1) or variance (2) that channel c is normalized with. */
+static double statistic(const octet_call *call, int which, int64_t c)
+{
+    const octet_batch_norm_attrs *const attrs = call->attrs;
+    if (!attrs->training_mode) return element(call->in[2 + which], c);
+    return ((const double *)call->scratch)[(which - 1) * call->in[1]->dims[0] + c];
 }
 
 /* One image and channel. */
@@ -69,10 +126,9 @@ static void normalize_plane(void *context, size_t plane)
     const octet_activation *const       clamp = &call->node->activation;
     const octet_tensor *const           x = call->in[0], *const y = call->out[0];
     const int64_t                       channels = call->in[1]->dims[0], c = (int64_t)plane % channels;
-    int64_t                             size = 1;
-    for (int i = 2; i < x->rank; i++) size *= x->dims[i];
-    const double k = element(call->in[1], c) / sqrt(element(call->in[4], c) + (double)attrs->epsilon);
-    const double mean = element(call->in[3], c), shift = element(call->in[2], c);
+    const int64_t                       size = plane_size(x);
+    const double k = element(call->in[1], c) / sqrt(statistic(call, 2, c) + (double)attrs->epsilon);
+    const double mean = statistic(call, 1, c), shift = element(call->in[2], c);
     octet_wide   row[OCTET_WIDE_ROW];
     for (int64_t i = 0; i < size; i += OCTET_WIDE_ROW) {
         const size_t  n = (size_t)(size - i < OCTET_WIDE_ROW ? size - i : OCTET_WIDE_ROW);
@@ -92,7 +148,14 @@ static octet_status forward(const octet_call *call, octet_error *err)
     (void)err;
     const octet_tensor *const x = call->in[0];
     octet_call                local = *call;
-    octet_parallel((size_t)(x->dims[0] * call->in[1]->dims[0]), call->threads, normalize_plane, &local);
+    const size_t              channels = (size_t)call->in[1]->dims[0];
+    if (((const octet_batch_norm_attrs *)call->attrs)->training_mode) {
+        memset(call->scratch, 0, scratch_size(call, false));
+        octet_parallel(channels, call->threads, measure_channel, &local);
+        update_running(call, 1);
+        update_running(call, 2);
+    }
+    octet_parallel((size_t)x->dims[0] * channels, call->threads, normalize_plane, &local);
     return OCTET_OK;
 }
 
@@ -118,4 +181,5 @@ const octet_op octet_op_batch_normalization = {
     .flags = OCTET_OP_LINEAR_CLAMP,
     .infer = infer,
     .forward = forward,
+    .scratch_size = scratch_size,
 };

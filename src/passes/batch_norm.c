@@ -48,6 +48,7 @@ static octet_status attach(octet_graph *graph, octet_node *node, octet_node *nor
 
 static bool fits(const octet_node *node, const octet_node *norm)
 {
+    if (((const octet_batch_norm_attrs *)norm->attrs)->training_mode) return false;
     for (int i = 1; i < 5; i++) {
         if (!octet_constant_floats(norm->inputs[i])) return false;
         if (octet_tensor_count(norm->inputs[i]->constant) != output_channels(node)) return false;
