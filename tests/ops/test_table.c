@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks over every operator of the table: its row makes sense, and where it has an integer form, that form stays within
+   half a step of the float form on the same (dequantized) numbers. A new operator is tested by being listed; one with
+   an integer form needs a line in `setups` that says how to call it. */
+#include "ops/case.h"
+
+#include "ops/attrs.h"
+
+static void test_sorted(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    for (; octet_op_at(count); count++) {
+        const octet_op *op = octet_op_at(count);
+        assert_ptr_equal(octet_op_find(op->name, NULL), op);
+        assert_ptr_equal(octet_op_find(op->name, ""), op);
+        assert_ptr_equal(octet_op_find(op->name, "ai.onnx"), op);
+        assert_null(octet_op_find(op->name, "com.example"));
+        if (count > 0) assert_true(strcmp(octet_op_at(count - 1)->name, op->name) < 0);
+    }
+    assert_true(count >= 40);
+    assert_null(octet_op_at(count + 5));
+    assert_null(octet_op_find("Reluu", NULL));
+    assert_null(octet_op_find("", NULL));
+}
+
+static size_t attr_bytes(octet_attr_kind kind)
+{
+    switch (kind) {
+    case OCTET_ATTR_INT: return sizeof(int64_t);
+    case OCTET_ATTR_FLOAT: return sizeof(float);
+    case OCTET_ATTR_INTS: return sizeof(octet_ints);
+    case OCTET_ATTR_FLOATS: return sizeof(octet_floats);
+    default: return sizeof(void *);
+    }
+}
+
+static void check_attrs(const octet_op *op)
+{
+    for (const octet_attr *a = op->attrs; a && a->kind != OCTET_ATTR_END; a++) {
+        assert_non_null(a->name);
+        assert_true(a->kind <= OCTET_ATTR_TENSOR);
+        assert_true(a->offset + attr_bytes(a->kind) <= op->attrs_size);
+        assert_true(a->min <= a->max);
+        for (const octet_attr *b = op->attrs; b != a; b++) {
+            assert_string_not_equal(a->name, b->name);
+            assert_true(a->offset >= b->offset + attr_bytes(b->kind) || b->offset >= a->offset + attr_bytes(a->kind));
+        }
+    }
+}
+
+static void test_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; octet_op_at(i); i++) {
+        const octet_op *op = octet_op_at(i);
+        assert_non_null(op->infer);
+        assert_in_range(op->since, 1, 17);
+        assert_true(op->min_inputs <= op->max_inputs && op->min_outputs <= op->max_outputs && op->min_outputs > 0);
+        assert_true(op->types != 0 || op->max_inputs == 0);
+        if (op->forward_integer && op->quant == OCTET_QUANT_NONE) fail_msg("%s: integer form of no kind", op->name);
+        check_attrs(op);
+    }
+}
+
+/* ---- integer against float ---- */
+
+typedef struct setup {
+    const char *op;
+    int         data; /* inputs that hold levels */
+    int64_t     dims[2][5]; /* ended by 0 */
+    void (*more)(op_case *c); /* attributes and further inputs */
+} setup;
+
+static void more_softmax(op_case *c) { case_set_int(c, "axis", 1); }
+static void more_pad(op_case *c) { INTS(c, 0, 0, 1, 2, 0, 0, 0, 1); }
+static void more_pool(op_case *c)
+{
+    case_set_ints(c, "kernel_shape", 2, (int64_t[]){ 3, 2 });
+    case_set_ints(c, "pads", 4, (int64_t[]){ 1, 1, 0, 1 });
+}
+static void more_reshape(op_case *c) { INTS(c, 0, -1); }
+static void more_squeeze(op_case *c) { INTS(c, 0); }
+static void more_unsqueeze(op_case *c) { INTS(c, 1, 3); }
+static void more_gather(op_case *c)
+{
+    case_set_int(c, "axis", 1);
+    INTS(c, 2, 0, 0);
+}
+static void more_slice(op_case *c)
+{
+    INTS(c, 3, 1);
+    INTS(c, 0, 6);
+    INTS(c, 0, 1);
+    INTS(c, -1, 2);
+}
+static void more_transpose(op_case *c) { case_set_ints(c, "perm", 4, (int64_t[]){ 0, 2, 3, 1 }); }
+static void more_depth(op_case *c) { case_set_int(c, "blocksize", 2); }
+static void more_concat(op_case *c) { case_set_int(c, "axis", 1); }
+static void more_mean(op_case *c) { case_set_ints(c, "axes", 2, (int64_t[]){ 2, -1 }); }
+static void more_resize(op_case *c)
+{
+    case_absent(c);
+    float *scales = case_input(c, OCTET_F32, DIMS(4))->data;
+    scales[0] = scales[1] = 1;
+    scales[2] = scales[3] = 2;
+    case_set_string(c, "mode", "linear");
+}
+static void more_clip(op_case *c)
+{
+    *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = -0.4f;
+    *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 0.3f;
+}
+static void none(op_case *c) { (void)c; }
+
+static const setup setups[] = {
+    { "Add", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
+    { "AveragePool", 1, { { 2, 4, 5, 6 } }, more_pool },
+    { "Clip", 1, { { 2, 4, 5, 6 } }, more_clip },
+    { "Concat", 2, { { 2, 4, 5, 6 }, { 2, 3, 5, 6 } }, more_concat },
+    { "Conv", 2, { { 2, 4, 5, 6 }, { 7, 4, 3, 2 } }, none },
+    { "DepthToSpace", 1, { { 2, 4, 5, 6 } }, more_depth },
+    { "Flatten", 1, { { 2, 4, 5, 6 } }, none },
+    { "Gather", 1, { { 2, 4, 5, 6 } }, more_gather },
+    { "Gemm", 2, { { 5, 40 }, { 40, 7 } }, none },
+    { "GlobalAveragePool", 1, { { 2, 4, 5, 6 } }, none },
+    { "GlobalMaxPool", 1, { { 2, 4, 5, 6 } }, none },
+    { "HardSigmoid", 1, { { 300 } }, none },
+    { "HardSwish", 1, { { 300 } }, none },
+    { "Identity", 1, { { 300 } }, none },
+    { "LeakyRelu", 1, { { 300 } }, none },
+    { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
+    { "MaxPool", 1, { { 2, 4, 5, 6 } }, more_pool },
+    { "Mul", 2, { { 2, 4, 5, 6 }, { 4, 1, 1 } }, none },
+    { "Pad", 1, { { 2, 4, 5, 6 } }, more_pad },
+    { "ReduceMean", 1, { { 2, 4, 5, 6 } }, more_mean },
+    { "Relu", 1, { { 300 } }, none },
+    { "Reshape", 1, { { 2, 4, 5, 6 } }, more_reshape },
+    { "Resize", 1, { { 2, 4, 5, 6 } }, more_resize },
+    { "Sigmoid", 1, { { 300 } }, none },
+    { "Slice", 1, { { 5, 6 } }, more_slice },
+    { "Softmax", 1, { { 2, 4, 5, 6 } }, more_softmax },
+    { "Split", 1, { { 4, 6 } }, none },
+    { "Squeeze", 1, { { 1, 6 } }, more_squeeze },
+    { "Sub", 2, { { 4, 1, 6 }, { 2, 4, 5, 6 } }, none },
+    { "Tanh", 1, { { 300 } }, none },
+    { "Transpose", 1, { { 2, 4, 5, 6 } }, more_transpose },
+    { "Unsqueeze", 1, { { 2, 4, 5, 6 } }, more_unsqueeze },
+};
+
+static const setup *setup_of(const char *op)
+{
+    for (size_t i = 0; i < sizeof setups / sizeof *setups; i++)
+        if (strcmp(setups[i].op, op) == 0) return &setups[i];
+    return NULL;
+}
+
+static const int64_t *dims_of(const int64_t dims[5], int64_t out[6])
+{
+    int n = 0;
+    for (; n < 5 && dims[n]; n++) out[n] = dims[n];
+    out[n] = -1;
+    return out;
+}
+
+/* Makes the call twice from the same seed: on levels, and on what those levels mean. */
+static void begin(op_case *c, const setup *s, bool integer, uint64_t seed)
+{
+    case_begin(c, s->op, seed);
+    for (int i = 0; i < s->data; i++) {
+        int64_t             d[6];
+        const octet_tensor *t = case_random_levels(c, i ? OCTET_I8 : OCTET_U8, dims_of(s->dims[i], d), 1, 0);
+        ((float *)t->qparams->scale)[0] *= 0.2f;
+        if (integer) continue;
+        float *real = octet_arena_alloc(c->arena, (size_t)octet_tensor_count(t), sizeof *real);
+        for (int64_t j = 0; j < octet_tensor_count(t); j++)
+            real[j] = (float)(case_level(t, j) - t->qparams->zero_point[0]) * t->qparams->scale[0];
+        c->in[i].dtype = OCTET_F32;
+        c->in[i].data = real;
+        c->in[i].qparams = NULL;
+    }
+    s->more(c);
+    c->call.threads = 2;
+}
+
+/* Parameters that hold what the float form gave; those of input 0 where the operator shares them. */
+static const octet_qparams *fit(op_case *c, const float *y, int64_t n)
+{
+    if (c->node.op->quant == OCTET_QUANT_SAME) return c->in[0].qparams;
+    octet_qparams *q = (octet_qparams *)case_qparams(c, OCTET_U8, 0, 255, 1, 0);
+    float          lo = 0, hi = 0;
+    for (int64_t i = 0; i < n; i++) {
+        lo = fminf(lo, y[i]);
+        hi = fmaxf(hi, y[i]);
+    }
+    ((float *)q->scale)[0] = (hi - lo) / 255;
+    ((int32_t *)q->zero_point)[0] = (int32_t)nearbyint((double)(-lo / q->scale[0]));
+    return q;
+}
+
+static void compare(const setup *s, uint64_t seed)
+{
+    op_case real, levels;
+    begin(&real, s, false, seed);
+    case_prepare(&real, 1, NULL, false);
+    case_run(&real, false);
+    const float  *y = real.out[0].data;
+    const int64_t n = octet_tensor_count(&real.out[0]);
+    begin(&levels, s, true, seed);
+    const octet_qparams *q = fit(&levels, y, n);
+    case_prepare(&levels, 1, q, true);
+    case_run(&levels, true);
+    assert_int_equal(octet_tensor_count(&levels.out[0]), n);
+    for (int64_t i = 0; i < n; i++) {
+        const double got = (case_level(&levels.out[0], i) - q->zero_point[0]) * (double)q->scale[0];
+        const double off = fabs(got - (double)y[i]) / (double)q->scale[0];
+        /* one step at the ends: the zero point was rounded, so the range may miss them by a fraction */
+        const bool end = case_level(&levels.out[0], i) == q->qmin || case_level(&levels.out[0], i) == q->qmax;
+        if (!(off <= (end ? 1.01 : 0.501))) fail_msg("%s[%ld]: %g, not %g: %g steps", s->op, (long)i, got, (double)y[i], off);
+    }
+    case_end(&real);
+    case_end(&levels);
+}
+
+static void test_integer_forms(void **state)
+{
+    (void)state;
+    for (size_t i = 0; octet_op_at(i); i++) {
+        const octet_op *op = octet_op_at(i);
+        if (!op->forward_integer) continue;
+        const setup *s = setup_of(op->name);
+        if (!s) fail_msg("%s has an integer form but no line in setups", op->name);
+        for (uint64_t seed = 1; seed < 6; seed++) compare(s, seed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_sorted), cmocka_unit_test(test_rows),
+                                        cmocka_unit_test(test_integer_forms) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
