@@ -31,6 +31,63 @@ static void test_engines_agree(void **state)
     for (uint64_t seed = 1; seed <= 4; seed++) engines_agree((int64_t)seed % 3 + 1, seed);
 }
 
+/* ---- attached batch normalization ---- */
+
+static void add_norm(octet_graph *graph, random_state *r, const char *output, const char *input, int64_t channels)
+{
+    static const char *const parts[] = { "gamma", "beta", "mean", "variance" };
+    char                     names[4][64];
+    for (int i = 0; i < 4; i++) {
+        snprintf(names[i], sizeof names[i], "%s.%s", output, parts[i]);
+        add_random(graph, r, names[i], &channels, 1, i == 3 ? 0.5f : -1.0f, 2.0f);
+    }
+    add_node(graph, "BatchNormalization", output, NULL, INPUTS(input, names[0], names[1], names[2], names[3]));
+}
+
+static void test_attached_batch_normalization(void **state)
+{
+    (void)state;
+    const int64_t         dims[] = {1, 3, 19, 17}, pooled[] = {1, 24}, heads[] = {24, 7, 5};
+    const octet_attribute transposed[] = {{.name = "transB", .i = 1}, {0}};
+    const octet_attribute plain[] = {{.name = "alpha", .f = 1.0f}, {0}};
+    random_state          r = {77};
+    octet_graph          *graph;
+    session               before, after;
+    image_batch           images;
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "image", OCTET_F32, dims, 4, &err));
+    add_conv(graph, &r, "stem", "image", CONV(3, 24, 3), 2, 1);
+    add_norm(graph, &r, "stem_n", "stem", 24);
+    add_node(graph, "Relu", "stem_r", NULL, INPUTS("stem_n"));
+    add_conv(graph, &r, "deep", "stem_r", CONV(24, 24, 3), 1, 24);
+    add_norm(graph, &r, "deep_n", "deep", 24);
+    add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("deep_n"));
+    add_ints(graph, "shape", pooled, 2);
+    add_node(graph, "Reshape", "flat", NULL, INPUTS("pool", "shape"));
+    add_random(graph, &r, "w1", (const int64_t[]){heads[1], heads[0]}, 2, -1, 1);
+    add_random(graph, &r, "w2", heads + 1, 2, -1, 1);
+    add_node(graph, "Gemm", "h1", transposed, INPUTS("flat", "w1"));
+    add_norm(graph, &r, "h1_n", "h1", heads[1]);
+    add_node(graph, "Gemm", "h2", plain, INPUTS("h1_n", "w2"));
+    add_norm(graph, &r, "h2_n", "h2", heads[2]);
+    MUST(octet_graph_set_output(graph, "h2_n", &err));
+    MUST(octet_graph_verify(graph, &err));
+    fill_images(&images, 1, 5);
+    session_begin(&before, graph, &(octet_plan_options){.engines = "reference"});
+    session_run(&before, &images.tensor);
+    float              wanted[5];
+    const octet_tensor reference = {
+        .dtype = OCTET_F32, .rank = 2, .dims = {1, 5}, .data = memcpy(wanted, before.outputs[0].data, sizeof wanted)};
+    session_end(&before);
+    MUST(octet_fuse(graph, &err));
+    assert_int_equal(octet_graph_node_count(graph), 6);
+    session_begin(&after, graph, NULL);
+    session_run(&after, &images.tensor);
+    assert_true(distance(&reference, &after.outputs[0]) < 1e-5);
+    session_end(&after);
+    octet_graph_free(graph);
+}
+
 /* A convolution in the test's own words: [1, 2, 3, 3] with a kernel of ones sums what lies around each pixel. */
 static void test_convolution_by_hand(void **state)
 {
@@ -258,7 +315,8 @@ static void test_few_conversions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_engines_agree),     cmocka_unit_test(test_convolution_by_hand),
+        cmocka_unit_test(test_engines_agree),     cmocka_unit_test(test_attached_batch_normalization),
+        cmocka_unit_test(test_convolution_by_hand),
         cmocka_unit_test(test_hooks),             cmocka_unit_test(test_a_hook_ends_the_run),
         cmocka_unit_test(test_wrong_inputs),      cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_few_conversions),   cmocka_unit_test(test_steps_name_their_engine),

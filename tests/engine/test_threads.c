@@ -26,6 +26,39 @@ static void test_any_number_of_threads_gives_the_same_bytes(void **state)
     octet_graph_free(graph);
 }
 
+/* A classifier of 1280 inputs: oneDNN would share out its sums. */
+static void run_real(octet_tensor *output, float *copy, const octet_graph *graph, int threads)
+{
+    static float image[3 * 224 * 224];
+    random_state r = { 3 };
+    session      s;
+    random_fill(&r, image, sizeof image / sizeof *image, -2, 2);
+    const octet_tensor input = { .dtype = OCTET_F32, .rank = 4, .dims = { 1, 3, 224, 224 }, .data = image };
+    session_begin(&s, graph, &(octet_plan_options){ .threads = threads });
+    session_run(&s, &input);
+    assert_int_equal(octet_tensor_count(&s.outputs[0]), 1000);
+    *output      = s.outputs[0];
+    output->data = memcpy(copy, s.outputs[0].data, 1000 * sizeof *copy);
+    session_end(&s);
+}
+
+static void test_a_real_network(void **state)
+{
+    (void)state;
+    char         path[1024];
+    float        first[1000], other[1000];
+    octet_tensor one, many;
+    octet_graph *graph;
+    if (!shared_path(path, sizeof path, "models/mobilenetv2_1.0_224.onnx")) skip();
+    MUST(octet_graph_load(&graph, path, &err));
+    run_real(&one, first, graph, 1);
+    for (int threads = 2; threads <= 4; threads++) {
+        run_real(&many, other, graph, threads);
+        assert_same_bytes(&one, &many);
+    }
+    octet_graph_free(graph);
+}
+
 typedef struct job {
     const octet_plan *plan;
     uint64_t          seed;
@@ -82,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_number_of_threads_gives_the_same_bytes),
+        cmocka_unit_test(test_a_real_network),
         cmocka_unit_test(test_workspaces_of_one_plan_run_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@ typedef struct prepared {
     dnnl_primitive_t   primitive;
     dnnl_memory_t      weights, bias; /* NULL: none */
     dnnl_memory_desc_t x, y, scratch;
+    bool               alone; /* one thread */
 } prepared;
 
 /* What it keeps in a workspace. */
@@ -133,7 +134,6 @@ static bool is_real_node(const octet_plan *plan, const octet_step *step, octet_r
 {
     const octet_node *const node = step->node;
     if (step->mode != OCTET_MODE_REAL) return octet_dnnl_decline(why, "integer levels");
-    if (node->batch_norm) return octet_dnnl_decline(why, "batch normalization is attached");
     if (!node->inputs[0] || !node->outputs[0] || !is_real_tensor(&plan->shapes[node->inputs[0]->index]) ||
         !is_real_tensor(&plan->shapes[node->outputs[0]->index]))
         return octet_dnnl_decline(why, "not float32");
@@ -237,7 +237,7 @@ static octet_status fill(prepared *p, dnnl_primitive_desc_t descriptor, const oc
     if (!row->pack_weights) return OCTET_OK;
     OCTET_TRY(
         pack_weights(p, dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0), problem, row, arena, err));
-    if (!problem->bias) return OCTET_OK;
+    if (!octet_dnnl_has_bias(problem)) return OCTET_OK;
     return pack_bias(p, dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 1), problem, row, arena, err);
 }
 
@@ -252,6 +252,22 @@ static void release(octet_step *step)
     step->state = NULL;
 }
 
+/* Matrix products may share out one sum among threads, which changes its bits: they get one. Convolutions and pools
+   share out their outputs only. */
+static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, prepared *p, const octet_dnnl_problem *problem)
+{
+    const char   *name   = "";
+    dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    if (status == dnnl_success) status = make_descriptor(descriptor, problem, p->engine);
+    if (status == dnnl_success) status = dnnl_primitive_desc_query(*descriptor, dnnl_query_impl_info_str, 0, &name);
+    p->alone = strstr(name, "gemm") != NULL;
+    if (status != dnnl_success || !p->alone) return status;
+    dnnl_primitive_desc_destroy(*descriptor);
+    *descriptor = NULL;
+    set_threads(1);
+    return make_descriptor(descriptor, problem, p->engine);
+}
+
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     const octet_dnnl_layouts layouts = { step->in_layout[0], step->out_layout };
@@ -262,17 +278,15 @@ static octet_status prepare(const octet_plan *plan, octet_step *step, octet_aren
     OCTET_TRY(octet_arena_get(&p, arena, 1, sizeof *p, err));
     if (!octet_dnnl_row_find(step->node->op->name)->describe(&problem, &why))
         return octet_fail(err, OCTET_ERR_BACKEND, "%s", why.text);
-    step->state            = p; /* release sees to the rest */
-    const int     before   = set_threads(plan->threads);
-    dnnl_status_t status   = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
-    octet_status  answer   = OCTET_OK;
-    if (status == dnnl_success) status = make_descriptor(&descriptor, &problem, p->engine);
-    if (status == dnnl_success) answer = fill(p, descriptor, &problem, arena, err);
+    step->state                = p; /* release sees to the rest */
+    const int           before = set_threads(plan->threads);
+    const dnnl_status_t status = describe(&descriptor, p, &problem);
+    const octet_status  filled = status == dnnl_success ? fill(p, descriptor, &problem, arena, err) : OCTET_OK;
     set_threads(before);
     dnnl_primitive_desc_destroy(descriptor);
     if (status != dnnl_success) return fail_dnnl(err, status, "describing a primitive");
     step->scratch_bytes = dnnl_memory_desc_get_size(&p->scratch);
-    return answer;
+    return filled;
 }
 
 /* ---- running ---- */
@@ -319,7 +333,7 @@ static octet_status run(const octet_step *step, const octet_call *call, void *bo
     bound_step *const     b                 = bound;
     const prepared *const p                 = step->state;
     void *const           want[ARG_WEIGHTS] = { call->in[0]->data, call->out[0]->data, call->scratch };
-    const int             before            = set_threads(call->threads);
+    const int             before            = set_threads(p->alone ? 1 : call->threads);
     dnnl_status_t         status            = dnnl_success;
     for (int i = 0; status == dnnl_success && i < ARG_WEIGHTS; i++) {
         if (!b->memory[i] || b->at[i] == want[i]) continue;

@@ -5,12 +5,27 @@
 #include "ops/attrs.h"
 #include "ops/window.h"
 
+#include <math.h>
 #include <string.h>
 
 bool octet_dnnl_decline(octet_reason *why, const char *text)
 {
     strncpy(why->text, text, sizeof why->text - 1);
     return false;
+}
+
+bool octet_dnnl_has_bias(const octet_dnnl_problem *problem) { return problem->bias || problem->node->batch_norm; }
+
+/* ---- attached batch normalization: folded into what is packed ---- */
+
+static float norm_scale(const octet_batch_norm *norm, size_t channel)
+{
+    return norm ? norm->gamma[channel] * (1.0f / sqrtf(norm->variance[channel] + norm->epsilon)) : 1.0f;
+}
+
+static float norm_bias(const octet_batch_norm *norm, size_t channel, float bias)
+{
+    return norm ? (bias - norm->mean[channel]) * norm_scale(norm, channel) + norm->beta[channel] : bias;
 }
 
 /* ---- memory descriptions ---- */
@@ -134,7 +149,7 @@ static bool conv_describe(octet_dnnl_problem *problem, octet_reason *why)
         return octet_dnnl_decline(why, "shapes are outside oneDNN's limits");
     return dnnl_dilated_convolution_forward_desc_init(&problem->operation.convolution, dnnl_forward_inference,
                                                       dnnl_convolution_direct, &x, &weights,
-                                                      problem->bias ? &bias : NULL, &y, window.stride, window.dilation,
+                                                      octet_dnnl_has_bias(problem) ? &bias : NULL, &y, window.stride, window.dilation,
                                                       window.pad, window.pad_end) == dnnl_success ||
            octet_dnnl_decline(why, "oneDNN refuses the convolution");
 }
@@ -147,13 +162,17 @@ static void conv_pack_weights(float *to, const octet_dnnl_problem *problem)
     size_t                    taps  = 1;
     for (int i = 2; i < w->rank; i++) taps *= (size_t)w->dims[i];
     const size_t row = (size_t)w->dims[1] * taps, to_row = plain ? (size_t)dims[1] * taps : row;
-    for (size_t o = 0; o < (size_t)w->dims[0]; o++)
-        memcpy(to + o * to_row, (const float *)w->data + o * row, row * sizeof *to);
+    for (size_t o = 0; o < (size_t)w->dims[0]; o++) {
+        const float scale = norm_scale(problem->node->batch_norm, o);
+        for (size_t i = 0; i < row; i++) to[o * to_row + i] = ((const float *)w->data)[o * row + i] * scale;
+    }
 }
 
 static void conv_pack_bias(float *to, const octet_dnnl_problem *problem)
 {
-    memcpy(to, problem->bias->data, (size_t)octet_tensor_bytes(problem->bias));
+    const float *const bias = problem->bias ? problem->bias->data : NULL;
+    for (size_t o = 0; o < (size_t)problem->y->dims[1]; o++)
+        to[o] = norm_bias(problem->node->batch_norm, o, bias ? bias[o] : 0);
 }
 
 /* ---- Gemm, MatMul with constant weights: an inner product ---- */
@@ -212,7 +231,7 @@ static bool product_describe(octet_dnnl_problem *problem, octet_reason *why)
         !bias_desc(&bias, problem))
         return octet_dnnl_decline(why, "shapes are outside oneDNN's limits");
     return dnnl_inner_product_forward_desc_init(&problem->operation.inner_product, dnnl_forward_inference, &x, &weights,
-                                                problem->bias ? &bias : NULL, &y) == dnnl_success ||
+                                                octet_dnnl_has_bias(problem) ? &bias : NULL, &y) == dnnl_success ||
            octet_dnnl_decline(why, "oneDNN refuses the product");
 }
 
@@ -220,15 +239,20 @@ static void product_pack_weights(float *to, const octet_dnnl_problem *problem)
 {
     const product      p    = product_of(problem);
     const float *const from = problem->weights->data;
-    for (size_t i = 0; i < (size_t)(p.n * p.k); i++) to[i] = from[i] * p.alpha;
+    const size_t       rows = (size_t)(p.transposed ? p.n : p.k), row = (size_t)(p.transposed ? p.k : p.n);
+    for (size_t i = 0; i < rows * row; i++) {
+        const size_t output = p.transposed ? i / row : i % row;
+        to[i]               = from[i] * p.alpha * norm_scale(problem->node->batch_norm, output);
+    }
 }
 
 static void product_pack_bias(float *to, const octet_dnnl_problem *problem)
 {
     const product      p    = product_of(problem);
-    const float *const from = problem->bias->data;
-    const bool         one  = octet_tensor_count(problem->bias) == 1;
-    for (size_t i = 0; i < (size_t)p.n; i++) to[i] = from[one ? 0 : i] * p.beta;
+    const float *const from = problem->bias ? problem->bias->data : NULL;
+    const size_t       step = from && octet_tensor_count(problem->bias) > 1;
+    for (size_t i = 0; i < (size_t)p.n; i++)
+        to[i] = norm_bias(problem->node->batch_norm, i, from ? from[i * step] * p.beta : 0);
 }
 
 /* ---- pooling ---- */

@@ -42,6 +42,9 @@ typedef struct octet_dnnl_row {
 /* The row of an operator; NULL where there is none. */
 const octet_dnnl_row *octet_dnnl_row_find(const char *op);
 
+/* Whether the node adds a bias: its own, or that of an attached batch normalization. */
+bool octet_dnnl_has_bias(const octet_dnnl_problem *problem);
+
 bool octet_dnnl_decline(octet_reason *why, const char *text);
 
 #endif
