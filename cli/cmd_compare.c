@@ -54,6 +54,7 @@ static octet_status work(pair *p, cli_call *call, octet_error *err)
     const octet_evaluate_options options = cli_evaluate_options(call);
     OCTET_TRY(cli_load(&p->real, call, call->args.operands[0], err));
     OCTET_TRY(cli_load(&p->quantized, call, call->args.operands[1], err));
+    OCTET_TRY(octet_fuse(p->quantized, err));
     if (octet_graph_stage(p->quantized) != OCTET_STAGE_QUANTIZED) {
         octet_error_file(err, call->args.operands[1]);
         return octet_fail(err, OCTET_ERR_ARGUMENT, "second network is not quantized (need FLOAT QUANTIZED)");

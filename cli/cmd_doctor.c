@@ -99,7 +99,7 @@ static octet_status measure(double *db, const octet_graph *graph, trial *t, octe
             noise += (got - want) * (got - want);
         }
     }
-    *db = noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+    *db = status != OCTET_OK ? NAN : noise > 0 ? 10 * log10(signal / noise) : INFINITY;
     octet_workspace_free(workspace);
     octet_plan_free(plan);
     return status;
@@ -125,8 +125,10 @@ static octet_status test(double db[2], trial *t, octet_error *err)
     OCTET_TRY(measure(&db[0], t->graph, t, err));
     OCTET_TRY(quantize(t, err));
     OCTET_TRY(measure(&db[1], t->graph, t, err));
-    if (db[0] < 100) return octet_fail(err, OCTET_ERR_BACKEND, "self-test: float is wrong (got %.1f dB, need 100)", db[0]);
-    if (db[1] < 30) return octet_fail(err, OCTET_ERR_BACKEND, "self-test: int8 is wrong (got %.1f dB, need 30)", db[1]);
+    if (!(db[0] >= 100))
+        return octet_fail(err, OCTET_ERR_BACKEND, "self-test: float is wrong (got %.1f dB, need 100)", db[0]);
+    if (!(db[1] >= 30))
+        return octet_fail(err, OCTET_ERR_BACKEND, "self-test: int8 is wrong (got %.1f dB, need 30)", db[1]);
     return OCTET_OK;
 }
 
@@ -244,11 +246,15 @@ octet_status cli_doctor(cli_call *call, octet_error *err)
 }
 
 static const cli_option doctor_options[] = {
-    { "limits", 0, CLI_FLAG, NULL, offsetof(cli_args, show_limits), NULL, "list all limits and the options that raise them" },
+    { "limits", 0, CLI_FLAG, NULL, offsetof(cli_args, show_limits), NULL,
+      "list all limits and the options that raise them" },
     { NULL },
 };
 static const cli_group doctor_groups[] = {
-    { "what to show", doctor_options }, { "common options", cli_common_options }, { "limits", cli_limit_options }, { NULL }
+    { "what to show", doctor_options },
+    { "common options", cli_common_options },
+    { "limits", cli_limit_options },
+    { NULL },
 };
 static const cli_example doctor_examples[] = {
     { "doctor", "what this machine has, and a self-test" },

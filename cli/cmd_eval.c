@@ -65,10 +65,14 @@ static void print_scores(cli_call *call, const octet_scores s[2], bool both)
     print_value(call, "MSE", s[0].mse, s[1].mse, both);
     print_value(call, "PSNR dB", s[0].psnr_db, s[1].psnr_db, both);
     if (both && !isnan(s[0].agreement))
-        cli_say(call, "%-12s%10.2f %%  of the samples have the baseline's top class\n", "agreement", 100 * s[0].agreement);
-    if (both) cli_say(call, "%-12s%12s  of the first output against the baseline's\n", "SQNR", cli_decibel(text, s[0].sqnr_db));
+        cli_say(call, "%-12s%10.2f %%  of the samples have the baseline's top class\n", "agreement",
+                100 * s[0].agreement);
+    if (both)
+        cli_say(call, "%-12s%12s  of the first output against the baseline's\n", "SQNR",
+                cli_decibel(text, s[0].sqnr_db));
     cli_say(call, "%-12s%12zu", "samples", s[0].count);
-    if (!isnan(s[0].top1)) cli_say(call, "  (top-1 is certain within %.2f points, 95 %%)", 100 * confidence(s[0].top1, s[0].count));
+    if (!isnan(s[0].top1))
+        cli_say(call, "  (top-1 is certain within %.2f points, 95 %%)", 100 * confidence(s[0].top1, s[0].count));
     cli_say(call, "\n%-12s%10.2f s", "engine", s[0].seconds);
     if (both) cli_say(call, "%10.2f s", s[1].seconds);
     cli_say(call, "\n");

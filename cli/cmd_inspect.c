@@ -25,8 +25,8 @@ static octet_status print_operators(cli_call *call)
         cli_json_set(row, "since", json_integer(info.since));
         cli_json_set(row, "int8", json_boolean(info.integer));
         cli_json_add(list, row);
-        cli_say(call, call->args.markdown ? "| %s | %d | yes | %s |\n" : "%-24s %-8d yes    %s\n", info.name, info.since,
-                info.integer ? "yes" : "-");
+        cli_say(call, call->args.markdown ? "| %s | %d | yes | %s |\n" : "%-24s %-8d yes    %s\n", info.name,
+                info.since, info.integer ? "yes" : "-");
     }
     cli_json_set(call->document, "operators", list);
     return OCTET_OK;
@@ -183,9 +183,11 @@ static void print_nodes(cli_call *call, const octet_graph *graph)
     }
 }
 
+/* Planned for the reference engine: others generate code while planning, which takes longer than all the rest. */
 static octet_status print_memory(cli_call *call, const octet_graph *graph, octet_error *err)
 {
-    const octet_plan_options options = { .threads = call->args.threads, .limits = call->args.limits };
+    const octet_plan_options options = { .engines = "reference", .threads = call->args.threads,
+                                         .limits = call->args.limits };
     octet_plan              *plan    = NULL;
     char                     text[32];
     OCTET_TRY(octet_plan_create(&plan, graph, &options, err));
@@ -198,17 +200,17 @@ static octet_status print_memory(cli_call *call, const octet_graph *graph, octet
 
 static octet_status inspect_graph(cli_call *call, octet_graph *graph, const char *path, octet_error *err)
 {
-    static const char *const stages[] = { "float", "fused", "prepared", "calibrated", "quantized" };
-    char                     clean[96];
-    const char *const        stage = stages[octet_graph_stage(graph)];
+    char clean[96];
     cli_json_set(call->document, "file", cli_json_text(path));
-    cli_json_set(call->document, "stage", cli_json_text(stage));
-    cli_say(call, "%-12s%s (%s)\n", "network", cli_clean(clean, path), stage);
+    cli_say(call, "%-12s%s\n", "network", cli_clean(clean, path));
     print_ports(call, graph, true);
     print_ports(call, graph, false);
     print_tally(call, graph, "operators", "operators");
     print_sizes(call, graph, path);
     if (octet_graph_stage(graph) < OCTET_STAGE_FUSED) OCTET_TRY(octet_fuse(graph, err));
+    const char *const stage = octet_graph_stage(graph) == OCTET_STAGE_QUANTIZED ? "quantized" : "float";
+    cli_json_set(call->document, "stage", cli_json_text(stage));
+    cli_say(call, "%-12s%s\n", "stage", stage);
     print_merged(call, graph);
     print_tally(call, graph, "", "fused_operators");
     print_int8(call, graph);
@@ -239,7 +241,10 @@ static const cli_option inspect_options[] = {
     { NULL },
 };
 static const cli_group inspect_groups[] = {
-    { "what to show", inspect_options }, { "common options", cli_common_options }, { "limits", cli_limit_options }, { NULL }
+    { "what to show", inspect_options },
+    { "common options", cli_common_options },
+    { "limits", cli_limit_options },
+    { NULL },
 };
 static const cli_example inspect_examples[] = {
     { "inspect resnet20.onnx", "inputs, operators, sizes, what fuses, what can be int8" },

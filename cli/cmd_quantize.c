@@ -88,6 +88,7 @@ static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
 {
     const char *const path = call->args.operands[0];
     OCTET_TRY(cli_load(&j->graph, call, path, err));
+    OCTET_TRY(octet_fuse(j->graph, err));
     if (octet_graph_stage(j->graph) == OCTET_STAGE_QUANTIZED) {
         octet_error_file(err, path);
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
@@ -299,7 +300,6 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(resolve(&j->config, &call->args, err));
     OCTET_TRY(open_inputs(j, call, err));
-    OCTET_TRY(octet_fuse(j->graph, err));
     if (octet_prepare(j->graph, &j->config, err) == OCTET_ERR_ARGUMENT && call->args.config)
         octet_error_file(err, call->args.config); /* a layer rule that matches nothing */
     OCTET_TRY(err->status);

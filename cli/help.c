@@ -142,9 +142,10 @@ void cli_help_markdown(void)
     };
     puts("# The command line\n\n<!-- made by: octet help --markdown > docs/cli.md -->\n\n"
          "Results go to stdout, messages to stderr. An error is one line, `octet: error: FILE: node 'N': field: why`.\n"
-         "`--` ends the options.\n\n| exit | means |\n|---|---|\n| 0 | ok |\n| 1 | the operation failed (writing, memory, "
-         "engine) |\n| 2 | the command line is wrong |\n| 3 | an input is bad |\n| 4 | a gate was not met |\n"
-         "| 5 | a limit was exceeded |\n| 6 | the input is valid but not supported |\n| 130, 143 | ended by a signal |\n\n"
+         "`--` ends the options.\n\n| exit | means |\n|---|---|\n| 0 | ok |\n"
+         "| 1 | the operation failed (writing, memory, engine) |\n| 2 | the command line is wrong |\n"
+         "| 3 | an input is bad |\n| 4 | a gate was not met |\n| 5 | a limit was exceeded |\n"
+         "| 6 | the input is valid but not supported |\n| 130, 143 | ended by a signal |\n\n"
          "| command | does |\n|---|---|");
     for (const cli_command *c = cli_commands; c->name; c++) printf("| `octet %s` | %s |\n", c->name, c->sentence);
     for (const cli_command *c = cli_commands; c->name; c++) markdown_command(c);

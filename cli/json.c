@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Results as JSON documents: {"octet": version, "verb": ..., "schema": 1, ...}. JSON knows no NaN; null stands for it. */
+/* Results as JSON documents: {"octet": version, "verb": ..., "schema": 1, ...}. JSON knows no NaN; null stands for
+   it. */
 #include "cli.h"
 
 #include <math.h>

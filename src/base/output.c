@@ -120,7 +120,9 @@ octet_status octet_output_begin(octet_output *output, const char *path, bool rep
     *output = (octet_output){ .descriptor = -1 };
     OCTET_TRY(octet_output_check(path, replace, err));
     struct stat info;
-    snprintf(output->path, sizeof output->path, "%s", path);
+    /* A link stays a link: what it points to is replaced. */
+    if (lstat(path, &info) != 0 || !S_ISLNK(info.st_mode) || !realpath(path, output->path))
+        snprintf(output->path, sizeof output->path, "%s", path);
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* a device or pipe: no temporary */
         output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
         return output->descriptor >= 0 ? OCTET_OK : fail_at(err, path, "cannot open output");

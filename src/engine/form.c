@@ -44,7 +44,7 @@ static octet_status add_buffer(int *buffer, octet_plan *plan, const octet_tensor
 {
     const int64_t bytes = octet_tensor_bytes(stored);
     if (bytes < 0 || (size_t)bytes > plan->max_memory)
-        return octet_fail(err, OCTET_ERR_LIMIT, "a value of %lld bytes is larger than the limit of %zu bytes",
+        return octet_fail(err, OCTET_ERR_LIMIT, "a value of %lld bytes is larger than the limit of %zu (--max-memory)",
                           (long long)bytes, plan->max_memory);
     if (!octet_arena_grow(plan->arena, &plan->buffers, plan->buffer_count, &plan->buffer_capacity,
                           sizeof *plan->buffers))

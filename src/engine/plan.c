@@ -209,7 +209,7 @@ static octet_status add_scratch(octet_plan *plan, octet_step *step, octet_error 
 {
     if (!step->scratch_bytes) return OCTET_OK;
     if (step->scratch_bytes > plan->max_memory)
-        return octet_fail(err, OCTET_ERR_LIMIT, "scratch memory of %zu bytes is larger than the limit of %zu bytes",
+        return octet_fail(err, OCTET_ERR_LIMIT, "scratch memory of %zu bytes is larger than the limit of %zu (--max-memory)",
                           step->scratch_bytes, plan->max_memory);
     if (!octet_arena_grow(plan->arena, &plan->buffers, plan->buffer_count, &plan->buffer_capacity,
                           sizeof *plan->buffers))
@@ -286,7 +286,7 @@ static octet_status build(octet_plan *plan, const octet_plan_options *options, o
     OCTET_TRY(octet_plan_place(plan, err));
     plan->workspace_bytes = octet_workspace_bytes(plan);
     if (plan->workspace_bytes > plan->max_memory)
-        return octet_fail(err, OCTET_ERR_LIMIT, "the plan needs %zu bytes for each workspace, the limit is %zu",
+        return octet_fail(err, OCTET_ERR_LIMIT, "the plan needs %zu bytes for each workspace, limit %zu (--max-memory)",
                           plan->workspace_bytes, plan->max_memory);
     return OCTET_OK;
 }

@@ -1,0 +1,257 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# test_cli.sh OCTET MAKE_MODEL SOURCE: what a user of the command line relies on: exit codes, one-line errors, JSON,
+# outputs that are whole or untouched. Prints every failed check; exit 0 only if there is none.
+octet=$(realpath "$1") make_model=$(realpath "$2") source=$(realpath "$3")
+work=$(mktemp -d) || exit 1
+trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+checks=0 failures=0
+
+fail() {
+    failures=$((failures + 1))
+    printf 'FAILED: %s\n' "$*"
+    [ ! -s err ] || sed 's/^/    stderr: /' err
+}
+# expect CODE ARGUMENT...: runs octet, keeps stdout in out and stderr in err, compares the exit code.
+expect() {
+    want=$1
+    shift
+    checks=$((checks + 1))
+    timeout 60 "$octet" "$@" >out 2>err </dev/null
+    got=$?
+    [ "$got" = "$want" ] || fail "octet $*: exit $got, need $want"
+}
+# refused CODE TEXT ARGUMENT...: the same, and stderr is one error line of at most 300 bytes that contains TEXT.
+refused() {
+    code=$1 text=$2
+    shift 2
+    expect "$code" "$@"
+    [ "$(grep -c '^octet: error: ' err)" = 1 ] || fail "octet $*: not exactly one error line"
+    [ "$(grep -vc -e '^octet: error: ' -e '^hint: ' -e '^octet: warning: ' err)" = 0 ] || fail "octet $*: other lines on stderr"
+    grep '^octet: error: ' err | grep -qi -e "$text" || fail "octet $*: error does not say '$text'"
+    [ "$(grep '^octet: error: ' err | wc -c)" -le 301 ] || fail "octet $*: error line too long"
+    ! LC_ALL=C tr -d '\n' <err | LC_ALL=C grep -q '[[:cntrl:]]' || fail "octet $*: control bytes"
+}
+# has FILE TEXT
+has() {
+    checks=$((checks + 1))
+    grep -q -e "$2" "$1" || fail "$1 has no '$2' "
+}
+is_json() {
+    checks=$((checks + 1))
+    python3 -c 'import json, sys; json.load(open(sys.argv[1]), parse_constant=lambda c: 1 / 0)' "$1" 2>/dev/null ||
+        fail "$1 is not JSON"
+}
+# keys FILE KEY...: the document has them ("a.b": nested).
+keys() {
+    file=$1
+    shift
+    checks=$((checks + 1))
+    python3 - "$file" "$@" <<'PY' || fail "$file lacks keys"
+import json, sys
+document = json.load(open(sys.argv[1]))
+for key in ["octet", "verb", "schema"] + sys.argv[2:]:
+    at = document
+    for part in key.split("."):
+        at = at[0] if isinstance(at, list) else at
+        if part not in at: sys.exit("no key " + key)
+        at = at[part]
+PY
+}
+no_leftovers() {
+    checks=$((checks + 1))
+    [ -z "$(find . -name '.*.??????' -type f)" ] || fail "$1: temporary files are left: $(find . -name '.*.??????')"
+}
+
+cd "$work" || exit 1
+"$make_model" . || exit 1
+cp net.onnx reference.onnx
+
+# ---- finding one's way ----
+expect 2
+has out 'octet quantize'
+[ "$(grep -c '^  octet ' out)" = 3 ] || fail 'short help has not three examples'
+expect 0 --version
+has out '^octet [0-9]'
+expect 0 --help
+for verb in inspect quantize eval compare run doctor; do
+    expect 0 "$verb" --help
+    has out '^usage: octet'
+    has out '^examples:'
+    mv out first
+    expect 0 help "$verb"
+    cmp -s first out || fail "help $verb and $verb --help differ"
+done
+refused 2 "did you mean 'quantize'" quantise
+refused 2 "did you mean '--data'" quantize net.onnx --dat=x --dta=x
+refused 2 "unknown option '-Z'" eval net.onnx -Z
+refused 2 'too few operands' inspect
+refused 2 "'--data PATH' is missing" quantize net.onnx -o q.onnx
+refused 2 'output' quantize net.onnx --data calib.npy
+refused 2 'unknown word' quantize net.onnx --data calib.npy -o q.onnx --method magic
+refused 2 'max-drop needs --baseline' eval net.onnx --data calib.npy --max-drop 1%
+
+# ---- the story: inspect, quantize, eval, compare, run ----
+expect 0 inspect net.onnx
+has out 'Conv 1'
+expect 0 inspect net.onnx --json
+is_json out
+keys out inputs outputs operators parameters macs int8.nodes memory_bytes merged stage
+expect 0 inspect --operators
+has out '^Conv '
+expect 0 inspect --operators --markdown
+has out '^| Conv |'
+expect 0 quantize net.onnx --data calib.npy -o q.onnx
+has out 'output SQNR'
+has out '^costliest'
+[ -s q.onnx ] || fail 'no model was written'
+expect 0 quantize net.onnx --data calib.npy -f -o q.onnx --json=q.json
+is_json q.json
+keys q.json output_sqnr_db nodes.int8 nodes.float float_nodes macs_int8 seconds peak_rss_bytes xxh3_128
+python3 - <<'PY' || fail 'quantize --json: values'
+import json
+d = json.load(open("q.json"))
+assert d["macs_int8"] == 1 and d["output_sqnr_db"] > 20 and len(d["xxh3_128"]) == 32 and d["nodes"]["int8"] >= 2
+PY
+expect 0 inspect q.onnx --json
+has out '"stage": "quantized"'
+expect 0 eval q.onnx --data calib.npy --labels labels.txt --baseline net.onnx --max-drop 100%
+has out '^gate'
+expect 0 eval q.onnx --data calib.npy --labels labels.txt --baseline net.onnx --json
+is_json out
+keys out top1 top5 agreement mse psnr_db sqnr_db count baseline.top1 drop
+expect 0 compare net.onnx q.onnx --data calib.npy
+expect 0 compare net.onnx q.onnx --data calib.npy --json
+is_json out
+keys out output.sqnr_db output.cosine output.max_abs layers.name layers.op layers.local_db layers.accumulated_db
+expect 0 run q.onnx calib.npy --limit 2 --top 2 --labels names.txt
+[ "$(grep -c -e zero -e one -e two -e three out)" = 4 ] || fail 'run --top 2 on two samples: not four named classes'
+expect 0 run net.onnx calib.npy -o y.npy
+[ "$(head -c 6 y.npy | tail -c 5)" = NUMPY ] || fail 'run -o: not an npy file'
+has y.npy '(16, 4,)'
+expect 0 run net.onnx calib.npy -o y.npz
+python3 - <<'PY' || fail 'run -o y.npz: not a zip of the same array'
+import zipfile
+z = zipfile.ZipFile("y.npz")
+assert z.testzip() is None and z.namelist() == ["y.npy"] and z.read("y.npy") == open("y.npy", "rb").read()
+PY
+expect 4 eval q.onnx --data calib.npy --reference y.npy --baseline net.onnx --metric mse --max-drop 0 --json=gate.json
+has out 'NOT MET'
+keys gate.json drop passed psnr_db
+expect 0 doctor --limits
+has out '^self-test *passed'
+has out 'max-pixels'
+expect 0 doctor --json
+is_json out
+expect 0 quantize net.onnx --data calib.npy -n -o never.onnx
+[ ! -e never.onnx ] || fail 'a dry run wrote'
+
+# ---- options that files carry ----
+cat >good.json <<'JSON'
+{"format": "octet-config", "version": 1, "calibration": {"method": "percentile", "percentile": 99.9},
+ "layers": [{"match": "fc", "keep_float": true}]}
+JSON
+expect 0 quantize net.onnx --data calib.npy --config good.json -o fc.onnx --json
+python3 - <<'PY' || fail 'quantize --config: the layer did not stay float'
+import json
+d = json.load(open("out"))
+assert d["method"] == "percentile" and "fc" in [n["name"] for n in d["float_nodes"]] and all(n["why"] for n in d["float_nodes"])
+PY
+refused 2 'matches no node' quantize net.onnx --data calib.npy --layer 'nosuch*=float' -o n.onnx
+expect 0 quantize --print-config --config good.json --limit 3
+is_json out
+echo '{"format": "octet-config", "version": 1, "format": 2}' >bad.json
+refused 3 'bad.json: 1:.*duplicate' quantize net.onnx --data calib.npy --config bad.json -o n.onnx
+
+# ---- inputs that are none (scenarios fs-*) ----
+mkfifo pipe
+ln -s net.onnx link.onnx
+ln net.onnx hard.onnx
+mkdir folder
+refused 3 'not a regular file' inspect pipe
+refused 3 'not a regular file' quantize /dev/zero --data calib.npy -o n.onnx
+refused 3 'folder' inspect folder
+refused 3 'missing.onnx: .*No such file' inspect missing.onnx
+refused 3 'missing.npy' quantize net.onnx --data missing.npy -o n.onnx
+refused 3 'No such file' quantize net.onnx --data calib.npy --config missing.json -o n.onnx
+if [ "$(id -u)" != 0 ]; then
+    cp net.onnx secret.onnx
+    chmod 0 secret.onnx
+    refused 3 'secret.onnx: .*Permission denied' inspect secret.onnx
+fi
+
+# ---- outputs that must stay whole ----
+for output in net.onnx ./net.onnx link.onnx hard.onnx; do
+    refused 2 'same file as an input' quantize net.onnx --data calib.npy -f -o "$output"
+done
+refused 2 'same file as an input' quantize net.onnx --data calib.npy -f -o calib.npy
+refused 2 'same file as an input' inspect net.onnx -f --json=net.onnx
+refused 2 'same file' quantize net.onnx --data calib.npy -o a.onnx --json=a.onnx
+cmp -s net.onnx reference.onnx || fail 'the input changed'
+refused 1 'exists already' quantize net.onnx --data calib.npy -o q.onnx
+refused 1 'exists already' inspect net.onnx --json=q.json
+refused 1 'directory' quantize net.onnx --data calib.npy -f -o folder
+refused 1 'No such file' quantize net.onnx --data calib.npy -o no/such/q.onnx
+refused 1 'No space left' quantize net.onnx --data calib.npy -q -o /dev/full
+mkdir readonly
+chmod 500 readonly
+[ "$(id -u)" = 0 ] || refused 1 'Permission denied' quantize net.onnx --data calib.npy -o readonly/q.onnx
+cp q.onnx before.onnx
+(
+    ulimit -f 1
+    timeout 60 "$octet" quantize net.onnx --data calib.npy -q -f -o q.onnx --weights s8 >out 2>err
+    echo $? >code
+)
+[ "$(cat code)" = 1 ] || [ "$(wc -c <before.onnx)" -lt 1024 ] || fail 'a file-size limit was not noticed'
+cmp -s q.onnx before.onnx || [ "$(cat code)" = 0 ] || fail 'a failed write changed the old output'
+no_leftovers 'after failed writes'
+"$octet" quantize net.onnx --data calib.npy -q -f -o both.onnx &
+"$octet" quantize net.onnx --data calib.npy -q -f -o both.onnx
+wait
+cmp -s both.onnx before.onnx || fail 'two writers at once left neither result'
+
+# ---- limits and signals ----
+refused 5 'max-nodes' inspect net.onnx --max-nodes 2
+refused 5 'max-memory' run net.onnx calib.npy --max-memory 1k
+refused 5 'timeout' quantize net.onnx --data calib.npy --timeout 0.001 -o t.onnx
+[ ! -e t.onnx ] || fail 'a timeout left an output'
+expect 0 run net.onnx calib.npy
+"$octet" run net.onnx calib.npy 2>err | head -n 1 >/dev/null
+[ ! -s err ] || fail 'a closed pipe is worth no words'
+for _ in $(seq 300); do cat calib.npy; done >/dev/null
+for pair in INT:130 TERM:143; do
+    for delay in 0.002 0.005 0.01 0.02 0.05; do
+        rm -f s.onnx
+        checks=$((checks + 1))
+        timeout -s "${pair%:*}" --preserve-status "$delay" "$octet" quantize net.onnx --data calib.npy -q -o s.onnx 2>err
+        code=$?
+        case $code in
+        0) cmp -s s.onnx before.onnx || fail 'a finished run differs' ;;
+        "${pair#*:}") [ ! -e s.onnx ] || cmp -s s.onnx before.onnx || fail 'a signal left half an output' ;;
+        *) [ $code -gt 128 ] && [ "$delay" = 0.002 ] || fail "SIG${pair%:*}: exit $code" ;;
+        esac
+    done
+done
+no_leftovers 'after signals'
+
+# ---- manners ----
+expect 0 eval net.onnx --data calib.npy --labels labels.txt
+! LC_ALL=C tr -d '\n' <err | LC_ALL=C grep -q '[[:cntrl:]]' || fail 'escape codes without a terminal'
+expect 0 quantize net.onnx --data calib.npy -q -f -o quiet.onnx --progress=json
+has err '"phase"'
+name=$(printf 'a b\n"\303\251.onnx')
+cp net.onnx "$name"
+expect 0 inspect "$name"
+refused 3 'onnx' inspect "$name.missing"
+cp net.onnx ./-dash.onnx
+expect 0 inspect -- -dash.onnx
+LC_ALL=xx_YY "$octet" inspect net.onnx >out 2>err || fail 'an unknown locale'
+"$octet" inspect net.onnx >/dev/full 2>err
+[ $? = 1 ] && has err 'standard output' || fail 'a full disk under stdout'
+
+# ---- documents made from the tables ----
+expect 0 help --markdown
+cmp -s out "$source/docs/cli.md" || fail 'docs/cli.md is not current: octet help --markdown > docs/cli.md'
+
+echo "$checks checks, $failures failed"
+[ "$failures" = 0 ]
