@@ -12,7 +12,7 @@ typedef struct octet_dataset octet_dataset;
 typedef struct octet_recipe {
     bool   given; /* false: no recipe; the other members mean nothing */
     char   name[24];             /* preset it came from, or "custom" */
-    int    resize_width, resize_height; /* height 0: width is the short side, aspect kept; both 0: to the model's size */
+    int    resize_width, resize_height; /* height 0: width is the short side, aspect kept; both 0: the model's size */
     bool   resize;
     int    crop_width, crop_height; /* both 0: to the model's size */
     bool   crop;

@@ -19,7 +19,9 @@ typedef enum octet_metric {
 typedef struct octet_scores {
     size_t count;     /* samples */
     double top1, top5;  /* shares of the samples with labels */
-    double mse, psnr_db; /* against the references (without references: against the input, as autoencoders want); peak 1 */
+    /* Against the references; without references against the input, as autoencoders want. psnr: the mean over samples,
+       peak 1, outputs clamped to 0..1 as pixels are; only where the truth lies in 0..1. */
+    double mse, psnr_db;
     double agreement; /* share of samples whose top-1 equals the baseline's */
     double sqnr_db;   /* of the first output against the baseline's, the whole set as one vector; +INFINITY if equal */
     double seconds;   /* spent in the engine */

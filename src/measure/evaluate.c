@@ -130,7 +130,7 @@ static octet_status score_squares(evaluation *e, runner *r, size_t index, const 
     const octet_tensor reference = octet_dataset_reference(e->data, index);
     const int64_t      count = octet_tensor_count(&r->output);
     const float       *truth = reference.data;
-    double             mean;
+    octet_squares      squares;
     if (truth && octet_tensor_count(&reference) != count) {
         char got[160], need[160];
         return octet_fail(err, OCTET_ERR_SHAPE, "wrong shape of references (got %s, the network's output is %s)",
@@ -143,11 +143,11 @@ static octet_status score_squares(evaluation *e, runner *r, size_t index, const 
             return OCTET_OK;
         truth = input;
     }
-    if (!octet_mean_square(&mean, &r->output, truth, e->options->border))
+    if (!octet_squares_of(&squares, &r->output, truth, e->options->border))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "a border of %d leaves nothing of the output", e->options->border);
     r->squares++;
-    r->square_sum += mean;
-    r->psnr_sum += octet_psnr_db(mean);
+    r->square_sum += squares.mean;
+    r->psnr_sum += squares.unit ? octet_psnr_db(squares.clamped) : NAN;
     return OCTET_OK;
 }
 

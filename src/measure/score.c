@@ -31,23 +31,27 @@ size_t octet_class_count(const octet_tensor *output)
     return count > 1 ? count : 0;
 }
 
-bool octet_mean_square(double *mean, const octet_tensor *output, const float *reference, int border)
+bool octet_squares_of(octet_squares *squares, const octet_tensor *output, const float *reference, int border)
 {
     const float *const x = output->data;
     const int          rank = output->rank;
     const int64_t      count = octet_tensor_count(output);
     const int64_t      width = rank >= 1 ? output->dims[rank - 1] : 1;
-    const int64_t height = rank >= 2 && border ? output->dims[rank - 2] : 1, top = border && rank >= 2 ? border : 0;
-    double        sum = 0;
-    int64_t       n = 0;
+    const int64_t      height = rank >= 2 ? output->dims[rank - 2] : 1, top = rank >= 2 ? border : 0;
+    double             sum = 0, clamped = 0;
+    int64_t            n = 0;
+    squares->unit = true;
     for (int64_t i = 0; i < count; i++) {
         const int64_t column = i % width, row = i / width % height;
         if (column < border || column >= width - border || row < top || row >= height - top) continue;
-        const double d = (double)x[i] - reference[i];
+        const double truth = reference[i], d = x[i] - truth, c = fmin(fmax(x[i], 0), 1) - truth;
         sum += d * d;
+        clamped += c * c;
+        if (truth < 0 || truth > 1) squares->unit = false;
         n++;
     }
-    if (n) *mean = sum / (double)n;
+    squares->mean = n ? sum / (double)n : NAN;
+    squares->clamped = n ? clamped / (double)n : NAN;
     return n > 0;
 }
 

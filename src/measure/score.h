@@ -14,9 +14,16 @@ size_t octet_label_rank(const float *values, size_t count, size_t label);
 /* The number of classes that a tensor of one sample holds: its elements, where all dimensions but one are 1; else 0. */
 size_t octet_class_count(const octet_tensor *output);
 
-/* Mean squared difference of two samples, border pixels on each side of the last two dimensions left out. Shapes are
-   output's; reference has as many elements. False: nothing is left inside the border. */
-bool octet_mean_square(double *mean, const octet_tensor *output, const float *reference, int border);
+/* Mean squared differences of one sample. */
+typedef struct octet_squares {
+    double mean;
+    double clamped; /* with the output clamped to 0..1, as pixels are */
+    bool   unit;    /* the reference lies in 0..1: clamped means something */
+} octet_squares;
+
+/* border places on each side of the last two dimensions are left out. Shapes are output's; reference has as many
+   elements. False: nothing is left inside the border. */
+bool octet_squares_of(octet_squares *squares, const octet_tensor *output, const float *reference, int border);
 
 /* 10 log10(1 / mean square): signals of peak 1. */
 double octet_psnr_db(double mean_square);

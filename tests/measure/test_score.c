@@ -34,24 +34,28 @@ static void test_class_count(void **state)
 
 static void test_squares(void **state)
 {
-    float        x[12], y[12];
-    octet_tensor output = {.dtype = OCTET_F32, .rank = 4, .dims = {1, 1, 3, 4}, .data = x};
-    double       mean = -1;
+    float         x[12], y[12];
+    octet_tensor  output = {.dtype = OCTET_F32, .rank = 4, .dims = {1, 1, 3, 4}, .data = x};
+    octet_squares squares;
     (void)state;
     for (int i = 0; i < 12; i++) {
         x[i] = (float)i;
         y[i] = (float)(i + (i == 5 ? 3 : i == 6 ? 1 : i == 0 ? 100 : 0));
     }
-    assert_true(octet_mean_square(&mean, &output, y, 0));
-    assert_true(mean == (9.0 + 1 + 10000) / 12);
-    assert_true(octet_mean_square(&mean, &output, y, 1)); /* places 5 and 6 are left */
-    assert_true(mean == 5);
-    assert_false(octet_mean_square(&mean, &output, y, 2));
+    assert_true(octet_squares_of(&squares, &output, y, 0));
+    assert_true(squares.mean == (9.0 + 1 + 10000) / 12 && !squares.unit);
+    assert_true(octet_squares_of(&squares, &output, y, 1)); /* places 5 and 6 are left */
+    assert_true(squares.mean == 5);
+    assert_false(octet_squares_of(&squares, &output, y, 2));
     /* two planes: the border is of each */
     output.dims[1] = 2, output.dims[2] = 1, output.dims[3] = 6;
-    assert_false(octet_mean_square(&mean, &output, y, 1));
+    assert_false(octet_squares_of(&squares, &output, y, 1));
     output.dims[2] = 3, output.dims[3] = 2;
-    assert_true(octet_mean_square(&mean, &output, y, 0));
+    assert_true(octet_squares_of(&squares, &output, y, 0));
+    /* pixels saturate */
+    output = (octet_tensor){.dtype = OCTET_F32, .rank = 1, .dims = {3}, .data = (float[]){1.5f, -1, 0.25f}};
+    assert_true(octet_squares_of(&squares, &output, (const float[]){0.5f, 0, 0.75f}, 0));
+    assert_true(squares.unit && squares.mean == 2.25 / 3 && squares.clamped == 0.5 / 3);
     assert_true(octet_psnr_db(0.01) == 20);
     assert_true(octet_psnr_db(1) == 0);
     assert_true(isinf(octet_psnr_db(0)));
