@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scores over a data set. Samples are read in chunks, in parallel, and run and scored in order, so that sums do not
-   depend on threads. */
+/* Scores over a data set. Samples are read and run in chunks, one sample a thread, and scored in order, so that sums do
+   not depend on threads. */
 #include <octet/report.h>
 
 #include "base/arena.h"
@@ -13,17 +13,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { OUTPUTS_MAX = 64, CHUNK_MAX = 64, CHUNK_BYTES = 16 << 20 };
+enum { OUTPUTS_MAX = 64, CHUNK_MAX = 64, CHUNK_BYTES = 16 << 20, WORKERS_MAX = 4 };
 
 /* One of the two networks. */
 typedef struct runner {
     octet_plan      *plan;
-    octet_workspace *workspace;
+    octet_workspace *workspaces[WORKERS_MAX];
     size_t           batch;
-    float           *inputs; /* of one batch, where that is more than one sample */
-    octet_tensor     output; /* of one sample; data points at the first of the batch just run */
+    float           *inputs[WORKERS_MAX]; /* of one batch, where that is more than one sample */
+    octet_tensor     output; /* of one sample */
     size_t           labelled, top1, top5, squares;
-    double           square_sum, psnr_sum, seconds;
+    double           square_sum, psnr_sum;
 } runner;
 
 typedef struct evaluation {
@@ -32,6 +32,7 @@ typedef struct evaluation {
     octet_arena                  *arena;
     runner                        runners[2];
     int                           count; /* runners in use */
+    int                           workers, inner_threads;
     octet_port                    port;
     size_t                        sample; /* elements */
     size_t                        chunk;  /* samples read at once */
@@ -39,6 +40,8 @@ typedef struct evaluation {
     int64_t                      *labels;
     octet_error                  *errors;
     size_t                        first;   /* of the chunk being read */
+    size_t                        held, next; /* samples in the chunk, jobs taken so far */
+    double                        spent[2][WORKERS_MAX];
     float                        *kept[2]; /* outputs of a chunk */
     size_t                        agreed, compared;
     octet_sqnr                    sqnr;
@@ -52,17 +55,22 @@ static void read_one(void *context, size_t i)
     octet_dataset_read(e->data, e->first + i, e->values + i * e->sample, &e->labels[i], &e->errors[i]);
 }
 
-static octet_status read_chunk(evaluation *e, size_t count, octet_error *err)
+/* The error of the first sample that has one. */
+static octet_status first_error(const evaluation *e, size_t count, octet_error *err)
 {
-    const int threads = e->options->plan.threads > 0 ? e->options->plan.threads : octet_threads_available();
-    memset(e->errors, 0, count * sizeof *e->errors);
-    octet_parallel(count, threads, read_one, e);
     for (size_t i = 0; i < count; i++) {
         if (e->errors[i].status == OCTET_OK) continue;
         if (err && err->status == OCTET_OK) *err = e->errors[i];
         return e->errors[i].status;
     }
     return OCTET_OK;
+}
+
+static octet_status read_chunk(evaluation *e, size_t count, octet_error *err)
+{
+    memset(e->errors, 0, 2 * e->chunk * sizeof *e->errors);
+    octet_parallel(count, e->workers * e->inner_threads, read_one, e);
+    return first_error(e, count, err);
 }
 
 /* ---- running ---- */
@@ -87,28 +95,65 @@ static octet_status take_output(runner *r, const octet_tensor *output, octet_err
     return OCTET_OK;
 }
 
-/* Runs samples at..at + batch - 1 of the chunk (the last one repeated where it ends) and keeps the outputs. */
-static octet_status run_batch(evaluation *e, int which, size_t at, size_t count, octet_error *err)
+/* Samples at..at + batch - 1 of the chunk, the last one repeated where it ends. */
+static octet_tensor batch_input(const evaluation *e, const runner *r, int worker, size_t at)
 {
-    runner *const r = &e->runners[which];
-    octet_tensor  outputs[OUTPUTS_MAX] = {0};
-    octet_tensor  input = {.dtype = OCTET_F32, .rank = e->port.rank, .data = e->values + at * e->sample};
+    octet_tensor input = {.dtype = OCTET_F32, .rank = e->port.rank, .data = e->values + at * e->sample};
     memcpy(input.dims, e->port.dims, sizeof input.dims);
     input.dims[0] = (int64_t)r->batch;
-    if (r->batch > 1) {
-        for (size_t i = 0; i < r->batch; i++) {
-            const size_t from = at + i < count ? at + i : count - 1;
-            memcpy(r->inputs + i * e->sample, e->values + from * e->sample, e->sample * sizeof *r->inputs);
-        }
-        input.data = r->inputs;
+    if (r->batch <= 1) return input;
+    for (size_t i = 0; i < r->batch; i++) {
+        const size_t from = at + i < e->held ? at + i : e->held - 1;
+        memcpy(r->inputs[worker] + i * e->sample, e->values + from * e->sample, e->sample * sizeof(float));
     }
-    const double start = now();
-    OCTET_TRY(octet_run(r->workspace, &input, outputs, err));
-    r->seconds += now() - start;
-    OCTET_TRY(take_output(r, &outputs[0], err));
-    const size_t each = (size_t)octet_tensor_count(&r->output), used = count - at < r->batch ? count - at : r->batch;
-    if (!e->kept[which]) OCTET_TRY(octet_arena_get(&e->kept[which], e->arena, e->chunk * each, sizeof(float), err));
-    memcpy(e->kept[which] + at * each, r->output.data, used * each * sizeof(float));
+    input.data = r->inputs[worker];
+    return input;
+}
+
+/* Runs one batch and keeps its outputs. first: fixes their shape and makes room for them. */
+static octet_status run_batch(evaluation *e, int which, int worker, size_t at, octet_error *err)
+{
+    runner *const      r = &e->runners[which];
+    octet_tensor       outputs[OUTPUTS_MAX] = {0};
+    const octet_tensor input = batch_input(e, r, worker, at);
+    const double       start = now();
+    OCTET_TRY(octet_run(r->workspaces[worker], &input, outputs, err));
+    e->spent[which][worker] += now() - start;
+    if (!e->kept[which]) {
+        OCTET_TRY(take_output(r, &outputs[0], err));
+        const size_t room = e->chunk * (size_t)octet_tensor_count(&r->output);
+        OCTET_TRY(octet_arena_get(&e->kept[which], e->arena, room, sizeof(float), err));
+    }
+    const size_t each = (size_t)octet_tensor_count(&r->output);
+    const size_t used = e->held - at < r->batch ? e->held - at : r->batch;
+    memcpy(e->kept[which] + at * each, outputs[0].data, used * each * sizeof(float));
+    return OCTET_OK;
+}
+
+/* Jobs of a chunk: the batches of the model, then those of the baseline. */
+static size_t batches(const evaluation *e, int which)
+{
+    return (e->held + e->runners[which].batch - 1) / e->runners[which].batch;
+}
+
+static void run_worker(void *context, size_t worker)
+{
+    evaluation *const e = context;
+    const size_t      split = batches(e, 0), total = split + (e->count > 1 ? batches(e, 1) : 0);
+    for (;;) {
+        const size_t job = __atomic_fetch_add(&e->next, 1, __ATOMIC_RELAXED);
+        if (job >= total) return;
+        const int    which = job >= split;
+        const size_t at = (which ? job - split : job) * e->runners[which].batch;
+        run_batch(e, which, (int)worker, at, &e->errors[(size_t)which * e->chunk + at]);
+    }
+}
+
+/* The first batch of each network, ever, runs alone: it says how large outputs are. */
+static octet_status run_first(evaluation *e, octet_error *err)
+{
+    for (int i = 0; i < e->count; i++)
+        if (!e->kept[i]) OCTET_TRY(run_batch(e, i, 0, 0, err));
     return OCTET_OK;
 }
 
@@ -186,9 +231,14 @@ static octet_status start_runner(runner *r, const evaluation *e, const octet_gra
                           OUTPUTS_MAX);
     r->batch = how.batch > 1 && how.batch <= CHUNK_MAX ? (size_t)how.batch : 1;
     how.batch = (int64_t)r->batch;
-    if (r->batch > 1) OCTET_TRY(octet_arena_get(&r->inputs, e->arena, r->batch * e->sample, sizeof *r->inputs, err));
+    how.threads = e->inner_threads;
     OCTET_TRY(octet_plan_create(&r->plan, graph, &how, err));
-    return octet_workspace_create(&r->workspace, r->plan, err);
+    for (int i = 0; i < e->workers; i++) {
+        const size_t own = r->batch > 1 ? r->batch * e->sample : 0;
+        OCTET_TRY(octet_arena_get(&r->inputs[i], e->arena, own, sizeof(float), err));
+        OCTET_TRY(octet_workspace_create(&r->workspaces[i], r->plan, err));
+    }
+    return OCTET_OK;
 }
 
 static octet_status start(evaluation *e, octet_graph *const graphs[2], octet_error *err)
@@ -204,14 +254,17 @@ static octet_status start(evaluation *e, octet_graph *const graphs[2], octet_err
         if (e->chunk < e->runners[i].batch) e->chunk = e->runners[i].batch;
     OCTET_TRY(octet_arena_get(&e->values, e->arena, e->chunk * e->sample, sizeof *e->values, err));
     OCTET_TRY(octet_arena_get(&e->labels, e->arena, e->chunk, sizeof *e->labels, err));
-    return octet_arena_get(&e->errors, e->arena, e->chunk, sizeof *e->errors, err);
+    return octet_arena_get(&e->errors, e->arena, 2 * e->chunk, sizeof *e->errors, err);
 }
 
 static octet_status run_chunk(evaluation *e, size_t count, size_t total, octet_error *err)
 {
     OCTET_TRY(read_chunk(e, count, err));
-    for (int i = 0; i < e->count; i++)
-        for (size_t at = 0; at < count; at += e->runners[i].batch) OCTET_TRY(run_batch(e, i, at, count, err));
+    e->held = count;
+    OCTET_TRY(run_first(e, err));
+    e->next = 0;
+    octet_parallel((size_t)e->workers, e->workers, run_worker, e);
+    OCTET_TRY(first_error(e, 2 * e->chunk, err));
     for (size_t at = 0; at < count; at++) OCTET_TRY(score_sample(e, at, err));
     const octet_progress progress = {"evaluate", e->first + count, total};
     if (e->options->progress && e->options->progress(e->options->progress_context, &progress))
@@ -226,6 +279,8 @@ static octet_scores sum_up(const evaluation *e, int which)
     const runner *const r = &e->runners[which];
     const bool          both = e->count == 2 && which == 0;
     const size_t        classes = octet_class_count(&r->output);
+    double              seconds = 0;
+    for (int i = 0; i < e->workers; i++) seconds += e->spent[which][i] / e->workers;
     return (octet_scores){
         .count = octet_dataset_count(e->data),
         .top1 = share(r->top1, r->labelled),
@@ -234,7 +289,7 @@ static octet_scores sum_up(const evaluation *e, int which)
         .psnr_db = r->squares ? r->psnr_sum / (double)r->squares : NAN,
         .agreement = both ? share(e->agreed, e->compared) : NAN,
         .sqnr_db = both ? octet_sqnr_db(&e->sqnr) : NAN,
-        .seconds = r->seconds,
+        .seconds = seconds,
     };
 }
 
@@ -261,9 +316,12 @@ octet_status octet_evaluate(octet_scores scores[2], octet_graph *model, octet_gr
                             .count = baseline ? 2 : 1,
                             .port = octet_dataset_port(data),
                             .arena = octet_arena_new()};
+    const int          threads = e.options->plan.threads > 0 ? e.options->plan.threads : octet_threads_available();
+    e.workers = threads < WORKERS_MAX ? threads : WORKERS_MAX;
+    e.inner_threads = threads / e.workers;
     const octet_status status = e.arena ? evaluate(&e, graphs, err) : octet_fail_memory(err);
     for (int i = 0; i < 2; i++) {
-        octet_workspace_free(e.runners[i].workspace);
+        for (int w = 0; w < WORKERS_MAX; w++) octet_workspace_free(e.runners[i].workspaces[w]);
         octet_plan_free(e.runners[i].plan);
         if (status == OCTET_OK) scores[i] = sum_up(&e, i);
     }
