@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is gathered about one tensor while real numbers flow. The methods of estimate.h differ only in how they read
-   it, so one pass over the data serves all of them. Zeroed (histogram NULL) = min-max and moving average, nothing seen. */
+   it, so one pass over the data serves all of them. Zeroed (histogram NULL) = min-max and moving average, nothing
+   seen. */
 #ifndef OCTET_OBSERVE_OBSERVER_H
 #define OCTET_OBSERVE_OBSERVER_H
 

@@ -35,8 +35,9 @@ static octet_status build(octet_graph *graph, const folding *f, octet_error *err
     OCTET_TRY(constant(graph, "w", &f->weight, err));
     if (f->has_bias) OCTET_TRY(constant(graph, "b", &f->bias, err));
     for (int i = 0; i < 4; i++) OCTET_TRY(constant(graph, names[i], &f->parts[i], err));
-    const octet_node_spec mac = { .op = f->linear ? "Gemm" : "Conv", .inputs = inputs, .input_count = f->has_bias ? 3 : 2,
-                                  .outputs = &middle, .output_count = 1, .attributes = f->linear ? gemm : conv };
+    const octet_node_spec mac = { .op = f->linear ? "Gemm" : "Conv", .attributes = f->linear ? gemm : conv,
+                                  .inputs = inputs, .input_count = f->has_bias ? 3 : 2,
+                                  .outputs = &middle, .output_count = 1 };
     OCTET_TRY(octet_graph_add(graph, &mac, err));
     const octet_node_spec after = { .op = "BatchNormalization", .inputs = norm_inputs, .input_count = 5,
                                     .outputs = &output, .output_count = 1, .attributes = norm };

@@ -79,7 +79,8 @@ bool golden_node_run(octet_tensor *out, golden_case *c, const golden_node *node)
     octet_status status = build(&graph, node, &error);
     if (status == OCTET_OK) {
         octet_node *const made = graph->last;
-        if (node->relu) made->activation = (octet_activation){ .on = true, .hi = INFINITY, .name = "relu", .op = "Relu" };
+        const octet_activation relu = { .on = true, .hi = INFINITY, .name = "relu", .op = "Relu" };
+        if (node->relu) made->activation = relu;
         status = run(out, c, node, made, &error);
     }
     octet_graph_free(graph);
@@ -115,7 +116,8 @@ bool golden_adaptive_pool(octet_tensor *out, golden_case *c, const octet_tensor 
         }
         const octet_tensor part = window(c, in, from, to);
         octet_tensor mean;
-        const golden_node node = { .op = "GlobalAveragePool", .inputs = { &part }, .input_count = 1, .profile = profile };
+        const golden_node node = { .op = "GlobalAveragePool", .inputs = { &part }, .input_count = 1,
+                                   .profile = profile };
         if (!golden_node_run(&mean, c, &node)) return false;
         for (int64_t p = 0; p < planes; p++)
             ((uint8_t *)out->data)[p * size[0] * size[1] + i] = ((const uint8_t *)mean.data)[p];

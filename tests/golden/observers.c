@@ -84,8 +84,15 @@ static octet_torch_quantizer quantizer_of(golden_case *c, const json_t *config)
     };
 }
 
+/* What one config recorded for every state. */
+typedef struct record {
+    const float   *scales;
+    const int32_t *zeros;
+    const float   *real_zeros; /* instead of zeros, where not NULL */
+} record;
+
 static void check_config(golden_case *c, const octet_torch_quantizer *quantizer, const octet_range *states,
-                         size_t count, const float *scales, const int32_t *zeros, const float *real_zeros)
+                         size_t count, record want)
 {
     float *const scale = golden_memory(c, count, sizeof *scale), *const real = golden_memory(c, count, sizeof *real);
     int32_t *const zero = golden_memory(c, count, sizeof *zero);
@@ -94,9 +101,9 @@ static void check_config(golden_case *c, const octet_torch_quantizer *quantizer,
         scale[i] = affine.scale;
         zero[i] = affine.zero_point;
     }
-    golden_note_floats(c, "observers: scale", scale, scales, count);
-    if (real_zeros) golden_note_floats(c, "observers: float zero point", real, real_zeros, count);
-    else golden_note_levels(c, "observers: zero point", zero, zeros, count, 0);
+    golden_note_floats(c, "observers: scale", scale, want.scales, count);
+    if (want.real_zeros) golden_note_floats(c, "observers: float zero point", real, want.real_zeros, count);
+    else golden_note_levels(c, "observers: zero point", zero, want.zeros, count, 0);
 }
 
 static void check_levels(golden_case *c, const octet_torch_quantizer *quantizer, const json_t *config)
@@ -134,8 +141,10 @@ void golden_observers(golden_case *c)
             return;
         }
         check_levels(c, &quantizer, config);
-        check_config(c, &quantizer, states, count, scale.real + index * count,
-                     floating ? NULL : zero.level + integers * count, floating ? real_zero.real : NULL);
+        check_config(c, &quantizer, states, count,
+                     (record){ .scales = scale.real + index * count,
+                               .zeros = floating ? NULL : zero.level + integers * count,
+                               .real_zeros = floating ? real_zero.real : NULL });
         integers += !floating;
     }
 }

@@ -92,7 +92,8 @@ void golden_mac(golden_case *c)
     if (!golden_tensor_read(&x, c, input(c, "x")) || !golden_tensor_read(&w, c, input(c, "w"))) return;
     const bool linear = !strcmp(family(name, c), "linear"), has_bias = !json_is_null(input(c, "b"));
     const size_t spatial = linear ? 0 : (size_t)w.rank - 2;
-    int64_t strides[3], pads[6], dilations[3];
+    int64_t strides[3], pads[6], dilations[3], groups;
+    golden_ints(&groups, 1, attribute(c, "groups"), 1);
     golden_ints(strides, spatial, attribute(c, "stride"), 1);
     golden_ints(pads, spatial, attribute(c, "padding"), 0);
     golden_ints(dilations, spatial, attribute(c, "dilation"), 1);
@@ -100,7 +101,7 @@ void golden_mac(golden_case *c)
     const octet_attribute conv[] = { { .name = "strides", .ints = strides, .count = spatial },
                                      { .name = "pads", .ints = pads, .count = 2 * spatial },
                                      { .name = "dilations", .ints = dilations, .count = spatial },
-                                     { .name = "group", .i = golden_int(json_object_get(c->manifest, "attrs"), "groups", 1) },
+                                     { .name = "group", .i = groups },
                                      { 0 } };
     const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
     if (linear) flatten(&x);
@@ -197,7 +198,8 @@ static void check_divisor(golden_case *c, const octet_tensor *x, const pool *p, 
     if (!golden_array_read(&want, c, output(c, e))) return;
     const octet_profile *const profile = octet_profile_find(e->profile);
     const int64_t height = x->dims[2], width = x->dims[3], area = want.dims[2] * want.dims[3];
-    int32_t *const sum = golden_memory(c, want.count, sizeof *sum), *const level = golden_memory(c, want.count, sizeof *sum);
+    int32_t *const sum = golden_memory(c, want.count, sizeof *sum);
+    int32_t *const level = golden_memory(c, want.count, sizeof *level);
     int32_t *const divisor = golden_memory(c, want.count, sizeof *divisor);
     for (size_t i = 0; i < want.count; i++) {
         const int64_t y = (int64_t)i % area / want.dims[3] * p->strides[0] - p->pads[0];
@@ -222,7 +224,8 @@ void golden_average_pool(golden_case *c)
     octet_tensor x;
     if (!golden_tensor_read(&x, c, input(c, "x"))) return;
     pool_of(&p, c, (size_t)x.rank - 2);
-    p.attributes[4] = (octet_attribute){ .name = "count_include_pad", .i = !json_is_false(attribute(c, "count_include_pad")) };
+    const bool counts_pads = !json_is_false(attribute(c, "count_include_pad"));
+    p.attributes[4] = (octet_attribute){ .name = "count_include_pad", .i = counts_pads };
     golden_node node = { .op = "AveragePool", .attributes = p.attributes, .inputs = { &x }, .input_count = 1 };
     if (!json_is_integer(attribute(c, "divisor_override"))) {
         check_engines(c, &node, "%s avg_pool", 0);

@@ -36,24 +36,31 @@ static void round_trip(int32_t *level, float *real, const golden_array *x, const
     }
 }
 
-static void check(golden_case *c, const char *quantized, const char *dequantized, const golden_array *x,
-                  const octet_qparams *q, const golden_array *levels, const golden_array *reals)
+/* One recorded tensor. */
+typedef struct record {
+    const golden_array  *x, *levels, *reals; /* levels may be NULL */
+    const octet_qparams *q;
+    const char          *quantized, *dequantized; /* rows of the report */
+} record;
+
+static void check(golden_case *c, const record *r)
 {
-    int32_t *const level = golden_memory(c, x->count, sizeof *level);
-    float *const real = golden_memory(c, x->count, sizeof *real);
-    const size_t inner = layout_of(x, q).inner;
-    if (!x->real || !inner || x->count % inner || (levels && levels->count != x->count) || reals->count != x->count) {
+    const size_t count = r->x->count, inner = layout_of(r->x, r->q).inner;
+    int32_t *const level = golden_memory(c, count, sizeof *level);
+    float *const real = golden_memory(c, count, sizeof *real);
+    if (!r->x->real || !inner || count % inner || (r->levels && r->levels->count != count) || r->reals->count != count) {
         golden_fail(c, "arrays do not fit together");
         return;
     }
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
-        round_trip(level, real, x, q, octet_profile_find(profiles[i]));
+        round_trip(level, real, r->x, r->q, octet_profile_find(profiles[i]));
         if (i) { /* both profiles quantize alike: counted once, like the vectors' own table */
-            if (levels && memcmp(level, levels->level, x->count * sizeof *level)) golden_fail(c, "%s differs", profiles[i]);
+            if (r->levels && memcmp(level, r->levels->level, count * sizeof *level))
+                golden_fail(c, "%s differs", profiles[i]);
             continue;
         }
-        if (levels) golden_note_levels(c, quantized, level, levels->level, x->count, 0);
-        golden_note_floats(c, dequantized, real, reals->real, x->count);
+        if (r->levels) golden_note_levels(c, r->quantized, level, r->levels->level, count, 0);
+        golden_note_floats(c, r->dequantized, real, r->reals->real, count);
     }
 }
 
@@ -65,7 +72,7 @@ void golden_quantize(golden_case *c)
     if (!golden_array_read(&levels, c, json_object_get(c->manifest, "q"))) return;
     if (!golden_tensor_read(&q, c, json_object_get(c->manifest, "q"))) return;
     if (golden_array_read(&reals, c, json_object_get(c->manifest, "dequantized")))
-        check(c, "quantize", "dequantize", &x, q.qparams, &levels, &reals);
+        check(c, &(record){ &x, &levels, &reals, q.qparams, "quantize", "dequantize" });
 }
 
 void golden_double_scale(golden_case *c)
@@ -77,11 +84,11 @@ void golden_double_scale(golden_case *c)
         const json_t *const row = json_array_get(rows, i), *const entry = json_object_get(row, "q");
         if (!golden_array_read(&levels, c, entry)) return;
         if (!golden_array_read(&reals, c, json_object_get(row, "dequantized"))) return;
+        const float scale = (float)json_number_value(json_object_get(row, "scale_f64"));
         const octet_tensor q = golden_tensor_make(c, golden_dtype(json_object_get(entry, "qdtype")), levels.dims,
-                                                  levels.rank, (float)json_number_value(json_object_get(row, "scale_f64")),
-                                                  (int32_t)golden_int(row, "zero_point", 0));
-        check(c, "quantize, double scale rounded to float32", "dequantize, double scale rounded to float32", &x,
-              q.qparams, &levels, &reals);
+                                                  levels.rank, scale, (int32_t)golden_int(row, "zero_point", 0));
+        check(c, &(record){ &x, &levels, &reals, q.qparams, "quantize, double scale rounded to float32",
+                            "dequantize, double scale rounded to float32" });
     }
 }
 
@@ -106,5 +113,5 @@ void golden_fake_quant(golden_case *c)
     } else {
         one_scale = golden_f32(c, scales);
     }
-    check(c, "", "fake quant: forward", &x, &q, NULL, &y);
+    check(c, &(record){ &x, NULL, &y, &q, NULL, "fake quant: forward" });
 }
