@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The evaluation half of PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear: a fused network computes what the
-   unfused one does, and consists of fewer nodes. Tolerance: torch.testing's for float32. */
+   unfused one does, and consists of fewer nodes. Tolerance: torch.testing's for
+   float32. */
 #include "torch_seed.h"
 
 typedef struct layer {
@@ -21,7 +22,8 @@ static void add_layer(octet_graph *graph, random_state *r, const layer *l, int i
     for (int i = 0; i < 6; i++) snprintf(names[i], sizeof names[i], "%s%d", parts[i], index);
     snprintf(raw, sizeof raw, "raw%d", index);
     snprintf(normed, sizeof normed, "normed%d", index);
-    add_random(graph, r, names[0], dims, 2 + l->spatial, -1, 1);
+    const float bound = 1 / sqrtf((float)dims[1] * powf(3, (float)l->spatial)); /* as layers are initialised */
+    add_random(graph, r, names[0], dims, 2 + l->spatial, -bound, bound);
     if (l->bias) add_random(graph, r, names[1], one, 1, -1, 1);
     add_node(graph, l->op, raw, l->spatial ? conv : gemm, INPUTS(in, names[0], l->bias ? names[1] : NULL));
     snprintf(out, 24, "%s", raw);
