@@ -99,6 +99,46 @@ static void max_part(octet_wide *best, int64_t *where, const pool_run *run, size
     }
 }
 
+/* Where tap of the window of output `index` (of the plane) reads, with coordinates moved into the input. */
+static int64_t nearest_position(const octet_window *window, int64_t index, int64_t tap)
+{
+    int64_t at = 0, step = 1;
+    for (int i = window->rank - 1; i >= 0; i--) {
+        const int64_t start = index % window->out[i] * window->stride[i] - window->pad[i];
+        int64_t       k = start + tap % window->kernel[i] * window->dilation[i];
+        k = k < 0 ? 0 : k < window->in[i] ? k : window->in[i] - 1;
+        at += k * step;
+        step *= window->in[i];
+        index /= window->out[i];
+        tap /= window->kernel[i];
+    }
+    return at;
+}
+
+static void max_part_nearest(octet_wide *best, int64_t *where, const pool_run *run, size_t plane, octet_pool_part part)
+{
+    const octet_tensor *const x = run->call->in[0];
+    const int64_t             taps = octet_product(run->window.kernel, run->window.rank);
+    for (size_t i = 0; i < part.count; i++) {
+        where[i] = -1;
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const int64_t at = nearest_position(&run->window, part_position(run, &part) + (int64_t)i, tap);
+            const octet_pool_stretch one = { .at = at, .n = 1 };
+            octet_wide               value;
+            octet_wide_load(&value, x->data, x->dtype, (int64_t)(plane * run->in_size) + at, 1, 1);
+            raise(best + i, where + i, &value, &one, false);
+        }
+    }
+}
+
+static bool takes_nearest(const pool_run *run)
+{
+    const octet_window_attrs *const attrs = run->call->attrs;
+    bool                            dilated = false;
+    for (int i = 0; i < run->window.rank; i++) dilated = dilated || run->window.dilation[i] > 1;
+    return dilated && !run->real && run->call->profile->max_pool_nearest && !attrs->ceil_mode;
+}
+
 /* Position p of a row-major plane as a position in column-major order. */
 static int64_t column_major(const octet_window *window, int64_t p)
 {
@@ -155,12 +195,14 @@ static void max_plane(void *context, size_t plane)
 {
     const pool_run *const     run = context;
     const octet_tensor *const y = run->call->out[0];
+    const bool                nearest = takes_nearest(run);
     octet_pool_part           part = { 0 };
     while (next_part(&part, run)) {
         octet_wide   best[OCTET_POOL_PART];
         int64_t      where[OCTET_POOL_PART];
         const size_t at = plane * run->out_size + (size_t)part_position(run, &part);
-        max_part(best, where, run, plane, part);
+        if (nearest) max_part_nearest(best, where, run, plane, part);
+        else max_part(best, where, run, plane, part);
         if (run->real) {
             clamp_real(best, part.count, y->dtype, &run->call->node->activation);
             octet_wide_store(y->data, y->dtype, (int64_t)at, best, part.count);

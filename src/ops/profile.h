@@ -61,6 +61,8 @@ struct octet_profile {
     /* sum = sum of (level - zero_point) over a window; divisor as the operator counts. */
     void (*average)(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,
                     const octet_average_rule *rule);
+    bool max_pool_nearest; /* MaxPool without ceil_mode takes the nearest element in place of padding, which shows where
+                              a dilated window steps over it */
     bool average_full_window; /* AveragePool without ceil_mode divides by the whole kernel, whatever it says */
 
     /* (level - zero_point) of one scale to another: Concat with unequal parameters, Requantize. */

@@ -162,6 +162,7 @@ const octet_profile octet_profile_torch_qnnpack = {
     .mac_levels = mac_levels_qnnpack,
     .mac_real = mac_real,
     .add = add_qnnpack,
+    .max_pool_nearest = true,
     .average = average,
     .average_full_window = true,
     .rescale = rescale,

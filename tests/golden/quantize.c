@@ -48,7 +48,8 @@ static void check(golden_case *c, const record *r)
     const size_t count = r->x->count, inner = layout_of(r->x, r->q).inner;
     int32_t *const level = golden_memory(c, count, sizeof *level);
     float *const real = golden_memory(c, count, sizeof *real);
-    if (!r->x->real || !inner || count % inner || (r->levels && r->levels->count != count) || r->reals->count != count) {
+    const bool fits = inner && count % inner == 0 && r->reals->count == count;
+    if (!r->x->real || !fits || (r->levels && r->levels->count != count)) {
         golden_fail(c, "arrays do not fit together");
         return;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The evaluation half of PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear: a fused network computes what the
-   unfused one does, and consists of fewer nodes. Tolerance: torch.testing's for
-   float32. */
+/* The evaluation half of PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear: a fused network computes what
+   the unfused one does, and consists of fewer nodes. Tolerance: torch.testing's for float32. */
 #include "torch_seed.h"
 
 typedef struct layer {

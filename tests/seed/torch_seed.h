@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PyTorch's random numbers and the model of its test_model_numerics.py, so that a seed gives upstream's own weights and
-   data: mt19937, one 32-bit draw a value, (draw & 0xffffff) * 2^-24; layers initialised in the order of their making. */
+   data: mt19937, one 32-bit draw a value, (draw & 0xffffff) * 2^-24; layers initialised in the order of their
+   making. */
 #ifndef OCTET_TESTS_SEED_TORCH_SEED_H
 #define OCTET_TESTS_SEED_TORCH_SEED_H
 
@@ -93,7 +94,8 @@ static inline void add_floats(octet_graph *graph, const char *name, const float 
 /* AdaptiveAvgPool2d(4), which ONNX has not: 16 windows, averaged and put together again. */
 static inline void add_adaptive_pool(octet_graph *graph, const char *in, const char *out)
 {
-    const octet_attribute across[] = { { .name = "axis", .i = 3 }, { 0 } }, down[] = { { .name = "axis", .i = 2 }, { 0 } };
+    const octet_attribute across[] = { { .name = "axis", .i = 3 }, { 0 } };
+    const octet_attribute down[] = { { .name = "axis", .i = 2 }, { 0 } };
     char rows[4][24], cells[4][4][24];
     add_ints(graph, "axes", (const int64_t[]){ 2, 3 }, 2);
     for (int y = 0; y < 4; y++) {
@@ -136,7 +138,8 @@ UNUSED static octet_graph *seed_model_build(const seed_model *m)
     add_floats(graph, "fc.bias", m->fc_bias, six, 1);
     add_ints(graph, "shape", (const int64_t[]){ -1, 12 }, 2);
     add_node(graph, "Conv", "conv1.raw", NULL, INPUTS("quant", "conv1.weight"));
-    add_node(graph, "BatchNormalization", "bn1", norm, INPUTS("conv1.raw", "bn1.weight", "bn1.bias", "bn1.mean", "bn1.var"));
+    add_node(graph, "BatchNormalization", "bn1", norm,
+             INPUTS("conv1.raw", "bn1.weight", "bn1.bias", "bn1.mean", "bn1.var"));
     add_node(graph, "Relu", "module.conv1", NULL, INPUTS("bn1"));
     add_node(graph, "Add", "module.skip_add", NULL, INPUTS("module.conv1", "quant"));
     add_node(graph, "Relu", "module.relu2", NULL, INPUTS("module.skip_add"));
