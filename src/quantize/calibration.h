@@ -30,6 +30,7 @@ typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
     octet_value         *representative; /* the value whose rounding stands for the group's in a search */
     octet_observer       observer;
+    octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
 
 /* Mean of a value over all samples, as exact integers: unit is a power of two taken from the first sample, so sums do
@@ -45,7 +46,7 @@ typedef struct octet_mean {
 typedef struct octet_watch {
     octet_group *group; /* NULL: not observed */
     octet_mean  *mean;  /* NULL: not averaged */
-    octet_lock  *lock;
+    octet_lock  *lock;  /* the group's, where there is one */
 } octet_watch;
 
 typedef struct octet_calibration {

@@ -208,23 +208,23 @@ static bool is_source(preparation *p, const octet_value *v)
     return true;
 }
 
+static octet_status new_lock(octet_lock **lock, octet_graph *graph, octet_error *err)
+{
+    OCTET_TRY(octet_arena_get(lock, graph->arena, 1, octet_lock_size(), err));
+    octet_lock_init(*lock);
+    return OCTET_OK;
+}
+
 static octet_status new_group(preparation *p, octet_group **group, octet_error *err)
 {
     octet_calibration *const c = p->calibration;
     octet_group *const       g = &c->groups[c->group_count++];
     OCTET_TRY(octet_arena_get(&g->fake_quantize, p->graph->arena, 1, sizeof *g->fake_quantize, err));
     OCTET_TRY(octet_arena_get(&g->observer.histogram, p->graph->arena, 1, sizeof *g->observer.histogram, err));
+    OCTET_TRY(new_lock(&g->lock, p->graph, err));
     g->observer.averaging      = c->qconfig.activation.averaging;
     g->fake_quantize->observer = &g->observer;
     *group                     = g;
-    return OCTET_OK;
-}
-
-static octet_status watch(octet_graph *graph, octet_watch *w, octet_error *err)
-{
-    if (w->lock) return OCTET_OK;
-    OCTET_TRY(octet_arena_get(&w->lock, graph->arena, 1, octet_lock_size(), err));
-    octet_lock_init(w->lock);
     return OCTET_OK;
 }
 
@@ -252,8 +252,7 @@ static octet_status quantize_values(preparation *p, octet_error *err)
         const bool source = is_source(p, v);
         represent(*group, v, source);
         if (!source) continue;
-        OCTET_TRY(watch(graph, &c->watches[v->index], err));
-        c->watches[v->index].group = *group;
+        c->watches[v->index] = (octet_watch){ .group = *group, .lock = (*group)->lock };
     }
     return OCTET_OK;
 }
@@ -276,7 +275,7 @@ static octet_status watch_mean(preparation *p, const octet_value *value, octet_e
     octet_calibration *const c = p->calibration;
     octet_watch *const       w = &c->watches[value->index];
     if (w->mean || value->constant || !value->has_shape) return OCTET_OK;
-    OCTET_TRY(watch(p->graph, w, err));
+    if (!w->lock) OCTET_TRY(new_lock(&w->lock, p->graph, err));
     w->mean        = &c->means[c->mean_count++];
     w->mean->value = value;
     return OCTET_OK;

@@ -232,7 +232,7 @@ static int ascending(const void *a, const void *b)
 
 static double one_seed(uint32_t seed, const octet_qconfig *qconfig, const char *profile)
 {
-    seed_case s = seed_case_make(seed, 128, 10);
+    seed_case s = seed_case_make(seed, 64, 10);
     octet_graph *const graph = seed_quantize(&s, qconfig);
     const double db = seed_sqnr(graph, &s, &(octet_plan_options){ .profile = profile });
     octet_graph_free(graph);
