@@ -109,8 +109,8 @@ static octet_status finish(octet_reader *reader, octet_error *err)
 {
     octet_graph *graph = reader->graph;
     bool         changed = false;
-    OCTET_TRY(check_finite(graph, err));
     OCTET_TRY(octet_graph_infer(graph, err));
+    OCTET_TRY(check_finite(graph, err));
     OCTET_TRY(octet_read_flattening(reader, &changed, err));
     OCTET_TRY(octet_read_qdq(reader, &changed, err));
     if (changed) {

@@ -114,13 +114,20 @@ static octet_status read_inputs(octet_reader *reader, octet_error *err)
     return OCTET_OK;
 }
 
-/* The output exists, and what the file says of it does not contradict what was found. */
-static octet_status check_output(const octet_value *value, const Onnx__ValueInfoProto *info, octet_error *err)
+/* What the file says of an output does not contradict what was found, and stands where nothing was found. */
+static octet_status check_output(octet_value *value, const Onnx__ValueInfoProto *info, octet_error *err)
 {
     octet_port port = {0};
     bool       has_shape;
     if (!info->type) return OCTET_OK;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
+    if (!value->has_shape) {
+        value->has_shape = has_shape;
+        value->dtype = port.dtype;
+        value->rank = port.rank;
+        memcpy(value->dims, port.dims, sizeof value->dims);
+        return OCTET_OK;
+    }
     if (port.dtype != value->dtype)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "elem_type", "declared %s, but it is %s",
                                 octet_dtype_name(port.dtype), octet_dtype_name(value->dtype));
@@ -137,8 +144,8 @@ static octet_status check_output(const octet_value *value, const Onnx__ValueInfo
 octet_status octet_read_check_outputs(const octet_reader *reader, octet_error *err)
 {
     for (size_t i = 0; i < reader->graph->output_count; i++) {
-        const octet_value *value = reader->graph->outputs[i];
-        if (value->has_shape) OCTET_TRY(at_node(check_output(value, reader->proto->output[i], err), value->name, err));
+        octet_value *value = reader->graph->outputs[i];
+        OCTET_TRY(at_node(check_output(value, reader->proto->output[i], err), value->name, err));
     }
     return OCTET_OK;
 }

@@ -96,7 +96,9 @@ octet_status octet_raw_give_tensor(octet_reader *reader, octet_raw_node *raw, in
 octet_status octet_raw_new(octet_raw_node *fresh, octet_reader *reader, const octet_raw_node *raw, const char *op,
                            octet_error *err)
 {
-    *fresh = (octet_raw_node){.op = op, .name = raw->name};
+    *fresh = (octet_raw_node){.op = op, .named = true};
+    fresh->name = octet_arena_format(reader->arena, "%s_%s", raw->name, op);
+    if (!fresh->name) return octet_fail_memory(err);
     OCTET_TRY(octet_arena_get(&fresh->inputs, reader->arena, OCTET_RAW_ROOM, sizeof *fresh->inputs, err));
     OCTET_TRY(octet_arena_get(&fresh->outputs, reader->arena, OCTET_RAW_ROOM, sizeof *fresh->outputs, err));
     return octet_arena_get(&fresh->attributes, reader->arena, OCTET_RAW_ROOM, sizeof *fresh->attributes, err);

@@ -36,7 +36,7 @@ void octet_raw_set_input(octet_raw_node *raw, int slot, octet_value *value);
 octet_status octet_raw_give_tensor(octet_reader *reader, octet_raw_node *raw, int slot, const char *name,
                                    const octet_tensor *tensor, octet_error *err);
 
-/* A node beside raw: raw's name in messages, empty inputs and outputs with room. */
+/* A node beside raw, named after it; inputs and outputs are empty, with room. */
 octet_status octet_raw_new(octet_raw_node *fresh, octet_reader *reader, const octet_raw_node *raw, const char *op,
                            octet_error *err);
 
