@@ -5,11 +5,33 @@
 
 #include "support.h"
 
+#include "base/arena.h"
 #include "onnx/onnx.pb-c.h"
 
 enum { PROTO_MOST = 16 };
 
-/* A model under construction. Built once per test case and never freed: it points into itself. */
+/* Memory of all models of a test program; proto_teardown, as the group's teardown, frees it. */
+static octet_arena *proto_memory;
+
+static inline void *proto_alloc(size_t size)
+{
+    if (!proto_memory) proto_memory = octet_arena_new();
+    void *memory = proto_memory ? octet_arena_alloc(proto_memory, size, 1) : NULL;
+    if (!memory) abort();
+    return memory;
+}
+
+static inline char *proto_text(const char *text) { return strcpy(proto_alloc(strlen(text) + 1), text); }
+
+UNUSED static int proto_teardown(void **state)
+{
+    (void)state;
+    octet_arena_free(proto_memory);
+    proto_memory = NULL;
+    return 0;
+}
+
+/* A model under construction. It points into itself. */
 typedef struct proto_model {
     Onnx__ModelProto                   model;
     Onnx__GraphProto                   graph;
@@ -31,7 +53,7 @@ typedef struct proto_model {
 
 static inline proto_model *proto_new(int opset)
 {
-    proto_model *p = calloc(1, sizeof *p);
+    proto_model *p = proto_alloc(sizeof *p);
     onnx__model_proto__init(&p->model);
     onnx__graph_proto__init(&p->graph);
     p->model.graph = &p->graph;
@@ -65,7 +87,7 @@ static inline void proto_metadata(proto_model *p, const char *key, const char *v
 static inline size_t proto_names(char **list, const char *names)
 {
     size_t count = 0;
-    char  *copy = strdup(names);
+    char  *copy = proto_text(names);
     for (char *at = copy; at && *names; count++) {
         char *blank = strchr(at, ' ');
         if (blank) *blank = '\0';
@@ -82,7 +104,7 @@ static inline Onnx__NodeProto *proto_node(proto_model *p, const char *op, const 
     Onnx__NodeProto *n = &p->nodes[i];
     onnx__node_proto__init(n);
     n->op_type = (char *)op;
-    n->name = strdup(outputs);
+    n->name = proto_text(outputs);
     n->input = p->inputs[i];
     n->output = p->outputs[i];
     n->n_input = proto_names(n->input, inputs);
@@ -128,7 +150,7 @@ static inline void proto_string(proto_model *p, Onnx__NodeProto *n, const char *
 {
     Onnx__AttributeProto *a = proto_attribute(p, n, name, 3);
     a->has_s = 1;
-    a->s.data = (uint8_t *)strdup(value);
+    a->s.data = (uint8_t *)proto_text(value);
     a->s.len = strlen(value);
 }
 
@@ -147,7 +169,7 @@ static inline Onnx__TensorProto *proto_tensor(proto_model *p, const char *name, 
     t->n_dims = rank;
     t->has_raw_data = 1;
     t->raw_data.len = size;
-    t->raw_data.data = malloc(size + 1);
+    t->raw_data.data = proto_alloc(size);
     memcpy(t->raw_data.data, data, size);
     p->tensor_list[i] = t;
     return t;
@@ -201,7 +223,7 @@ static inline void proto_output(proto_model *p, const char *name)
 /* A file in a folder of its own; both are gone after proto_remove. */
 static inline char *proto_write_bytes(const void *bytes, size_t size)
 {
-    char *path = malloc(1024);
+    char *path = proto_alloc(1024);
     make_folder(path, 1000);
     strcat(path, "/model.onnx");
     FILE *f = fopen(path, "wb");
@@ -216,17 +238,14 @@ static inline void proto_remove(char *path)
     unlink(path);
     *strrchr(path, '/') = '\0';
     rmdir(path);
-    free(path);
 }
 
 static inline char *proto_write(const proto_model *p)
 {
     const size_t size = onnx__model_proto__get_packed_size(&p->model);
-    uint8_t     *bytes = malloc(size);
+    uint8_t     *bytes = proto_alloc(size);
     onnx__model_proto__pack(&p->model, bytes);
-    char *path = proto_write_bytes(bytes, size);
-    free(bytes);
-    return path;
+    return proto_write_bytes(bytes, size);
 }
 
 /* Loads the model; on failure *err says why and NULL is returned. */

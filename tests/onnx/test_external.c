@@ -76,10 +76,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    (void)state;
     static const char *const made[] = { "in/model.onnx", "in/data.bin", "in/sub/data.bin", "in/link.bin", "in/linked",
                                         "in/hard.bin",   "in/fifo",     "in/sub",          "in",          "outside.bin" };
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) remove(at(made[i]));
+    proto_teardown(state);
     return rmdir(root);
 }
 
@@ -111,7 +111,6 @@ static octet_status load(octet_graph **graph, const row *r, const char *last_key
     add(t, &entries[2], "length", r->length);
     add(t, &entries[3], last_key, "0");
     put(at("in/model.onnx"), bytes, onnx__model_proto__pack(&p->model, bytes));
-    free(p);
     *err = (octet_error){ 0 };
     return octet_graph_load(graph, at("in/model.onnx"), err);
 }

@@ -112,5 +112,5 @@ static void test_testdata(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_shared_models), cmocka_unit_test(test_testdata) };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

@@ -134,5 +134,5 @@ int main(void)
         cmocka_unit_test(test_well_formed), cmocka_unit_test(test_malformed), cmocka_unit_test(test_depth),
         cmocka_unit_test(test_limits),      cmocka_unit_test(test_agrees_with_unpacker),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

@@ -273,5 +273,5 @@ int main(void)
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_bias_zero_point),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

@@ -322,5 +322,5 @@ int main(void)
         cmocka_unit_test(test_quantized_file),      cmocka_unit_test(test_quantized_round_trip),
         cmocka_unit_test(test_existing_file),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

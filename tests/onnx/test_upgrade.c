@@ -299,5 +299,5 @@ int main(void)
         cmocka_unit_test(test_versions),  cmocka_unit_test(test_input_with_initializer),
         cmocka_unit_test(test_attribute_errors),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }
