@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walks the operator's attribute rows: no operator has parsing code of its own. */
 #include "graph/attrs.h"
+#include "onnx/onnx.pb-c.h"
 #include "onnx/read.h"
 #include "ops/check.h"
 

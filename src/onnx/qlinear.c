@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators on levels (QLinearConv, ...) mean: dequantize, compute, quantize. They are read as exactly that, and the
    pairs collapse with all others. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/upgrade.h"
 #include "ops/check.h"
 

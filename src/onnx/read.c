@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a file to a graph: check the bytes, unpack, build, find shapes, collapse Q/DQ. The messages and everything else
    temporary are gone when it returns. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/read.h"
 
 #include "onnx/prescan.h"

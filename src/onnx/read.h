@@ -5,8 +5,11 @@
 #define OCTET_ONNX_READ_H
 
 #include "graph/op.h"
-#include "onnx/onnx.pb-c.h"
 #include "onnx/tensor_proto.h"
+
+typedef struct Onnx__ModelProto     Onnx__ModelProto;
+typedef struct Onnx__GraphProto     Onnx__GraphProto;
+typedef struct Onnx__AttributeProto Onnx__AttributeProto;
 
 typedef struct octet_reader {
     octet_graph            *graph;

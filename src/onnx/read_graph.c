@@ -2,6 +2,7 @@
 /* The file's tensors and nodes into the graph. Names first (initializers, inputs, what nodes produce), then nodes, so
    that nodes may stand in any order. */
 #include "base/checked.h"
+#include "onnx/onnx.pb-c.h"
 #include "onnx/read.h"
 #include "ops/check.h"
 

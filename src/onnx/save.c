@@ -2,6 +2,7 @@
 /* Bytes of a model into a file, all or nothing. Packing streams through a small buffer: tensor data is never copied as
    a whole. */
 #include "base/file.h"
+#include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every opset is read into one canonical form, so that nobody but this file and its table knows that opsets differ. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/upgrade.h"
 
 #include "graph/names.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of upgrades. Most are of one kind: an attribute of old became an input. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/upgrade.h"
 
 #include "ops/check.h"

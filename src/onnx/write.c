@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A graph as a model: nodes in their order, each with the nodes it absorbed behind it and its Q/DQ around it. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
 
 #include <math.h>
@@ -46,7 +47,7 @@ static octet_status write_batch_norm(octet_writer *writer, const octet_batch_nor
         OCTET_TRY(octet_write_initializer(writer, inputs[1 + i], &tensor));
     }
     Onnx__NodeProto *node;
-    OCTET_TRY(octet_write_node(&node, writer, "BatchNormalization", bn->name, inputs, 5, &to, 1));
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"BatchNormalization", bn->name, inputs, 5, &to, 1}));
     if (bn->epsilon != 1e-5f) OCTET_TRY(octet_write_float(writer, node, "epsilon", bn->epsilon));
     return bn->momentum != 0.9f ? octet_write_float(writer, node, "momentum", bn->momentum) : OCTET_OK;
 }
@@ -69,7 +70,7 @@ static octet_status write_activation(octet_writer *writer, const octet_activatio
         count = 2 + i;
     }
     Onnx__NodeProto *node;
-    return octet_write_node(&node, writer, act->op, act->name, inputs, count, &to, 1);
+    return octet_write_node(&node, writer, &(octet_write_spec){act->op, act->name, inputs, count, &to, 1});
 }
 
 /* What a node absorbed stands behind it again: result is the name of the last value, *own that of the node itself. */
@@ -115,8 +116,9 @@ static octet_status write_node(octet_writer *writer, const octet_node *node)
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i]) OCTET_TRY(result_name(&outputs[i], writer, node->outputs[i]));
     Onnx__NodeProto *proto;
-    OCTET_TRY(octet_write_node(&proto, writer, node->op->name, node->name, inputs, node->input_count, outputs,
-                               node->output_count));
+    OCTET_TRY(octet_write_node(
+        &proto, writer,
+        &(octet_write_spec){node->op->name, node->name, inputs, node->input_count, outputs, node->output_count}));
     OCTET_TRY(octet_write_attributes(writer, proto, node));
     if (node->op->since > writer->opset) writer->opset = node->op->since;
     if (node->activation.on || node->batch_norm) OCTET_TRY(write_absorbed(&own, writer, node, outputs[0], proto));
@@ -135,12 +137,12 @@ static octet_status write_node(octet_writer *writer, const octet_node *node)
 static octet_status write_inputs(octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
-    OCTET_TRY(octet_arena_get(&writer->proto.input, writer->arena, graph->input_count, sizeof *writer->proto.input,
+    OCTET_TRY(octet_arena_get(&writer->proto->input, writer->arena, graph->input_count, sizeof *writer->proto->input,
                               writer->err));
     for (size_t i = 0; i < graph->input_count; i++) {
         const octet_value *value = graph->inputs[i];
-        OCTET_TRY(octet_write_value_info(&writer->proto.input[i], writer, value->name, value->dtype, value));
-        writer->proto.n_input++;
+        OCTET_TRY(octet_write_value_info(&writer->proto->input[i], writer, value->name, value->dtype, value));
+        writer->proto->n_input++;
         OCTET_TRY(octet_write_quantize(writer, value, value->name));
     }
     return OCTET_OK;
@@ -149,13 +151,13 @@ static octet_status write_inputs(octet_writer *writer)
 static octet_status write_outputs(octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
-    OCTET_TRY(octet_arena_get(&writer->proto.output, writer->arena, graph->output_count, sizeof *writer->proto.output,
+    OCTET_TRY(octet_arena_get(&writer->proto->output, writer->arena, graph->output_count, sizeof *writer->proto->output,
                               writer->err));
     for (size_t i = 0; i < graph->output_count; i++) {
         const octet_value *value = graph->outputs[i];
         const char        *ignored;
-        OCTET_TRY(octet_write_value_info(&writer->proto.output[i], writer, value->name, value->dtype, value));
-        writer->proto.n_output++;
+        OCTET_TRY(octet_write_value_info(&writer->proto->output[i], writer, value->name, value->dtype, value));
+        writer->proto->n_output++;
         /* An input handed out as it came stays as it came. */
         if (!value->is_input) OCTET_TRY(octet_write_dequantize(&ignored, writer, value, value->name));
     }
@@ -199,8 +201,8 @@ octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
     writer->opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
-    onnx__graph_proto__init(&writer->proto);
-    writer->proto.name = unconst(graph->name);
+    OCTET_TRY(octet_write_new(&writer->proto, writer, &onnx__graph_proto__descriptor));
+    writer->proto->name = unconst(graph->name);
     int highest = 0;
     for (const octet_value *v = graph->values; v; v = v->next)
         if (v->index > highest) highest = v->index;
@@ -224,6 +226,6 @@ octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
     m->ir_version = IR_VERSION;
     m->producer_name = unconst("octet");
     m->producer_version = unconst(OCTET_VERSION);
-    m->graph = &writer->proto;
+    m->graph = writer->proto;
     return write_metadata(writer, m);
 }

@@ -5,7 +5,14 @@
 
 #include "graph/names.h"
 #include "graph/op.h"
-#include "onnx/onnx.pb-c.h"
+
+#include <protobuf-c/protobuf-c.h>
+
+typedef struct Onnx__ModelProto     Onnx__ModelProto;
+typedef struct Onnx__GraphProto     Onnx__GraphProto;
+typedef struct Onnx__NodeProto      Onnx__NodeProto;
+typedef struct Onnx__TensorProto    Onnx__TensorProto;
+typedef struct Onnx__ValueInfoProto Onnx__ValueInfoProto;
 
 /* What has been written for a value so far. */
 typedef struct octet_written {
@@ -19,7 +26,7 @@ typedef struct octet_writer {
     octet_arena       *arena;
     octet_names       *value_names, *node_names; /* of the file */
     octet_written     *written;                  /* by value->index */
-    Onnx__GraphProto   proto;
+    Onnx__GraphProto  *proto;
     size_t             node_capacity, initializer_capacity, info_capacity;
     int                opset;
     bool               quantized; /* a QuantizeLinear or DequantizeLinear was written */
@@ -34,9 +41,16 @@ octet_status octet_write_new(void *message, octet_writer *writer, const Protobuf
 /* A name like near that the file does not have yet, reserved. */
 octet_status octet_write_name(const char **name, octet_writer *writer, octet_names *names, const char *near);
 
-/* Appends a node; inputs and outputs are copied, NULL or "" are left out. */
-octet_status octet_write_node(Onnx__NodeProto **node, octet_writer *writer, const char *op, const char *name,
-                              const char *const *inputs, int input_count, const char *const *outputs, int output_count);
+typedef struct octet_write_spec {
+    const char        *op, *name; /* name is made unique */
+    const char *const *inputs;    /* NULL or "": left out */
+    int                input_count;
+    const char *const *outputs;
+    int                output_count;
+} octet_write_spec;
+
+/* Appends a node. The lists are copied. */
+octet_status octet_write_node(Onnx__NodeProto **node, octet_writer *writer, const octet_write_spec *spec);
 
 octet_status octet_write_int(octet_writer *writer, Onnx__NodeProto *node, const char *name, int64_t value);
 octet_status octet_write_float(octet_writer *writer, Onnx__NodeProto *node, const char *name, float value);

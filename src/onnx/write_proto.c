@@ -2,6 +2,7 @@
 /* Messages from parts. protobuf-c's structs take pointers to non-const although packing only reads: unconst() is the
    one place that says so. */
 #include "graph/attrs.h"
+#include "onnx/onnx.pb-c.h"
 #include "onnx/tensor_proto.h"
 #include "onnx/write.h"
 
@@ -31,19 +32,18 @@ static octet_status list_of(char ***list, octet_writer *writer, const char *cons
     return OCTET_OK;
 }
 
-octet_status octet_write_node(Onnx__NodeProto **node, octet_writer *writer, const char *op, const char *name,
-                              const char *const *inputs, int input_count, const char *const *outputs, int output_count)
+octet_status octet_write_node(Onnx__NodeProto **node, octet_writer *writer, const octet_write_spec *spec)
 {
     Onnx__NodeProto  *made;
-    Onnx__GraphProto *graph = &writer->proto;
+    Onnx__GraphProto *graph = writer->proto;
     const char       *unique;
     OCTET_TRY(octet_write_new(&made, writer, &onnx__node_proto__descriptor));
-    OCTET_TRY(octet_write_name(&unique, writer, writer->node_names, name));
-    OCTET_TRY(list_of(&made->input, writer, inputs, input_count));
-    OCTET_TRY(list_of(&made->output, writer, outputs, output_count));
-    made->n_input = (size_t)input_count;
-    made->n_output = (size_t)output_count;
-    made->op_type = unconst(op);
+    OCTET_TRY(octet_write_name(&unique, writer, writer->node_names, spec->name));
+    OCTET_TRY(list_of(&made->input, writer, spec->inputs, spec->input_count));
+    OCTET_TRY(list_of(&made->output, writer, spec->outputs, spec->output_count));
+    made->n_input = (size_t)spec->input_count;
+    made->n_output = (size_t)spec->output_count;
+    made->op_type = unconst(spec->op);
     made->name = unconst(unique);
     if (!octet_arena_grow(writer->arena, &graph->node, graph->n_node, &writer->node_capacity, sizeof made))
         return octet_fail_memory(writer->err);
@@ -190,7 +190,7 @@ octet_status octet_write_tensor(Onnx__TensorProto **proto, octet_writer *writer,
 octet_status octet_write_initializer(octet_writer *writer, const char *name, const octet_tensor *tensor)
 {
     Onnx__TensorProto *proto;
-    Onnx__GraphProto  *graph = &writer->proto;
+    Onnx__GraphProto  *graph = writer->proto;
     OCTET_TRY(octet_write_tensor(&proto, writer, name, tensor));
     if (!octet_arena_grow(writer->arena, &graph->initializer, graph->n_initializer, &writer->initializer_capacity,
                           sizeof proto))
@@ -235,7 +235,7 @@ octet_status octet_write_value_info(Onnx__ValueInfoProto **info, octet_writer *w
 octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtype dtype, const octet_value *like)
 {
     Onnx__ValueInfoProto *info;
-    Onnx__GraphProto     *graph = &writer->proto;
+    Onnx__GraphProto     *graph = writer->proto;
     if (!like->has_shape || dtype == OCTET_NONE) return OCTET_OK;
     OCTET_TRY(octet_write_value_info(&info, writer, name, dtype, like));
     if (!octet_arena_grow(writer->arena, &graph->value_info, graph->n_value_info, &writer->info_capacity, sizeof info))

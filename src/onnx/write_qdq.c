@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* FakeQuantize as QuantizeLinear and DequantizeLinear: one Q behind the value's producer, one DQ before each reader. */
+#include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
 
 #include <math.h>
@@ -83,7 +84,7 @@ static octet_status write_clip(const char **real, octet_writer *writer, const oc
     }
     Onnx__NodeProto *node;
     OCTET_TRY(near_name(&output, writer, value, "_clip"));
-    OCTET_TRY(octet_write_node(&node, writer, "Clip", output, inputs, 3, &output, 1));
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"Clip", output, inputs, 3, &output, 1}));
     OCTET_TRY(octet_write_info(writer, output, OCTET_F32, value));
     *real = output;
     return OCTET_OK;
@@ -98,7 +99,8 @@ static octet_status write_linear(octet_writer *writer, const octet_value *value,
     const char *const    inputs[] = {from, written->scale, written->zero_point};
     Onnx__NodeProto     *node;
     writer->quantized = true;
-    OCTET_TRY(octet_write_node(&node, writer, op, to, inputs, written->zero_point ? 3 : 2, &to, 1));
+    OCTET_TRY(
+        octet_write_node(&node, writer, &(octet_write_spec){op, to, inputs, written->zero_point ? 3 : 2, &to, 1}));
     return value->constant ? octet_write_int(writer, node, "axis", q->count > 1 ? q->axis : 0) : OCTET_OK;
 }
 

@@ -154,12 +154,15 @@ static inline void proto_string(proto_model *p, Onnx__NodeProto *n, const char *
     a->s.len = strlen(value);
 }
 
-/* An initializer with its data in raw_data. */
-static inline Onnx__TensorProto *proto_tensor(proto_model *p, const char *name, int type, const void *data, size_t size,
+/* An initializer with its data in raw_data. type: ONNX's number of float, uint8, int8, int32 or int64. */
+static inline Onnx__TensorProto *proto_tensor(proto_model *p, const char *name, int type, const void *data,
                                               const int64_t *dims, size_t rank)
 {
-    const size_t       i = p->graph.n_initializer++;
-    Onnx__TensorProto *t = &p->tensors[i];
+    static const size_t width[] = { [1] = 4, [2] = 1, [3] = 1, [6] = 4, [7] = 8 };
+    const size_t        i = p->graph.n_initializer++;
+    size_t              size = width[type];
+    Onnx__TensorProto  *t = &p->tensors[i];
+    for (size_t d = 0; d < rank; d++) size *= (size_t)dims[d];
     onnx__tensor_proto__init(t);
     t->name = (char *)name;
     t->has_data_type = 1;

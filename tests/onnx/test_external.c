@@ -76,8 +76,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const made[] = { "in/model.onnx", "in/data.bin", "in/sub/data.bin", "in/link.bin", "in/linked",
-                                        "in/hard.bin",   "in/fifo",     "in/sub",          "in",          "outside.bin" };
+    static const char *const made[] = { "in/model.onnx", "in/data.bin", "in/sub/data.bin", "in/link.bin",
+                                        "in/linked",     "in/hard.bin", "in/fifo",         "in/sub",
+                                        "in",            "outside.bin" };
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) remove(at(made[i]));
     proto_teardown(state);
     return rmdir(root);
@@ -101,7 +102,7 @@ static octet_status load(octet_graph **graph, const row *r, const char *last_key
     proto_input(p, "x", 1, dims, 2);
     proto_output(p, "y");
     proto_node(p, "Add", "x w", "y");
-    Onnx__TensorProto *t = proto_tensor(p, "w", 1, numbers, 0, dims, 2);
+    Onnx__TensorProto *t = proto_tensor(p, "w", 1, numbers, dims, 2);
     t->has_raw_data = 0;
     t->has_data_location = 1;
     t->data_location = ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;

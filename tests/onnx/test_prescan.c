@@ -105,7 +105,7 @@ static void test_agrees_with_unpacker(void **state)
     const float   data[4] = { 1, 2, 3, 4 };
     proto_input(p, "x", 1, dims, 2);
     proto_output(p, "y");
-    proto_tensor(p, "w", 1, data, sizeof data, dims, 2);
+    proto_tensor(p, "w", 1, data, dims, 2);
     proto_int(p, proto_node(p, "Add", "x w", "y"), "axis", 300);
     uint8_t      bytes[1024], copy[1024];
     const size_t size = onnx__model_proto__pack(&p->model, bytes);

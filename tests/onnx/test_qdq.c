@@ -6,8 +6,8 @@
 
 static const int64_t image[] = { 1, 2, 2, 2 };
 
-static void scalar_f(proto_model *p, const char *name, float value) { proto_tensor(p, name, 1, &value, 4, NULL, 0); }
-static void scalar_u8(proto_model *p, const char *name, uint8_t value) { proto_tensor(p, name, 2, &value, 1, NULL, 0); }
+static void scalar_f(proto_model *p, const char *name, float value) { proto_tensor(p, name, 1, &value, NULL, 0); }
+static void scalar_u8(proto_model *p, const char *name, uint8_t value) { proto_tensor(p, name, 2, &value, NULL, 0); }
 
 /* x, output y, and a scale s = 0.5 with a zero point z = 128. */
 static proto_model *quantized_input(void)
@@ -115,13 +115,13 @@ static void test_weights(void **state)
         proto_model *p = proto_new(13);
         proto_input(p, "x", 1, image, 4);
         proto_output(p, "y");
-        proto_tensor(p, "s", 1, scales, sizeof scales, wide, 1);
-        proto_tensor(p, "z", 3, zeros, sizeof zeros, wide, 1);
+        proto_tensor(p, "s", 1, scales, wide, 1);
+        proto_tensor(p, "z", 3, zeros, wide, 1);
         if (from_real) {
-            proto_tensor(p, "w", 1, real, sizeof real, dims, 4);
+            proto_tensor(p, "w", 1, real, dims, 4);
             proto_int(p, proto_node(p, "QuantizeLinear", "w s z", "w_q"), "axis", 0);
         } else {
-            proto_tensor(p, "w_q", 3, levels, sizeof levels, dims, 4);
+            proto_tensor(p, "w_q", 3, levels, dims, 4);
         }
         proto_int(p, proto_node(p, "DequantizeLinear", "w_q s z", "d"), "axis", 0);
         proto_int(p, proto_node(p, "DequantizeLinear", "w_q s z", "e"), "axis", -4);
@@ -184,10 +184,10 @@ static void test_qlinear_conv(void **state)
     const int32_t bias[] = { 100, -100 };
     proto_model  *p = quantized_input();
     scalar_f(p, "ys", 2.0f);
-    proto_tensor(p, "ws", 1, scales, sizeof scales, wide, 1);
-    proto_tensor(p, "wz", 3, zeros, sizeof zeros, wide, 1);
-    proto_tensor(p, "w", 3, levels, sizeof levels, dims, 4);
-    proto_tensor(p, "b", 6, bias, sizeof bias, wide, 1);
+    proto_tensor(p, "ws", 1, scales, wide, 1);
+    proto_tensor(p, "wz", 3, zeros, wide, 1);
+    proto_tensor(p, "w", 3, levels, dims, 4);
+    proto_tensor(p, "b", 6, bias, wide, 1);
     proto_node(p, "QuantizeLinear", "x s z", "q");
     proto_node(p, "QLinearConv", "q s z w ws wz ys z b", "c");
     proto_node(p, "DequantizeLinear", "c ys z", "y");
@@ -223,15 +223,14 @@ static void test_faults(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const float   scales[3] = { rows[i].scale, rows[i].scale, rows[i].scale };
         const int32_t zeros[3] = { 0 };
-        const size_t  width[] = { [2] = 1, [3] = 1, [6] = 4 };
         const int64_t n[] = { rows[i].count }, m[] = { rows[i].zeros };
         octet_error   err;
         proto_model  *p = proto_new(13);
         proto_input(p, "x", 1, image, 4);
         proto_output(p, "y");
-        proto_tensor(p, "s", 1, scales, 4 * (size_t)n[0], n, 1);
-        proto_tensor(p, "z", rows[i].q_type, zeros, width[rows[i].q_type] * (size_t)m[0], m, 1);
-        proto_tensor(p, "dz", rows[i].dq_type, zeros, width[rows[i].dq_type] * (size_t)m[0], m, 1);
+        proto_tensor(p, "s", 1, scales, n, 1);
+        proto_tensor(p, "z", rows[i].q_type, zeros, m, 1);
+        proto_tensor(p, "dz", rows[i].dq_type, zeros, m, 1);
         proto_int(p, proto_node(p, "QuantizeLinear", "x s z", "q"), "axis", rows[i].axis);
         proto_int(p, proto_node(p, "DequantizeLinear", "q s dz", "d"), "axis", rows[i].axis);
         proto_node(p, "Relu", "d", "y");
@@ -252,8 +251,8 @@ static void test_bias_zero_point(void **state)
     proto_input(p, "x", 1, image, 4);
     proto_output(p, "y");
     scalar_f(p, "s", 0.5f);
-    proto_tensor(p, "z", 6, &zero, 4, NULL, 0);
-    proto_tensor(p, "b", 6, bias, sizeof bias, wide, 1);
+    proto_tensor(p, "z", 6, &zero, NULL, 0);
+    proto_tensor(p, "b", 6, bias, wide, 1);
     proto_node(p, "DequantizeLinear", "b s z", "d");
     proto_node(p, "Add", "x d", "y");
     assert_null(proto_load(p, &err));

@@ -152,16 +152,16 @@ static void test_resize(void **state)
         p = proto_new(i == 0 ? 9 : 10); /* the same with an input, by either name */
         proto_input(p, "x", 1, image, 4);
         proto_output(p, "y");
-        proto_tensor(p, "s", 1, scales, sizeof scales, four, 1);
+        proto_tensor(p, "s", 1, scales, four, 1);
         proto_node(p, i == 0 ? "Upsample" : "Resize", "x s", "y");
     }
     const int64_t none[] = { 0 }, sizes[] = { 1, 2, 8, 8 };
     p = proto_new(11); /* empty tensors mean "not given" */
     proto_input(p, "x", 1, image, 4);
     proto_output(p, "y");
-    proto_tensor(p, "roi", 1, scales, 0, none, 1);
-    proto_tensor(p, "s", 1, scales, 0, none, 1);
-    proto_tensor(p, "sizes", 7, sizes, sizeof sizes, four, 1);
+    proto_tensor(p, "roi", 1, scales, none, 1);
+    proto_tensor(p, "s", 1, scales, none, 1);
+    proto_tensor(p, "sizes", 7, sizes, four, 1);
     proto_node(p, "Resize", "x roi s sizes", "y");
     octet_graph *graph = proto_load_good(p);
     octet_node  *node = only_node(graph, "Resize");
@@ -229,7 +229,7 @@ static void test_input_with_initializer(void **state)
     proto_input(p, "x", 1, dims, 2);
     proto_input(p, "w", 1, wide, 1);
     proto_output(p, "y");
-    proto_tensor(p, "w", 1, w, sizeof w, wide, 1);
+    proto_tensor(p, "w", 1, w, wide, 1);
     proto_node(p, "Mul", "x w", "y");
     octet_graph *graph = proto_load_good(p);
     assert_int_equal(graph->input_count, 1);
