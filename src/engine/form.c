@@ -73,7 +73,7 @@ octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, o
     like.stored  = stored_of(plan, &like.logical, like.layout);
     const octet_status status = like.buffer < 0 ? add_buffer(&like.buffer, plan, &like.stored, err) : OCTET_OK;
     if (status != OCTET_OK) {
-        octet_error_node(err, like.value->name);
+        octet_error_node(err, like.value->producer ? like.value->producer->name : like.value->name);
         return status;
     }
     return new_form(form, plan, &like, err);

@@ -98,8 +98,8 @@ static octet_status check_finite(const octet_graph *graph, octet_error *err)
         if (octet_tensor_count(v->constant) == 1 && !feeds_sums(v)) continue;
         const int64_t at = first_not_finite(v->constant);
         if (at < 0) continue;
-        octet_fail(err, OCTET_ERR_FORMAT, "element %lld is %g, need finite numbers", (long long)at,
-                   number_at(v->constant, at));
+        octet_fail(err, OCTET_ERR_FORMAT, "element %lld is %g, need finite numbers (read by '%.80s')", (long long)at,
+                   number_at(v->constant, at), v->uses[0].node->name);
         octet_error_node(err, v->name);
         return OCTET_ERR_FORMAT;
     }

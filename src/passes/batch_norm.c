@@ -48,7 +48,6 @@ static octet_status attach(octet_graph *graph, octet_node *node, octet_node *nor
 
 static bool fits(const octet_node *node, const octet_node *norm)
 {
-    if (((const octet_batch_norm_attrs *)norm->attrs)->training_mode) return false;
     for (int i = 1; i < 5; i++) {
         if (!octet_constant_floats(norm->inputs[i])) return false;
         if (octet_tensor_count(norm->inputs[i]->constant) != output_channels(node)) return false;
@@ -56,12 +55,25 @@ static bool fits(const octet_node *node, const octet_node *norm)
     return true;
 }
 
+/* A network that was exported while it was trained: its results depend on the rest of the batch. */
+static octet_status check_mode(const octet_node *node, octet_error *err)
+{
+    if (!octet_node_is(node, "BatchNormalization")) return OCTET_OK;
+    if (!((const octet_batch_norm_attrs *)node->attrs)->training_mode) return OCTET_OK;
+    octet_fail(err, OCTET_ERR_UNSUPPORTED, "the network was exported in training mode; export it for inference");
+    octet_error_field(err, "training_mode");
+    octet_error_node(err, node->name);
+    return OCTET_ERR_UNSUPPORTED;
+}
+
 octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err)
 {
     for (octet_node *n = graph->first; n; n = n->next) {
+        OCTET_TRY(check_mode(n, err));
         if (!n->outputs[0] || n->op->quant != OCTET_QUANT_MAC || !takes_batch_norm(n)) continue;
         octet_node *const norm = octet_value_only_reader(n->outputs[0]);
         if (!norm || !octet_node_is(norm, "BatchNormalization") || norm->inputs[0] != n->outputs[0]) continue;
+        OCTET_TRY(check_mode(norm, err));
         if (fits(n, norm)) OCTET_TRY(attach(graph, n, norm, err));
     }
     return OCTET_OK;
