@@ -5,6 +5,7 @@
 
 #include "data/image.h"
 
+#include <jpeglib.h>
 #include <png.h>
 
 static const char *golden(const char *name)
@@ -195,6 +196,58 @@ static void test_sixteen_bits(void **state)
     octet_arena_free(arena);
 }
 
+/* A JPEG of three components, each in a scan of its own. Returns its size; bytes is malloc's. */
+static size_t make_scans(unsigned char **bytes)
+{
+    static const jpeg_scan_info scans[] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr       errors;
+    unsigned long               size = 0;
+    JSAMPLE                     pixels[3 * 8] = {200, 100, 50};
+    JSAMPROW                    row = pixels;
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    *bytes = NULL;
+    jpeg_mem_dest(&jpeg, bytes, &size);
+    jpeg.image_width = jpeg.image_height = 8;
+    jpeg.input_components = 3;
+    jpeg.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&jpeg);
+    jpeg.scan_info = scans;
+    jpeg.num_scans = 3;
+    jpeg_start_compress(&jpeg, TRUE);
+    for (int y = 0; y < 8; y++) jpeg_write_scanlines(&jpeg, &row, 1);
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    return size;
+}
+
+/* The last scan repeated: 100 scans are decoded, 101 are not. */
+static void test_scan_limit(void **state)
+{
+    unsigned char *bytes;
+    const size_t   size = make_scans(&bytes);
+    size_t         last = size - 2;
+    (void)state;
+    while (bytes[last] != 0xff || bytes[last + 1] != 0xda) last--;
+    const size_t scan = size - 2 - last;
+    for (size_t copies = 97; copies <= 98; copies++) {
+        octet_arena *const arena = octet_arena_new();
+        octet_error        err = {0};
+        octet_image        image;
+        uint8_t *const     bomb = malloc(size + copies * scan);
+        memcpy(bomb, bytes, size - 2);
+        for (size_t i = 0; i < copies; i++) memcpy(bomb + size - 2 + i * scan, bytes + last, scan);
+        memcpy(bomb + size - 2 + copies * scan, "\xff\xd9", 2);
+        const octet_status status = octet_image_decode(&image, arena, bomb, size + copies * scan, 0, &err);
+        assert_int_equal(status, copies == 97 ? OCTET_OK : OCTET_ERR_LIMIT);
+        if (status != OCTET_OK) assert_non_null(strstr(err.text, "more than 100 scans"));
+        free(bomb);
+        octet_arena_free(arena);
+    }
+    free(bytes);
+}
+
 /* ITU-R 601 weights in 16-bit fixed point: 0.299, 0.587, 0.114. */
 static void test_gray(void **state)
 {
@@ -214,9 +267,9 @@ static void test_gray(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize),  cmocka_unit_test(test_decode),       cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_mutated), cmocka_unit_test(test_sixteen_bits), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_gray),
+        cmocka_unit_test(test_resize),     cmocka_unit_test(test_decode),       cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_mutated),    cmocka_unit_test(test_sixteen_bits), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_scan_limit), cmocka_unit_test(test_gray),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
 }
