@@ -207,6 +207,35 @@ static void octets_arithmetic_is_over_upstreams_thresholds(void **unused)
     }
 }
 
+/* Four threads feed the observers of shared values at once: every parameter must be what one thread finds. */
+static void threads_change_no_parameter(void **unused)
+{
+    (void)unused;
+    seed_case s = seed_case_make(42, 256, 1);
+    octet_graph *const one = seed_quantize(&s, octet_qconfig_find("octet"));
+    for (int round = 0; round < 4; round++) {
+        octet_dataset *data;
+        octet_graph *const many = seed_model_build(&s.model);
+        MUST(octet_dataset_open(&data, s.file, &(octet_dataset_options){ .graph = many }, &err));
+        MUST(octet_prepare(many, NULL, &err));
+        MUST(octet_calibrate(many, data, &(octet_calibrate_options){ .threads = 4 }, &err));
+        MUST(octet_convert(many, &err));
+        const octet_value *a = one->values, *b = many->values;
+        for (; a && b; a = a->next, b = b->next) {
+            assert_string_equal(a->name, b->name);
+            assert_true(!a->fake_quantize == !b->fake_quantize);
+            if (!a->fake_quantize) continue;
+            assert_true(a->fake_quantize->qparams.scale[0] == b->fake_quantize->qparams.scale[0]);
+            assert_int_equal(a->fake_quantize->qparams.zero_point[0], b->fake_quantize->qparams.zero_point[0]);
+        }
+        assert_true(!a && !b);
+        octet_dataset_free(data);
+        octet_graph_free(many);
+    }
+    octet_graph_free(one);
+    seed_case_free(&s);
+}
+
 static void skipping_quantization_leaves_the_window(void **unused)
 {
     (void)unused;
@@ -267,6 +296,7 @@ int main(void)
         cmocka_unit_test(torchs_profile_gives_torchs_figures),
         cmocka_unit_test(torchs_profile_gives_torchs_levels),
         cmocka_unit_test(octets_arithmetic_is_over_upstreams_thresholds),
+        cmocka_unit_test(threads_change_no_parameter),
         cmocka_unit_test(skipping_quantization_leaves_the_window),
         cmocka_unit_test(a_hundred_further_seeds),
     };
