@@ -30,8 +30,8 @@ static octet_status check_variance(const octet_call *call, octet_error *err)
         const double v = element(variance, c);
         if (!(v >= 0) || !isfinite(v) || v + epsilon <= 0)
             return octet_fail_field(err, OCTET_ERR_SHAPE, "input_var",
-                                    "the variance of channel %" PRId64 " is %g, with epsilon %g: it must be positive", c,
-                                    v, epsilon);
+                                    "the variance of channel %" PRId64 " is %g, with epsilon %g: it must be positive",
+                                    c, v, epsilon);
     }
     return OCTET_OK;
 }
@@ -55,7 +55,8 @@ static octet_status infer(const octet_call *call, octet_error *err)
         if (call->in[i]->rank != 1 || call->in[i]->dims[0] != channels)
             return octet_fail_field(err, OCTET_ERR_SHAPE, parameters[i],
                                     "has shape %s; the input has %" PRId64 " channels",
-                                    octet_shape_text(text, sizeof text, call->in[i]->dims, call->in[i]->rank), channels);
+                                    octet_shape_text(text, sizeof text, call->in[i]->dims, call->in[i]->rank),
+                                    channels);
     }
     if (!attrs->training_mode) OCTET_TRY(check_variance(call, err));
     for (int i = 1; i < call->out_count; i++)
@@ -123,7 +124,6 @@ static void normalize_plane(void *context, size_t plane)
 {
     const octet_call *const             call = context;
     const octet_batch_norm_attrs *const attrs = call->attrs;
-    const octet_activation *const       clamp = &call->node->activation;
     const octet_tensor *const           x = call->in[0], *const y = call->out[0];
     const int64_t                       channels = call->in[1]->dims[0], c = (int64_t)plane % channels;
     const int64_t                       size = plane_size(x);
@@ -134,11 +134,8 @@ static void normalize_plane(void *context, size_t plane)
         const size_t  n = (size_t)(size - i < OCTET_WIDE_ROW ? size - i : OCTET_WIDE_ROW);
         const int64_t at = (int64_t)plane * size + i;
         octet_wide_load(row, x->data, x->dtype, at, n, 1);
-        for (size_t j = 0; j < n; j++) {
-            row[j].f = (row[j].f - mean) * k + shift;
-            if (clamp->on && row[j].f < (double)clamp->lo) row[j].f = (double)clamp->lo;
-            if (clamp->on && row[j].f > (double)clamp->hi) row[j].f = (double)clamp->hi;
-        }
+        for (size_t j = 0; j < n; j++) row[j].f = (row[j].f - mean) * k + shift;
+        octet_wide_clamp(row, n, y->dtype, &call->node->activation);
         octet_wide_store(y->data, y->dtype, at, row, n);
     }
 }

@@ -66,7 +66,8 @@ static octet_status infer(const octet_call *call, octet_error *err)
 static int64_t macs(const octet_call *call)
 {
     const octet_tensor *const w = call->in[1];
-    return octet_product((const int64_t[]){ octet_tensor_count(call->out[0]), octet_product(w->dims + 1, w->rank - 1) }, 2);
+    const int64_t             factors[] = { octet_tensor_count(call->out[0]), octet_product(w->dims + 1, w->rank - 1) };
+    return octet_product(factors, 2);
 }
 
 const octet_op octet_op_conv = {

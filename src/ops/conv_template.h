@@ -21,7 +21,7 @@ static void NAME(add_rows)(SUM *restrict sum, size_t n, const X *restrict x, con
     }
 }
 
-/* Spreads one input row of n elements, from coordinate u of the padded row on, over the phases of the last dimension. */
+/* Spreads n elements of an input row, from coordinate u of the padded row on, over the phases of the last dimension. */
 static void NAME(place_row)(X *plane, const octet_conv_plan *plan, const X *row, int64_t u, size_t n)
 {
     const int     last = plan->window.rank - 1;
@@ -87,11 +87,11 @@ static void NAME(compute)(void *context, size_t i)
                                group * (size_t)plan->in_channels * plan->channel_size + p;
             SUM sum[TILE];
             memset(sum, 0, n * sizeof *sum);
-            NAME(add_rows)(sum, n, x, (const X *)run->weights + c * (size_t)plan->sums, run->offset, (size_t)plan->sums);
+            const X *const weights = (const X *)run->weights + c * (size_t)plan->sums;
+            const size_t   plane = ((run->first_image + image) * channels + c) * (size_t)plan->out_size;
+            NAME(add_rows)(sum, n, x, weights, run->offset, (size_t)plan->sums);
             tile_rows rows = { .position = p, .n = n };
-            while (next_row(&rows, run))
-                NAME(store)(run, c, sum + rows.begin,
-                            ((run->first_image + image) * channels + c) * (size_t)plan->out_size + rows.out, rows.count);
+            while (next_row(&rows, run)) NAME(store)(run, c, sum + rows.begin, plane + rows.out, rows.count);
         }
     }
 }

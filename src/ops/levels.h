@@ -6,6 +6,16 @@
 
 #include "ops/profile.h"
 
+#include <math.h>
+
+/* clamp(rne(t) + zero_point), for any range of levels; NaN gives the lowest. */
+static inline int32_t octet_level_round(float t, const octet_level_rule *to)
+{
+    const double level = rint((double)t) + to->zero_point;
+    if (!(level > to->qmin)) return to->qmin;
+    return level < to->qmax ? (int32_t)level : to->qmax;
+}
+
 /* level[i] = element first + i of data, minus subtract. dtype: u8, s8, u16, s16 or s32. */
 void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size_t first, size_t n, int32_t subtract);
 

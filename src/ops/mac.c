@@ -27,12 +27,12 @@ static octet_status check_weights(const octet_call *call, int64_t channels, int 
 }
 
 /* An integer bias in units of the sums is added exactly; any other bias is a real number. */
-static void set_bias(octet_mac_rule *rule, const octet_mac_bias *bias, int64_t channel)
+static void set_bias(octet_mac_rule *rule, const octet_mac_terms *terms, int64_t channel)
 {
-    const octet_tensor *const tensor = bias->tensor;
+    const octet_tensor *const tensor = terms->bias;
     const size_t              at = octet_tensor_count(tensor) > 1 ? (size_t)channel : 0;
     if (tensor->dtype == OCTET_F32) {
-        rule->bias = ((const float *)tensor->data)[at] * bias->factor;
+        rule->bias = ((const float *)tensor->data)[at] * terms->bias_factor;
         return;
     }
     int32_t level = 0;
@@ -40,7 +40,7 @@ static void set_bias(octet_mac_rule *rule, const octet_mac_bias *bias, int64_t c
     const octet_qparams *const qparams = tensor->qparams;
     const double               unit = (double)rule->input_scale * rule->weight_scale;
     const int64_t              entry = qparams ? octet_qparams_index(qparams, channel) : 0;
-    const double               scale = qparams ? (double)qparams->scale[entry] * bias->factor : unit;
+    const double               scale = qparams ? (double)qparams->scale[entry] * terms->bias_factor : unit;
     const int32_t              zero_point = qparams ? qparams->zero_point[entry] : 0;
     if (fabs(scale - unit) <= 1e-6 * unit)
         rule->bias_level = (int32_t)((uint32_t)level - (uint32_t)zero_point);
@@ -48,37 +48,36 @@ static void set_bias(octet_mac_rule *rule, const octet_mac_bias *bias, int64_t c
         rule->bias = (float)(((double)level - zero_point) * scale);
 }
 
-static octet_status check_bias(const octet_mac_bias *bias, int64_t channels, octet_error *err)
+static octet_status check_bias(const octet_tensor *bias, int64_t channels, octet_error *err)
 {
-    if (!bias->tensor) return OCTET_OK;
-    const octet_dtype dtype = bias->tensor->dtype;
-    const int64_t     count = octet_tensor_count(bias->tensor);
+    if (!bias) return OCTET_OK;
+    const int64_t count = octet_tensor_count(bias);
     if (count != channels && count != 1)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the bias has %" PRId64 " entries; one per channel is needed",
                           count);
-    if (dtype != OCTET_F32 && dtype != OCTET_I32 && !bias->tensor->qparams)
+    if (bias->dtype != OCTET_F32 && bias->dtype != OCTET_I32 && !bias->qparams)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "a bias of type %s cannot be added to levels",
-                          octet_dtype_name(dtype));
+                          octet_dtype_name(bias->dtype));
     return OCTET_OK;
 }
 
-octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call, int weight_axis,
-                             float factor, const octet_mac_bias *bias, octet_error *err)
+octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call,
+                             const octet_mac_terms *terms, octet_error *err)
 {
-    OCTET_TRY(check_weights(call, channels, weight_axis, err));
-    OCTET_TRY(check_bias(bias, channels, err));
-    const octet_qparams *const x = call->in[0]->qparams, *const w = call->in[1]->qparams, *const y =
-                                                                                              call->out[0]->qparams;
+    OCTET_TRY(check_weights(call, channels, terms->weight_axis, err));
+    OCTET_TRY(check_bias(terms->bias, channels, err));
+    const octet_qparams *const x = call->in[0]->qparams, *const w = call->in[1]->qparams;
+    const octet_qparams *const y = call->out[0]->qparams;
     for (int64_t c = 0; c < channels; c++) {
         octet_mac_rule *const rule = &rules[c];
         *rule = (octet_mac_rule){ .input_scale = x->scale[0],
-                                  .weight_scale = w->scale[octet_qparams_index(w, c)] * factor,
+                                  .weight_scale = w->scale[octet_qparams_index(w, c)] * terms->factor,
                                   .real = !y };
         if (y)
             rule->to = octet_level_rule_of(y, 0, &call->node->activation);
         else
             rule->to.scale = call->real_unit > 0 ? call->real_unit : 1.0f;
-        if (bias->tensor) set_bias(rule, bias, c);
+        if (terms->bias) set_bias(rule, terms, c);
         if (!call->profile->mac_prepare(rule))
             return octet_fail(err, OCTET_ERR_UNSUPPORTED,
                               "channel %" PRId64 ": scales %g and %g to %g, bias %g: the multiplier is not a normal "
@@ -123,13 +122,6 @@ void octet_mac_store(const octet_call *call, const octet_mac_rule *rule, const i
     }
 }
 
-static int32_t wide_level(float t, const octet_level_rule *to)
-{
-    const double level = rint((double)t) + to->zero_point;
-    if (!(level > to->qmin)) return to->qmin;
-    return level < to->qmax ? (int32_t)level : to->qmax;
-}
-
 void octet_mac_store_wide(const octet_call *call, const octet_mac_rule *rule, const int64_t *sum, size_t first,
                           size_t step, size_t n)
 {
@@ -140,7 +132,7 @@ void octet_mac_store_wide(const octet_call *call, const octet_mac_rule *rule, co
             store_real(call, rule, &t, 1);
             ((float *)out->data)[first + i * step] = t;
         } else {
-            const int32_t level = wide_level(t, &rule->to);
+            const int32_t level = octet_level_round(t, &rule->to);
             octet_levels_store(out->data, out->dtype, first + i * step, &level, 1);
         }
     }

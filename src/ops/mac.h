@@ -5,16 +5,17 @@
 
 #include "ops/profile.h"
 
-/* The bias of a multiply-accumulate call: a tensor (or none) and its factor (Gemm's beta). */
-typedef struct octet_mac_bias {
-    const octet_tensor *tensor; /* NULL: none; one entry per channel, or one for all */
-    float               factor;
-} octet_mac_bias;
+/* What a multiply-accumulate operator says beside its tensors. */
+typedef struct octet_mac_terms {
+    int                 weight_axis; /* of input 1, that runs over output channels */
+    float               factor;      /* of the products: Gemm's alpha, else 1 */
+    const octet_tensor *bias;        /* NULL: none; one entry per channel, or one for all */
+    float               bias_factor; /* Gemm's beta, else 1 */
+} octet_mac_terms;
 
-/* Fills rules[0..channels): weight_axis is the axis of input 1 that runs over output channels, factor scales the
-   products (Gemm's alpha). err tells what cannot be computed on levels. */
-octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call, int weight_axis,
-                             float factor, const octet_mac_bias *bias, octet_error *err);
+/* Fills rules[0..channels). err tells what cannot be computed on levels. */
+octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call,
+                             const octet_mac_terms *terms, octet_error *err);
 
 /* Whether sums may leave int32: levels of more than 8 bits on either side. */
 bool octet_mac_is_wide(const octet_call *call);

@@ -31,7 +31,6 @@ static bool has_work(const finish *f)
 static void finish_floats(const finish *f, octet_wide *y, const octet_wide *c, size_t column, size_t n)
 {
     const octet_batch_norm *const norm = f->call->node->batch_norm;
-    const octet_activation *const clamp = &f->call->node->activation;
     for (size_t i = 0; i < n; i++) {
         double v = y[i].f * f->alpha + (f->c ? c[i].f * f->beta : 0.0);
         if (norm) {
@@ -39,22 +38,15 @@ static void finish_floats(const finish *f, octet_wide *y, const octet_wide *c, s
             const double spread = sqrt((double)norm->variance[at] + (double)norm->epsilon);
             v = (v - (double)norm->mean[at]) / spread * (double)norm->gamma[at] + (double)norm->beta[at];
         }
-        if (clamp->on && v < (double)clamp->lo) v = (double)clamp->lo;
-        if (clamp->on && v > (double)clamp->hi) v = (double)clamp->hi;
         y[i].f = v;
     }
 }
 
 static void finish_integers(const finish *f, octet_wide *y, const octet_wide *c, size_t n)
 {
-    const octet_activation *const clamp = &f->call->node->activation;
-    const uint64_t                alpha = (uint64_t)(int64_t)f->alpha, beta = (uint64_t)(int64_t)f->beta;
-    for (size_t i = 0; i < n; i++) {
-        int64_t v = (int64_t)((uint64_t)y[i].i * alpha + (f->c ? (uint64_t)c[i].i * beta : 0));
-        if (clamp->on && (double)v < (double)clamp->lo) v = (int64_t)ceilf(clamp->lo);
-        if (clamp->on && (double)v > (double)clamp->hi) v = (int64_t)floorf(clamp->hi);
-        y[i].i = v;
-    }
+    const uint64_t alpha = (uint64_t)(int64_t)f->alpha, beta = (uint64_t)(int64_t)f->beta;
+    for (size_t i = 0; i < n; i++)
+        y[i].i = (int64_t)((uint64_t)y[i].i * alpha + (f->c ? (uint64_t)c[i].i * beta : 0));
 }
 
 static void finish_row(void *context, size_t index)
@@ -71,6 +63,7 @@ static void finish_row(void *context, size_t index)
             finish_floats(f, y, c, (size_t)at, n);
         else
             finish_integers(f, y, c, n);
+        octet_wide_clamp(y, n, out->dtype, &f->call->node->activation);
         octet_wide_store(out->data, out->dtype, row * columns + at, y, n);
     }
 }
@@ -134,7 +127,7 @@ static octet_product_shape gemm_shape(const octet_call *call)
     const octet_gemm_attrs *const attrs = call->attrs;
     const octet_tensor *const     a = call->in[0], *const b = call->in[1];
     const int                     at = attrs->trans_a != 0, bt = attrs->trans_b != 0;
-    octet_product_shape           shape = { .batch = 1, .weight_axis = 1 - bt };
+    octet_product_shape           shape = { .batch = 1 };
     shape.rows = (size_t)a->dims[at];
     shape.depth = (size_t)a->dims[1 - at];
     shape.columns = (size_t)b->dims[1 - bt];
@@ -165,13 +158,14 @@ static octet_status gemm_forward_integer(const octet_call *call, octet_error *er
 {
     const octet_gemm_attrs *const attrs = call->attrs;
     const octet_product_shape     shape = gemm_shape(call);
-    const octet_mac_bias bias = { octet_has_input(call, 2) && attrs->beta != 0 ? call->in[2] : NULL, attrs->beta };
+    const octet_tensor *const     c = octet_has_input(call, 2) && attrs->beta != 0 ? call->in[2] : NULL;
+    const octet_mac_terms         terms = { attrs->trans_b ? 0 : 1, attrs->alpha, c, attrs->beta };
     if (!(attrs->alpha > 0))
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "alpha", "%g cannot be computed on levels",
                                 (double)attrs->alpha);
-    if (bias.tensor && bias.tensor->rank == 2 && bias.tensor->dims[0] > 1)
+    if (c && c->rank == 2 && c->dims[0] > 1)
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "C", "differs by row and cannot be added to levels");
-    return octet_product_integer(call, &shape, attrs->alpha, &bias, err);
+    return octet_product_integer(call, &shape, &terms, err);
 }
 
 static size_t gemm_scratch(const octet_call *call, bool integer)
@@ -223,7 +217,8 @@ static octet_status matmul_infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
     OCTET_TRY(octet_check_same_type(call, 1, "B", err));
-    if (a->rank < 1 || b->rank < 1) return octet_fail(err, OCTET_ERR_SHAPE, "a scalar cannot be multiplied as a matrix");
+    if (a->rank < 1 || b->rank < 1)
+        return octet_fail(err, OCTET_ERR_SHAPE, "a scalar cannot be multiplied as a matrix");
     const int64_t depth = a->dims[a->rank - 1], b_depth = b->dims[b->rank > 1 ? b->rank - 2 : 0];
     if (depth != b_depth)
         return octet_fail(err, OCTET_ERR_SHAPE, "A has %" PRId64 " columns but B has %" PRId64 " rows", depth, b_depth);
@@ -253,7 +248,6 @@ static octet_product_shape matmul_shape(const octet_call *call)
     shape.a_row = shape.depth;
     shape.b_depth = shape.columns;
     shape.b_column = 1;
-    shape.weight_axis = b->rank - 1;
     int64_t a_step = (int64_t)(shape.rows * shape.depth), b_step = (int64_t)(shape.depth * shape.columns);
     for (int i = shape.batch_rank - 1; i >= 0; i--) {
         const int64_t m = batch_dim(a, i, shape.batch_rank), n = batch_dim(b, i, shape.batch_rank);
@@ -280,8 +274,8 @@ static octet_status matmul_forward(const octet_call *call, octet_error *err)
 static octet_status matmul_forward_integer(const octet_call *call, octet_error *err)
 {
     const octet_product_shape shape = matmul_shape(call);
-    const octet_mac_bias      bias = { NULL, 1.0f };
-    return octet_product_integer(call, &shape, 1.0f, &bias, err);
+    const octet_mac_terms     terms = { call->in[1]->rank - 1, 1.0f, NULL, 1.0f };
+    return octet_product_integer(call, &shape, &terms, err);
 }
 
 static size_t matmul_scratch(const octet_call *call, bool integer)

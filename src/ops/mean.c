@@ -115,8 +115,7 @@ static void add_part(octet_wide *sum, const mean_run *run, int64_t first, size_t
 
 static void store_real(const mean_run *run, octet_wide *sum, int64_t at, size_t n)
 {
-    const octet_tensor *const     y = run->call->out[0];
-    const octet_activation *const clamp = &run->call->node->activation;
+    const octet_tensor *const y = run->call->out[0];
     for (size_t i = 0; i < n; i++) {
         if (!octet_dtype_is_float(y->dtype)) {
             sum[i].i = y->dtype == OCTET_U64 ? (int64_t)((uint64_t)sum[i].i / (uint64_t)run->count)
@@ -124,9 +123,8 @@ static void store_real(const mean_run *run, octet_wide *sum, int64_t at, size_t 
             continue;
         }
         sum[i].f /= (double)run->count;
-        if (clamp->on && sum[i].f < (double)clamp->lo) sum[i].f = (double)clamp->lo;
-        if (clamp->on && sum[i].f > (double)clamp->hi) sum[i].f = (double)clamp->hi;
     }
+    octet_wide_clamp(sum, n, y->dtype, &run->call->node->activation);
     octet_wide_store(y->data, y->dtype, at, sum, n);
 }
 

@@ -162,20 +162,6 @@ static void store_indices(const pool_run *run, size_t plane, const octet_pool_pa
     }
 }
 
-static void clamp_real(octet_wide *values, size_t n, octet_dtype dtype, const octet_activation *clamp)
-{
-    if (!clamp->on) return;
-    for (size_t i = 0; i < n; i++) {
-        if (octet_dtype_is_float(dtype)) {
-            if (values[i].f < (double)clamp->lo) values[i].f = (double)clamp->lo;
-            if (values[i].f > (double)clamp->hi) values[i].f = (double)clamp->hi;
-        } else {
-            if ((double)values[i].i < (double)clamp->lo) values[i].i = (int64_t)ceilf(clamp->lo);
-            if ((double)values[i].i > (double)clamp->hi) values[i].i = (int64_t)floorf(clamp->hi);
-        }
-    }
-}
-
 /* Levels keep their parameters; where the output has others, they are rescaled. */
 static void store_levels(const pool_run *run, size_t at, const octet_wide *values, size_t n)
 {
@@ -204,7 +190,7 @@ static void max_plane(void *context, size_t plane)
         if (nearest) max_part_nearest(best, where, run, plane, part);
         else max_part(best, where, run, plane, part);
         if (run->real) {
-            clamp_real(best, part.count, y->dtype, &run->call->node->activation);
+            octet_wide_clamp(best, part.count, y->dtype, &run->call->node->activation);
             octet_wide_store(y->data, y->dtype, (int64_t)at, best, part.count);
         } else {
             store_levels(run, at, best, part.count);
@@ -296,7 +282,7 @@ static void average_plane(void *context, size_t plane)
         count_part(divisor, run, &part);
         if (run->real) {
             for (size_t i = 0; i < n; i++) sum[i].f /= divisor[i];
-            clamp_real(sum, n, y->dtype, &run->call->node->activation);
+            octet_wide_clamp(sum, n, y->dtype, &run->call->node->activation);
             octet_wide_store(y->data, y->dtype, (int64_t)at, sum, n);
         } else {
             for (size_t i = 0; i < n; i++) sums[i] = (int32_t)sum[i].i;

@@ -13,16 +13,15 @@ typedef struct octet_product_shape {
     int64_t batch_dims[OCTET_MAX_RANK];
     int64_t a_step[OCTET_MAX_RANK], b_step[OCTET_MAX_RANK]; /* 0 along dimensions that are stretched */
     size_t  batch;
-    int     weight_axis; /* axis of input 1 that n runs along */
 } octet_product_shape;
 
 /* The real product of f32, f64, (u)int32 or (u)int64, written to output 0 without bias or activation. Order of every
    sum: k ascending, or eight interleaved sums where both sides run along k. */
 void octet_product_real(const octet_call *call, const octet_product_shape *shape);
 
-/* The integer product. factor: Gemm's alpha. */
-octet_status octet_product_integer(const octet_call *call, const octet_product_shape *shape, float factor,
-                                   const octet_mac_bias *bias, octet_error *err);
+/* The integer product. */
+octet_status octet_product_integer(const octet_call *call, const octet_product_shape *shape,
+                                   const octet_mac_terms *terms, octet_error *err);
 size_t       octet_product_scratch(const octet_call *call, const octet_product_shape *shape);
 
 #endif

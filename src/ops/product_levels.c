@@ -42,8 +42,8 @@ size_t octet_product_scratch(const octet_call *call, const octet_product_shape *
     return octet_add(&bytes, bytes, rules_size(shape)) ? bytes : SIZE_MAX;
 }
 
-octet_status octet_product_integer(const octet_call *call, const octet_product_shape *shape, float factor,
-                                   const octet_mac_bias *bias, octet_error *err)
+octet_status octet_product_integer(const octet_call *call, const octet_product_shape *shape,
+                                   const octet_mac_terms *terms, octet_error *err)
 {
     product_run run = { .call = call,
                         .shape = shape,
@@ -51,7 +51,7 @@ octet_status octet_product_integer(const octet_call *call, const octet_product_s
                         .block_columns = COLUMNS,
                         .rules = call->scratch,
                         .prepared = (char *)call->scratch + rules_size(shape) };
-    OCTET_TRY(octet_mac_rules(run.rules, (int64_t)shape->columns, call, shape->weight_axis, factor, bias, err));
+    OCTET_TRY(octet_mac_rules(run.rules, (int64_t)shape->columns, call, terms, err));
     const size_t rows = shape->depth ? (size_t)octet_tensor_count(call->in[0]) / shape->depth : 0;
     const bool   wide = octet_mac_is_wide(call);
     octet_parallel(rows, call->threads, wide ? prepare_row_wide : prepare_row_narrow, &run);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The profile `octet`: rounding as docs/arithmetic.md says. Each float operation below is one IEEE rounding, in the
    order written there. */
-#include "ops/profile.h"
+#include "ops/levels.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,13 +15,6 @@ static inline int32_t round_narrow(float t, float lo, float hi, int32_t zero_poi
     int32_t     bits;
     memcpy(&bits, &sum, sizeof bits);
     return bits - 0x4b400000 + zero_point;
-}
-
-static inline int32_t round_wide(float t, const octet_level_rule *to)
-{
-    const double level = rint((double)t) + to->zero_point;
-    if (!(level > to->qmin)) return to->qmin;
-    return level < to->qmax ? (int32_t)level : to->qmax;
 }
 
 /* Whether every level less zero point stays below 2^22, so that round_narrow is exact. */
@@ -40,7 +33,7 @@ static bool is_narrow(const octet_level_rule *to)
             const int32_t zero_point = to->zero_point;                                                 \
             for (size_t i = 0; i < n; i++) level[i] = round_narrow((value), lo, hi, zero_point);       \
         } else {                                                                                       \
-            for (size_t i = 0; i < n; i++) level[i] = round_wide((value), to);                         \
+            for (size_t i = 0; i < n; i++) level[i] = octet_level_round((value), to);                         \
         }                                                                                              \
     } while (0)
 

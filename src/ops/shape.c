@@ -65,8 +65,11 @@ octet_status octet_infer_node(const octet_call *call, octet_error *err)
 static bool inputs_known(const octet_call *call)
 {
     if (call->node->op->flags & OCTET_OP_SHAPE) return true;
-    for (int i = 0; i < call->in_count; i++)
-        if (call->in[i] && !call->in[i]->data && octet_tensor_count(call->in[i]) != 0) return false;
+    for (int i = 0; i < call->in_count; i++) {
+        if (!call->in[i]) continue;
+        if (!call->in[i]->data && octet_tensor_count(call->in[i]) != 0) return false;
+        if (call->node->inputs[i]->fake_quantize) return false; /* its real numbers are to be rounded first */
+    }
     return true;
 }
 

@@ -82,13 +82,6 @@ static octet_status forward(const octet_call *call, octet_error *err)
 
 /* ---- levels ---- */
 
-static int32_t round_level(float t, const octet_level_rule *to)
-{
-    const double level = rint((double)t) + to->zero_point;
-    if (!(level > to->qmin)) return to->qmin;
-    return level < to->qmax ? (int32_t)level : to->qmax;
-}
-
 static int32_t level_at(const softmax_run *run, int64_t at)
 {
     int32_t level;
@@ -112,7 +105,7 @@ static void level_row(void *context, size_t row)
     for (int64_t i = 0; i < run->length; i++) {
         const int64_t at = start + i * run->step;
         const float   t = (float)run->table[most - level_at(run, at)] * m;
-        const int32_t level = round_level(t, &run->to);
+        const int32_t level = octet_level_round(t, &run->to);
         octet_levels_store(y->data, y->dtype, (size_t)at, &level, 1);
     }
 }

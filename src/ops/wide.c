@@ -116,3 +116,22 @@ void octet_wide_convert(octet_wide *values, size_t n, octet_dtype from, octet_dt
             values[k].f = from == OCTET_U64 ? (double)(uint64_t)values[k].i : (double)values[k].i;
     }
 }
+
+static int64_t whole(double bound)
+{
+    return bound >= 0x1p63 ? INT64_MAX : bound <= -0x1p63 ? INT64_MIN : (int64_t)bound;
+}
+
+void octet_wide_clamp(octet_wide *values, size_t n, octet_dtype dtype, const octet_activation *activation)
+{
+    if (!activation->on) return;
+    const double  lo = (double)activation->lo, hi = (double)activation->hi;
+    const int64_t lowest = whole(ceil(lo)), highest = whole(floor(hi));
+    for (size_t i = 0; i < n; i++) {
+        octet_wide *const v = &values[i];
+        if (octet_dtype_is_float(dtype))
+            v->f = v->f < lo ? lo : v->f > hi ? hi : v->f;
+        else
+            v->i = v->i < lowest ? lowest : v->i > highest ? highest : v->i;
+    }
+}

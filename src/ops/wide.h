@@ -24,6 +24,9 @@ void octet_wide_load(octet_wide *to, const void *data, octet_dtype dtype, int64_
 /* Writes n elements densely to data + at. Floats are rounded once, integers keep their low bits. */
 void octet_wide_store(void *data, octet_dtype dtype, int64_t at, const octet_wide *from, size_t n);
 
+/* values[i] = clamp(values[i], lo, hi) where the activation is on; NaN stays. */
+void octet_wide_clamp(octet_wide *values, size_t n, octet_dtype dtype, const octet_activation *activation);
+
 /* Turns values of type from into values of type to as ONNX's Cast does: towards zero, out of range to the nearest
    end, NaN to 0; integers keep their low bits; to bool: not zero. */
 void octet_wide_convert(octet_wide *values, size_t n, octet_dtype from, octet_dtype to);

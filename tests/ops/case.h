@@ -94,7 +94,8 @@ static inline octet_tensor *case_random_f32(op_case *c, const int64_t *dims)
     return t;
 }
 
-static inline const octet_qparams *case_qparams(op_case *c, octet_dtype dtype, int qmin, int qmax, int64_t count, int axis)
+static inline const octet_qparams *case_qparams(op_case *c, octet_dtype dtype, int qmin, int qmax, int64_t count,
+                                                int axis)
 {
     octet_qparams *q = octet_arena_alloc(c->arena, 1, sizeof *q);
     float         *scale = octet_arena_alloc(c->arena, (size_t)count, sizeof *scale);
@@ -152,7 +153,8 @@ static inline octet_tensor *case_ints(op_case *c, int count, const int64_t *valu
     return t;
 }
 
-#define INTS(c, ...) case_ints(c, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
+#define INTS(c, ...) \
+    case_ints(c, (int)(sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]){ __VA_ARGS__ })
 
 /* Leaves an optional input out. */
 static inline void case_absent(op_case *c) { c->inputs[c->call.in_count++] = NULL; }

@@ -165,7 +165,8 @@ static void check_float(const op_case *c, const shape *s, int64_t n, int64_t f, 
         t.real = (t.real - (double)bn->mean[f]) / sqrt((double)bn->variance[f] + (double)bn->epsilon) *
                      (double)bn->gamma[f] +
                  (double)bn->beta[f];
-    if (c->node.activation.on) t.real = fmin(fmax(t.real, (double)c->node.activation.lo), (double)c->node.activation.hi);
+    const octet_activation *clamp = &c->node.activation;
+    if (clamp->on) t.real = fmin(fmax(t.real, (double)clamp->lo), (double)clamp->hi);
     const double got = (double)((const float *)c->out[0].data)[at];
     if (!(fabs(got - t.real) <= 1e-5 * (1 + t.magnitude))) fail_msg("output %ld: %g, not %g", (long)at, got, t.real);
 }

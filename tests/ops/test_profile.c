@@ -10,7 +10,8 @@ static const octet_level_rule plain = { .scale = 0.5f, .zero_point = 10, .qmin =
 static void test_quantize_worked(void **state)
 {
     (void)state;
-    const float   x[] = { 0, 0.25f, 0.75f, 1.25f, -0.25f, -0.75f, -5, -5.3f, 122.5f, 1e30f, -1e30f, NAN, INFINITY, -INFINITY };
+    const float   x[] = { 0,     0.25f,  0.75f, 1.25f,  -0.25f, -0.75f,   -5,
+                          -5.3f, 122.5f, 1e30f, -1e30f, NAN,    INFINITY, -INFINITY };
     const int32_t want[] = { 10, 10, 12, 12, 10, 8, 0, 0, 255, 255, 0, 10, 255, 0 };
     int32_t       got[14];
     octet_profile_octet.quantize(got, x, 14, &plain);
@@ -69,7 +70,8 @@ static void test_random_rows(void **state)
         const octet_add_rule add = { .a_scale = sa, .b_scale = sb, .sign = sign, .to = to };
         assert_true(octet_profile_octet.add(got, a, b, N, &add));
         for (int i = 0; i < N; i++) {
-            const volatile float ma = (float)((double)sa / (double)to.scale), mb = (float)((double)sb / (double)to.scale);
+            const volatile float ma = (float)((double)sa / (double)to.scale);
+            const volatile float mb = (float)((double)sb / (double)to.scale);
             const volatile float p = (float)a[i] * ma, q = (float)b[i] * mb, t = sign > 0 ? p + q : p - q;
             assert_int_equal(got[i], rounded(t, &to));
         }
@@ -94,8 +96,9 @@ static void test_sums(void **state)
     op_case c;
     case_begin(&c, "Relu", 8);
     for (int round = 0; round < 50; round++) {
-        octet_mac_rule rule = { .input_scale = 0.01f + fabsf(case_real(&c)), .weight_scale = 0.003f, .to = random_rule(&c),
-                                .bias_level = case_between(&c, -1000, 1000), .bias = round % 2 ? case_real(&c) : 0 };
+        octet_mac_rule rule = { .input_scale = 0.01f + fabsf(case_real(&c)), .weight_scale = 0.003f,
+                                .to = random_rule(&c), .bias_level = case_between(&c, -1000, 1000),
+                                .bias = round % 2 ? case_real(&c) : 0 };
         const double   unit = (double)rule.input_scale * (double)rule.weight_scale;
         const int32_t  bias = rule.bias_level + (int32_t)nearbyint((double)rule.bias / unit);
         assert_true(octet_profile_octet.mac_prepare(&rule));
@@ -178,8 +181,9 @@ static void test_find(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quantize_worked), cmocka_unit_test(test_quantize_wide), cmocka_unit_test(test_random_rows),
-        cmocka_unit_test(test_sums),            cmocka_unit_test(test_sums_refused),  cmocka_unit_test(test_narrowing),
+        cmocka_unit_test(test_quantize_worked), cmocka_unit_test(test_quantize_wide),
+        cmocka_unit_test(test_random_rows),     cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_refused),    cmocka_unit_test(test_narrowing),
         cmocka_unit_test(test_levels_types),    cmocka_unit_test(test_find),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,8 @@ static void test_softmax_real(void **state)
             const int64_t at = row_at(axis, row, &step);
             for (int64_t i = 0; i < shape[axis]; i++) { /* 1 / sum of exp of differences */
                 double sum = 0;
-                for (int64_t j = 0; j < shape[axis]; j++) sum += exp((double)x[at + j * step] - (double)x[at + i * step]);
+                for (int64_t j = 0; j < shape[axis]; j++)
+                    sum += exp((double)x[at + j * step] - (double)x[at + i * step]);
                 assert_true(fabs((double)((float *)c.out[0].data)[at + i * step] - 1 / sum) < 1e-7);
             }
         }

@@ -216,7 +216,8 @@ static void compare(const setup *s, uint64_t seed)
         const double off = fabs(got - (double)y[i]) / (double)q->scale[0];
         /* one step at the ends: the zero point was rounded, so the range may miss them by a fraction */
         const bool end = case_level(&levels.out[0], i) == q->qmin || case_level(&levels.out[0], i) == q->qmax;
-        if (!(off <= (end ? 1.01 : 0.501))) fail_msg("%s[%ld]: %g, not %g: %g steps", s->op, (long)i, got, (double)y[i], off);
+        if (!(off <= (end ? 1.01 : 0.501)))
+            fail_msg("%s[%ld]: %g, not %g: %g steps", s->op, (long)i, got, (double)y[i], off);
     }
     case_end(&real);
     case_end(&levels);
