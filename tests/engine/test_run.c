@@ -211,6 +211,73 @@ static void test_a_hook_ends_the_run(void **state)
     octet_graph_free(graph);
 }
 
+/* ---- inputs ---- */
+
+/* What comes out stays when the caller's memory changes, even where it is the input itself. */
+static void test_outputs_do_not_borrow(void **state)
+{
+    (void)state;
+    const int64_t dims[] = { 2, 3 }, turned[] = { 3, 2 };
+    float         data[6] = { 1, -2, 3, -4, 5, -6 };
+    octet_tensor  input   = { .dtype = OCTET_F32, .rank = 2, .dims = { 2, 3 }, .data = data };
+    octet_graph  *graph;
+    session       s;
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 2, &err));
+    add_ints(graph, "shape", turned, 2);
+    add_node(graph, "Reshape", "y", NULL, INPUTS("x", "shape"));
+    add_node(graph, "Relu", "z", NULL, INPUTS("y"));
+    MUST(octet_graph_set_output(graph, "x", &err));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    MUST(octet_graph_set_output(graph, "z", &err));
+    MUST(octet_graph_verify(graph, &err));
+    session_begin(&s, graph, NULL);
+    session_run(&s, &input);
+    memset(data, 0, sizeof data);
+    assert_int_equal(s.outputs[1].dims[0], 3);
+    for (int i = 0; i < 6; i++) {
+        const float x = (float)(i % 2 ? -i - 1 : i + 1);
+        assert_true(((const float *)s.outputs[0].data)[i] == x);
+        assert_true(((const float *)s.outputs[1].data)[i] == x);
+        assert_true(((const float *)s.outputs[2].data)[i] == (x > 0 ? x : 0));
+    }
+    session_end(&s);
+    octet_graph_free(graph);
+}
+
+/* A shape that comes as an input must be known when the plan is made, and then be what it was. */
+static void test_an_input_known_beforehand(void **state)
+{
+    (void)state;
+    const int64_t dims[] = { 2, 3 }, two = 2;
+    int64_t       shape[2] = { 3, 2 };
+    float         data[6]  = { 0, 1, 2, 3, 4, 5 };
+    octet_tensor  inputs[] = { { .dtype = OCTET_F32, .rank = 2, .dims = { 2, 3 } },
+                               { .dtype = OCTET_I64, .rank = 1, .dims = { 2 }, .data = shape } };
+    octet_error   refusal  = { 0 };
+    octet_graph  *graph;
+    octet_plan   *plan = NULL;
+    session       s;
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 2, &err));
+    MUST(octet_graph_add_input(graph, "shape", OCTET_I64, &two, 1, &err));
+    add_node(graph, "Reshape", "y", NULL, INPUTS("x", "shape"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    assert_int_not_equal(octet_plan_create(&plan, graph, NULL, &refusal), OCTET_OK);
+    assert_null(plan);
+    session_begin(&s, graph, &(octet_plan_options){ .inputs = inputs });
+    inputs[0].data = data;
+    session_run(&s, inputs);
+    assert_int_equal(s.outputs[0].dims[0], 3);
+    assert_memory_equal(s.outputs[0].data, data, sizeof data);
+    shape[0] = 6, shape[1] = 1;
+    refusal = (octet_error){ 0 };
+    assert_int_equal(octet_run(s.workspace, inputs, s.outputs, &refusal), OCTET_ERR_ARGUMENT);
+    assert_non_null(strstr(refusal.text, "'shape'"));
+    session_end(&s);
+    octet_graph_free(graph);
+}
+
 /* ---- refusals ---- */
 
 static void refuse_input(session *s, octet_tensor input, const char *part)
@@ -318,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_engines_agree),     cmocka_unit_test(test_attached_batch_normalization),
         cmocka_unit_test(test_convolution_by_hand),
         cmocka_unit_test(test_hooks),             cmocka_unit_test(test_a_hook_ends_the_run),
+        cmocka_unit_test(test_outputs_do_not_borrow), cmocka_unit_test(test_an_input_known_beforehand),
         cmocka_unit_test(test_wrong_inputs),      cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_few_conversions),   cmocka_unit_test(test_steps_name_their_engine),
     };
