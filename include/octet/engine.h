@@ -9,13 +9,13 @@ typedef struct octet_plan      octet_plan;
 typedef struct octet_workspace octet_workspace;
 
 typedef struct octet_plan_options {
-    const char *engines; /* "onednn,reference": asked in this order; NULL: the best of this build. reference is always last */
+    const char *engines; /* "onednn,reference": asked in this order, reference last; NULL: the best of this build */
     int         threads; /* 0: all that this process may use */
     int64_t     batch;   /* what free leading dimensions become; 0: 1 */
     /* Shapes for every input in order, or NULL to use the graph's with batch; a tensor with data is a value known
        now (an integer input that shapes depend on). */
     const octet_tensor *inputs;
-    const char *profile;     /* rounding: "octet" (NULL), "torch-qnnpack", "torch-onednn"; others than octet run on reference */
+    const char *profile;     /* rounding: "octet" (NULL); others, as "torch-qnnpack", run on reference only */
     bool        keep_values; /* every intermediate value stays until the next run */
     octet_limits limits;
 } octet_plan_options;

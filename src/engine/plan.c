@@ -209,7 +209,8 @@ static octet_status add_scratch(octet_plan *plan, octet_step *step, octet_error 
 {
     if (!step->scratch_bytes) return OCTET_OK;
     if (step->scratch_bytes > plan->max_memory)
-        return octet_fail(err, OCTET_ERR_LIMIT, "scratch memory of %zu bytes is larger than the limit of %zu (--max-memory)",
+        return octet_fail(err, OCTET_ERR_LIMIT,
+                          "scratch memory of %zu bytes is larger than the limit of %zu (--max-memory)",
                           step->scratch_bytes, plan->max_memory);
     if (!octet_arena_grow(plan->arena, &plan->buffers, plan->buffer_count, &plan->buffer_capacity,
                           sizeof *plan->buffers))

@@ -7,9 +7,10 @@
 
 /* A convolution with square kernel and bias; kernel / 2 pixels of padding. */
 UNUSED static void add_conv(octet_graph *graph, random_state *r, const char *output, const char *input,
-                            const int64_t shape[3], int64_t stride, int64_t group)
+                            const int64_t shape[5])
 {
-    const int64_t in = shape[0], out = shape[1], kernel = shape[2], dims[] = { out, in / group, kernel, kernel };
+    const int64_t in = shape[0], out = shape[1], kernel = shape[2], stride = shape[3], group = shape[4];
+    const int64_t dims[] = { out, in / group, kernel, kernel };
     const int64_t pads[] = { kernel / 2, kernel / 2, kernel / 2, kernel / 2 }, strides[] = { stride, stride };
     const octet_attribute attributes[] = { { .name = "pads", .ints = pads, .count = 4 },
                                            { .name = "strides", .ints = strides, .count = 2 },
@@ -24,21 +25,21 @@ UNUSED static void add_conv(octet_graph *graph, random_state *r, const char *out
     add_node(graph, "Conv", output, attributes, INPUTS(input, weights, bias));
 }
 
-#define CONV(in, out, kernel) ((const int64_t[]){ in, out, kernel })
+#define CONV(in, out, kernel, stride, group) ((const int64_t[]){ in, out, kernel, stride, group })
 
 /* A first layer; depthwise, grouped and wide convolutions; channels that fill no block; a residual. */
 UNUSED static void add_body(octet_graph *graph, random_state *r)
 {
-    add_conv(graph, r, "stem", "image", CONV(3, 24, 3), 2, 1);
+    add_conv(graph, r, "stem", "image", CONV(3, 24, 3, 2, 1));
     add_node(graph, "Relu", "stem_r", NULL, INPUTS("stem"));
-    add_conv(graph, r, "wide", "stem_r", CONV(24, 48, 1), 1, 1);
+    add_conv(graph, r, "wide", "stem_r", CONV(24, 48, 1, 1, 1));
     add_node(graph, "HardSwish", "wide_h", NULL, INPUTS("wide"));
-    add_conv(graph, r, "deep", "wide_h", CONV(48, 48, 3), 1, 48);
+    add_conv(graph, r, "deep", "wide_h", CONV(48, 48, 3, 1, 48));
     add_node(graph, "Sigmoid", "deep_s", NULL, INPUTS("deep"));
-    add_conv(graph, r, "back", "deep_s", CONV(48, 24, 1), 1, 1);
+    add_conv(graph, r, "back", "deep_s", CONV(48, 24, 1, 1, 1));
     add_node(graph, "Add", "sum", NULL, INPUTS("back", "stem_r"));
-    add_conv(graph, r, "left", "sum", CONV(24, 32, 3), 1, 2);
-    add_conv(graph, r, "right", "sum", CONV(24, 16, 5), 1, 1);
+    add_conv(graph, r, "left", "sum", CONV(24, 32, 3, 1, 2));
+    add_conv(graph, r, "right", "sum", CONV(24, 16, 5, 1, 1));
 }
 
 /* Concatenation of whole blocks and of others, three kinds of pooling, a classifier. */
@@ -62,7 +63,7 @@ UNUSED static void add_heads(octet_graph *graph, random_state *r)
     add_random(graph, r, "scores.weights", ten, 2, -0.4f, 0.4f);
     add_random(graph, r, "scores.bias", ten + 1, 1, -0.1f, 0.1f);
     add_node(graph, "Gemm", "scores", NULL, INPUTS("flat", "scores.weights", "scores.bias"));
-    add_conv(graph, r, "map", "odd", CONV(72, 5, 1), 1, 1);
+    add_conv(graph, r, "map", "odd", CONV(72, 5, 1, 1, 1));
 }
 
 /* Input "image" [N, 3, 19, 17], outputs "map" [N, 5, 10, 9] and "scores" [N, 10]. The caller frees it. */

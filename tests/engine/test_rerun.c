@@ -15,12 +15,12 @@ static octet_graph *new_scaled(uint64_t seed, float factor)
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "image", OCTET_F32, dims, 4, &err));
     MUST(octet_graph_add_constant(graph, "factor", &scalar, &err));
-    add_conv(graph, &r, "stem", "image", CONV(3, 24, 3), 2, 1);
+    add_conv(graph, &r, "stem", "image", CONV(3, 24, 3, 2, 1));
     add_node(graph, "Relu", "stem_r", NULL, INPUTS("stem"));
     add_node(graph, "Mul", "scaled", NULL, INPUTS("stem_r", "factor"));
-    add_conv(graph, &r, "left", "scaled", CONV(24, 32, 3), 1, 2);
-    add_conv(graph, &r, "right", "scaled", CONV(24, 16, 5), 1, 1);
-    add_conv(graph, &r, "beside", "stem_r", CONV(24, 48, 1), 1, 1);
+    add_conv(graph, &r, "left", "scaled", CONV(24, 32, 3, 1, 2));
+    add_conv(graph, &r, "right", "scaled", CONV(24, 16, 5, 1, 1));
+    add_conv(graph, &r, "beside", "stem_r", CONV(24, 48, 1, 1, 1));
     add_node(graph, "Concat", "both", (const octet_attribute[]){ { .name = "axis", .i = 1 }, { 0 } },
              INPUTS("left", "right"));
     add_node(graph, "Add", "end", NULL, INPUTS("both", "beside"));

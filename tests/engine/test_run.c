@@ -56,10 +56,10 @@ static void test_attached_batch_normalization(void **state)
     image_batch           images;
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "image", OCTET_F32, dims, 4, &err));
-    add_conv(graph, &r, "stem", "image", CONV(3, 24, 3), 2, 1);
+    add_conv(graph, &r, "stem", "image", CONV(3, 24, 3, 2, 1));
     add_norm(graph, &r, "stem_n", "stem", 24);
     add_node(graph, "Relu", "stem_r", NULL, INPUTS("stem_n"));
-    add_conv(graph, &r, "deep", "stem_r", CONV(24, 24, 3), 1, 24);
+    add_conv(graph, &r, "deep", "stem_r", CONV(24, 24, 3, 1, 24));
     add_norm(graph, &r, "deep_n", "deep", 24);
     add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("deep_n"));
     add_ints(graph, "shape", pooled, 2);

@@ -149,8 +149,8 @@ static bool conv_describe(octet_dnnl_problem *problem, octet_reason *why)
         return octet_dnnl_decline(why, "shapes are outside oneDNN's limits");
     return dnnl_dilated_convolution_forward_desc_init(&problem->operation.convolution, dnnl_forward_inference,
                                                       dnnl_convolution_direct, &x, &weights,
-                                                      octet_dnnl_has_bias(problem) ? &bias : NULL, &y, window.stride, window.dilation,
-                                                      window.pad, window.pad_end) == dnnl_success ||
+                                                      octet_dnnl_has_bias(problem) ? &bias : NULL, &y, window.stride,
+                                                      window.dilation, window.pad, window.pad_end) == dnnl_success ||
            octet_dnnl_decline(why, "oneDNN refuses the convolution");
 }
 
