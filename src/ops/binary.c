@@ -18,8 +18,8 @@ enum { ROW = OCTET_WIDE_ROW };
 static octet_status infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
-    int64_t                   dims[OCTET_MAX_RANK];
-    int                       rank;
+    int64_t dims[OCTET_MAX_RANK];
+    int     rank;
     if (a->dtype != b->dtype)
         return octet_fail(err, OCTET_ERR_SHAPE, "inputs of types %s and %s, they must be equal",
                           octet_dtype_name(a->dtype), octet_dtype_name(b->dtype));
@@ -53,16 +53,16 @@ static octet_walk rows_of(const octet_call *call)
 /* ---- float32 ---- */
 
 static inline __attribute__((always_inline)) void real_row(float *y, const float *a, const float *b, int64_t n,
-                                                           int64_t a_step, int64_t b_step, kind what)
+                                                           const int64_t step[2], kind what)
 {
     if (what == ADD)
-        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] + b[i * b_step];
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] + b[i * step[1]];
     else if (what == SUB)
-        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] - b[i * b_step];
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] - b[i * step[1]];
     else if (what == MUL)
-        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] * b[i * b_step];
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] * b[i * step[1]];
     else
-        for (int64_t i = 0; i < n; i++) y[i] = a[i * a_step] / b[i * b_step];
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] / b[i * step[1]];
 }
 
 static void forward_f32(const octet_call *call, kind what)
@@ -75,13 +75,13 @@ static void forward_f32(const octet_call *call, kind what)
         const float *const a = (const float *)call->in[0]->data + walk.offset[1];
         const float *const b = (const float *)call->in[1]->data + walk.offset[2];
         if (a_step == 1 && b_step == 1) /* constant steps, so that each becomes its own vector loop */
-            real_row(y, a, b, n, 1, 1, what);
+            real_row(y, a, b, n, (const int64_t[]){1, 1}, what);
         else if (a_step == 1 && b_step == 0)
-            real_row(y, a, b, n, 1, 0, what);
+            real_row(y, a, b, n, (const int64_t[]){1, 0}, what);
         else if (a_step == 0 && b_step == 1)
-            real_row(y, a, b, n, 0, 1, what);
+            real_row(y, a, b, n, (const int64_t[]){0, 1}, what);
         else
-            real_row(y, a, b, n, a_step, b_step, what);
+            real_row(y, a, b, n, (const int64_t[]){a_step, b_step}, what);
         if (call->node) octet_activation_apply(y, (size_t)n, &call->node->activation);
     } while (octet_walk_next(&walk));
 }
@@ -127,15 +127,14 @@ static void clamp_wide(octet_wide *row, size_t n, octet_dtype dtype, const octet
 static void forward_wide(const octet_call *call, kind what)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
-    octet_walk                walk = rows_of(call);
-    const int                 inner = walk.rank - 1;
-    octet_wide                left[ROW], right[ROW];
+    octet_walk walk = rows_of(call);
+    const int  inner = walk.rank - 1;
+    octet_wide left[ROW], right[ROW];
     do
         for (int64_t i = 0; i < walk.dims[inner]; i += ROW) {
             const size_t n = walk.dims[inner] - i < ROW ? (size_t)(walk.dims[inner] - i) : ROW;
             octet_wide_load(left, a->data, a->dtype, walk.offset[1] + i * walk.step[1][inner], n, walk.step[1][inner]);
-            octet_wide_load(right, b->data, b->dtype, walk.offset[2] + i * walk.step[2][inner], n,
-                            walk.step[2][inner]);
+            octet_wide_load(right, b->data, b->dtype, walk.offset[2] + i * walk.step[2][inner], n, walk.step[2][inner]);
             wide_row(left, right, n, a->dtype, what);
             if (call->node) clamp_wide(left, n, a->dtype, &call->node->activation);
             octet_wide_store(call->out[0]->data, a->dtype, walk.offset[0] + i, left, n);
@@ -183,8 +182,11 @@ static octet_add_rule level_rule(const octet_call *call, kind what)
 {
     const octet_qparams *const a = call->in[0]->qparams, *const b = call->in[1]->qparams;
     return (octet_add_rule){
-        .a_scale = a->scale[0], .b_scale = b->scale[0], .a_zero_point = a->zero_point[0],
-        .b_zero_point = b->zero_point[0], .sign = what == SUB ? -1 : 1,
+        .a_scale = a->scale[0],
+        .b_scale = b->scale[0],
+        .a_zero_point = a->zero_point[0],
+        .b_zero_point = b->zero_point[0],
+        .sign = what == SUB ? -1 : 1,
         .to = octet_level_rule_of(call->out[0]->qparams, 0, call->node ? &call->node->activation : NULL),
         .total = (size_t)octet_tensor_count(call->out[0])};
 }
@@ -241,16 +243,16 @@ static octet_status add_to_sums(const octet_call *call, int sums)
     return OCTET_OK;
 }
 
-#define BINARY(name, what)                                                       \
-    static octet_status name##_forward(const octet_call *call, octet_error *err) \
-    {                                                                            \
-        (void)err;                                                               \
-        return forward(call, what);                                              \
+#define BINARY(name, what)                                                                                             \
+    static octet_status name##_forward(const octet_call *call, octet_error *err)                                       \
+    {                                                                                                                  \
+        (void)err;                                                                                                     \
+        return forward(call, what);                                                                                    \
     }
-#define BINARY_LEVELS(name, what)                                               \
-    static octet_status name##_levels(const octet_call *call, octet_error *err) \
-    {                                                                           \
-        return forward_levels(call, what, err);                                 \
+#define BINARY_LEVELS(name, what)                                                                                      \
+    static octet_status name##_levels(const octet_call *call, octet_error *err)                                        \
+    {                                                                                                                  \
+        return forward_levels(call, what, err);                                                                        \
     }
 
 BINARY(add, ADD)
@@ -270,14 +272,27 @@ static octet_status add_levels(const octet_call *call, octet_error *err)
     return octet_fail(err, OCTET_ERR_SHAPE, "real sums are added to levels of their own shape only");
 }
 
-#define TWO_TO_ONE                                                                                       \
-    .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                \
-    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_ELEMENTWISE, .infer = infer
+#define TWO_TO_ONE                                                                                                     \
+    .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                              \
+    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_ELEMENTWISE,               \
+    .infer = infer
 
-const octet_op octet_op_add = {.name = "Add", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
-                               .forward = add_forward, .forward_integer = add_levels};
+const octet_op octet_op_add = {.name = "Add",
+                               .since = 7,
+                               TWO_TO_ONE,
+                               .quant = OCTET_QUANT_RESCALE,
+                               .forward = add_forward,
+                               .forward_integer = add_levels};
 const octet_op octet_op_div = {.name = "Div", .since = 7, TWO_TO_ONE, .forward = div_forward};
-const octet_op octet_op_mul = {.name = "Mul", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
-                               .forward = mul_forward, .forward_integer = mul_levels};
-const octet_op octet_op_sub = {.name = "Sub", .since = 7, TWO_TO_ONE, .quant = OCTET_QUANT_RESCALE,
-                               .forward = sub_forward, .forward_integer = sub_levels};
+const octet_op octet_op_mul = {.name = "Mul",
+                               .since = 7,
+                               TWO_TO_ONE,
+                               .quant = OCTET_QUANT_RESCALE,
+                               .forward = mul_forward,
+                               .forward_integer = mul_levels};
+const octet_op octet_op_sub = {.name = "Sub",
+                               .since = 7,
+                               TWO_TO_ONE,
+                               .quant = OCTET_QUANT_RESCALE,
+                               .forward = sub_forward,
+                               .forward_integer = sub_levels};

@@ -23,7 +23,9 @@ static octet_status infer(const octet_call *call, octet_error *err)
     const int64_t known = (int64_t)(sizeof onnx_types / sizeof *onnx_types);
     if (to == 8 || to == 14 || to == 15 || to == 16)
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "to", "casting to %s is not supported",
-                                to == 8 ? "strings" : to == 16 ? "bfloat16" : "complex numbers");
+                                to == 8    ? "strings"
+                                : to == 16 ? "bfloat16"
+                                           : "complex numbers");
     if (to < 1 || to >= known || onnx_types[to] == OCTET_NONE)
         return octet_fail_field(err, OCTET_ERR_FORMAT, "to", "%lld is not a type of ONNX", (long long)to);
     return octet_set_output(call->out[0], onnx_types[to], call->in[0]->dims, call->in[0]->rank, err);
@@ -50,7 +52,15 @@ static octet_status forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_cast = {
-    .name = "Cast", .since = 9, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_cast_attrs),
-    .infer = infer, .forward = forward,
+    .name = "Cast",
+    .since = 9,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_cast_attrs),
+    .infer = infer,
+    .forward = forward,
 };

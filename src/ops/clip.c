@@ -78,9 +78,18 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_clip = {
-    .name = "Clip", .since = 11, .min_inputs = 1, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .quant = OCTET_QUANT_SAME, .infer = infer, .forward = forward,
-    .flags = OCTET_OP_ELEMENTWISE, .forward_integer = forward_levels,
+    .name = "Clip",
+    .since = 11,
+    .min_inputs = 1,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT,
+    .quant = OCTET_QUANT_SAME,
+    .infer = infer,
+    .forward = forward,
+    .flags = OCTET_OP_ELEMENTWISE,
+    .forward_integer = forward_levels,
 };
 
 /* ---- clamp.h ---- */

@@ -83,7 +83,17 @@ static octet_status forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_concat = {
-    .name = "Concat", .since = 4, .min_inputs = 1, .max_inputs = OCTET_ANY, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_axis_attrs),
-    .quant = OCTET_QUANT_CONCAT, .infer = infer, .forward = forward, .forward_integer = forward,
+    .name = "Concat",
+    .since = 4,
+    .min_inputs = 1,
+    .max_inputs = OCTET_ANY,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .quant = OCTET_QUANT_CONCAT,
+    .infer = infer,
+    .forward = forward,
+    .forward_integer = forward,
 };

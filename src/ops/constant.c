@@ -6,7 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Constant: exactly one of its attributes. value_int and value_float have a default that stands for absent. ---- */
+/* ---- Constant: exactly one of its attributes. value_int and value_float have a default that stands for absent. ----
+ */
 
 typedef struct constant_attrs {
     const octet_tensor *value;
@@ -18,10 +19,14 @@ typedef struct constant_attrs {
 
 static const octet_attr constant_rows[] = {
     {.name = "value", .kind = OCTET_ATTR_TENSOR, .offset = offsetof(constant_attrs, value)},
-    {.name = "value_float", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(constant_attrs, value_float),
+    {.name = "value_float",
+     .kind = OCTET_ATTR_FLOAT,
+     .offset = offsetof(constant_attrs, value_float),
      .default_f = NAN},
     {.name = "value_floats", .kind = OCTET_ATTR_FLOATS, .offset = offsetof(constant_attrs, value_floats)},
-    {.name = "value_int", .kind = OCTET_ATTR_INT, .offset = offsetof(constant_attrs, value_int),
+    {.name = "value_int",
+     .kind = OCTET_ATTR_INT,
+     .offset = offsetof(constant_attrs, value_int),
      .default_i = INT64_MIN},
     {.name = "value_ints", .kind = OCTET_ATTR_INTS, .offset = offsetof(constant_attrs, value_ints)},
     {.kind = OCTET_ATTR_END},
@@ -32,11 +37,16 @@ static octet_status constant_value(octet_tensor *result, const octet_call *call,
 {
     const constant_attrs *const attrs = call->attrs;
     const octet_tensor          choices[] = {
-        {.dtype = OCTET_F32, .data = (void *)&attrs->value_float},
-        {.dtype = OCTET_F32, .rank = 1, .dims = {(int64_t)attrs->value_floats.count},
-         .data = (void *)attrs->value_floats.at},
-        {.dtype = OCTET_I64, .data = (void *)&attrs->value_int},
-        {.dtype = OCTET_I64, .rank = 1, .dims = {attrs->value_ints.count}, .data = (void *)attrs->value_ints.at},
+                 {.dtype = OCTET_F32, .data = (void *)&attrs->value_float},
+                 {.dtype = OCTET_F32,
+                  .rank = 1,
+                  .dims = {(int64_t)attrs->value_floats.count},
+                  .data = (void *)attrs->value_floats.at},
+                 {.dtype = OCTET_I64, .data = (void *)&attrs->value_int},
+                 {.dtype = OCTET_I64,
+                  .rank = 1,
+                  .dims = {attrs->value_ints.count},
+                  .data = (void *)attrs->value_ints.at},
     };
     const bool given[] = {!isnan(attrs->value_float), attrs->value_floats.count > 0, attrs->value_int != INT64_MIN,
                           attrs->value_ints.count > 0};
@@ -47,7 +57,8 @@ static octet_status constant_value(octet_tensor *result, const octet_call *call,
         found += given[i];
     }
     if (found == 1) return OCTET_OK;
-    return octet_fail_field(err, OCTET_ERR_FORMAT, "value", found ? "more than one value is given" : "no value is given");
+    return octet_fail_field(err, OCTET_ERR_FORMAT, "value",
+                            found ? "more than one value is given" : "no value is given");
 }
 
 static octet_status constant_infer(const octet_call *call, octet_error *err)
@@ -67,8 +78,15 @@ static octet_status constant_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_constant = {
-    .name = "Constant", .since = 12, .min_outputs = 1, .max_outputs = 1, .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
-    .attrs = constant_rows, .attrs_size = sizeof(constant_attrs), .infer = constant_infer, .forward = constant_forward,
+    .name = "Constant",
+    .since = 12,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = constant_rows,
+    .attrs_size = sizeof(constant_attrs),
+    .infer = constant_infer,
+    .forward = constant_forward,
 };
 
 /* ---- ConstantOfShape: shape ---- */
@@ -110,8 +128,16 @@ static octet_status fill_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_constant_of_shape = {
-    .name = "ConstantOfShape", .since = 9, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPE(OCTET_I64), .attrs = fill_rows, .attrs_size = sizeof(fill_attrs), .infer = fill_infer,
+    .name = "ConstantOfShape",
+    .since = 9,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPE(OCTET_I64),
+    .attrs = fill_rows,
+    .attrs_size = sizeof(fill_attrs),
+    .infer = fill_infer,
     .forward = fill_forward,
 };
 
@@ -153,7 +179,16 @@ static octet_status shape_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_shape = {
-    .name = "Shape", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = shape_rows, .attrs_size = sizeof(shape_attrs),
-    .flags = OCTET_OP_SHAPE, .infer = shape_infer, .forward = shape_forward,
+    .name = "Shape",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = shape_rows,
+    .attrs_size = sizeof(shape_attrs),
+    .flags = OCTET_OP_SHAPE,
+    .infer = shape_infer,
+    .forward = shape_forward,
 };

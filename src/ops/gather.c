@@ -27,8 +27,8 @@ static octet_status check_indices(const octet_tensor *indices, int64_t n, octet_
 static octet_status infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0], *const indices = call->in[1];
-    int64_t                   dims[2 * OCTET_MAX_RANK];
-    int                       axis, rank = 0;
+    int64_t dims[2 * OCTET_MAX_RANK];
+    int     axis, rank = 0;
     OCTET_TRY(octet_check_axis(&axis, ((const octet_axis_attrs *)call->attrs)->axis, in->rank, "axis", err));
     if (indices->dtype != OCTET_I64 && indices->dtype != OCTET_I32)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "indices", "type is %s, int32 or int64 is needed",
@@ -43,9 +43,9 @@ static octet_status infer(const octet_call *call, octet_error *err)
 static octet_status forward(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0], *const indices = call->in[1];
-    const int64_t             count = octet_tensor_count(indices);
-    size_t                    outer = 1, inner = octet_dtype_size(in->dtype);
-    int                       axis;
+    const int64_t count = octet_tensor_count(indices);
+    size_t        outer = 1, inner = octet_dtype_size(in->dtype);
+    int           axis;
     OCTET_TRY(octet_check_axis(&axis, ((const octet_axis_attrs *)call->attrs)->axis, in->rank, "axis", err));
     const int64_t n = in->dims[axis];
     OCTET_TRY(check_indices(indices, n, err));
@@ -68,8 +68,18 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_gather = {
-    .name = "Gather", .since = 1, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_axis_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = infer, .forward = forward, .forward_integer = forward_levels,
+    .name = "Gather",
+    .since = 1,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = infer,
+    .forward = forward,
+    .forward_integer = forward_levels,
     .scratch_size = octet_levels_scratch,
 };

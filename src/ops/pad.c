@@ -162,8 +162,7 @@ static octet_status move_levels(const octet_call *call, octet_error *err)
     const octet_level_rule    rule = octet_level_rule_of(in->qparams, 0, NULL);
     int32_t                   level = rule.zero_point;
     uint8_t                   stored[8];
-    if (octet_has_input(call, 2) && !call->in[2]->qparams)
-        call->profile->quantize(&level, call->in[2]->data, 1, &rule);
+    if (octet_has_input(call, 2) && !call->in[2]->qparams) call->profile->quantize(&level, call->in[2]->data, 1, &rule);
     octet_levels_store(stored, in->dtype, 0, &level, 1);
     return pad_with(call, stored, err);
 }
@@ -174,8 +173,18 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_pad = {
-    .name = "Pad", .since = 11, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_pad_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = infer, .forward = forward, .forward_integer = forward_levels,
+    .name = "Pad",
+    .since = 11,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_pad_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = infer,
+    .forward = forward,
+    .forward_integer = forward_levels,
     .scratch_size = octet_levels_scratch,
 };

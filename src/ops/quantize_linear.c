@@ -59,7 +59,7 @@ static int64_t zero_point_at(const octet_call *call, int64_t channel)
 
 /* Runs row on every stretch of elements of one channel, at most ROW of them. */
 static octet_status each_row(const octet_call *call, void (*row)(const octet_call *, int64_t, size_t, int64_t),
-                             octet_error *err)
+                             octet_error      *err)
 {
     channels found;
     OCTET_TRY(find_channels(&found, call, err));
@@ -105,9 +105,17 @@ static octet_status quantize_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_quantize_linear = {
-    .name = "QuantizeLinear", .since = 13, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPE(OCTET_F32) | OCTET_TYPE(OCTET_I32), .attrs = rows, .attrs_size = sizeof(octet_axis_attrs),
-    .infer = quantize_infer, .forward = quantize_forward,
+    .name = "QuantizeLinear",
+    .since = 13,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPE(OCTET_F32) | OCTET_TYPE(OCTET_I32),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .infer = quantize_infer,
+    .forward = quantize_forward,
 };
 
 /* ---- DequantizeLinear: x, x_scale, x_zero_point ---- */
@@ -138,7 +146,15 @@ static octet_status dequantize_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_dequantize_linear = {
-    .name = "DequantizeLinear", .since = 13, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPE(OCTET_U8) | OCTET_TYPE(OCTET_I8) | OCTET_TYPE(OCTET_I32), .attrs = rows,
-    .attrs_size = sizeof(octet_axis_attrs), .infer = dequantize_infer, .forward = dequantize_forward,
+    .name = "DequantizeLinear",
+    .since = 13,
+    .min_inputs = 2,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPE(OCTET_U8) | OCTET_TYPE(OCTET_I8) | OCTET_TYPE(OCTET_I32),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .infer = dequantize_infer,
+    .forward = dequantize_forward,
 };

@@ -28,9 +28,18 @@ static octet_status copy_levels(const octet_call *call, octet_error *err)
 /* ---- Identity ---- */
 
 const octet_op octet_op_identity = {
-    .name = "Identity", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW,
-    .infer = octet_infer_same, .forward = copy_bytes, .forward_integer = copy_levels,
+    .name = "Identity",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_VIEW,
+    .infer = octet_infer_same,
+    .forward = copy_bytes,
+    .forward_integer = copy_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -66,8 +75,7 @@ static octet_status dropout_infer(const octet_call *call, octet_error *err)
             return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode",
                                     "Dropout in training mode is random; only inference is supported");
     }
-    if (octet_has_output(call, 1))
-        OCTET_TRY(octet_set_output(call->out[1], OCTET_BOOL, in->dims, in->rank, err));
+    if (octet_has_output(call, 1)) OCTET_TRY(octet_set_output(call->out[1], OCTET_BOOL, in->dims, in->rank, err));
     return call->out[0] ? octet_set_output(call->out[0], in->dtype, in->dims, in->rank, err) : OCTET_OK;
 }
 
@@ -79,9 +87,18 @@ static octet_status dropout_forward(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_dropout = {
-    .name = "Dropout", .since = 12, .min_inputs = 1, .max_inputs = 3, .min_outputs = 1, .max_outputs = 2,
-    .types = OCTET_TYPES_FLOAT, .attrs = dropout_rows, .attrs_size = sizeof(dropout_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = dropout_infer, .forward = dropout_forward,
+    .name = "Dropout",
+    .since = 12,
+    .min_inputs = 1,
+    .max_inputs = 3,
+    .min_outputs = 1,
+    .max_outputs = 2,
+    .types = OCTET_TYPES_FLOAT,
+    .attrs = dropout_rows,
+    .attrs_size = sizeof(dropout_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = dropout_infer,
+    .forward = dropout_forward,
 };
 
 /* ---- Reshape: data, shape ---- */
@@ -162,10 +179,21 @@ static octet_status reshape_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_reshape = {
-    .name = "Reshape", .since = 5, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = reshape_rows, .attrs_size = sizeof(reshape_attrs),
-    .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW, .infer = reshape_infer, .forward = reshape_forward,
-    .forward_integer = reshape_levels, .scratch_size = octet_levels_scratch,
+    .name = "Reshape",
+    .since = 5,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = reshape_rows,
+    .attrs_size = sizeof(reshape_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_VIEW,
+    .infer = reshape_infer,
+    .forward = reshape_forward,
+    .forward_integer = reshape_levels,
+    .scratch_size = octet_levels_scratch,
 };
 
 /* ---- Flatten ---- */
@@ -191,10 +219,21 @@ static octet_status flatten_infer(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_flatten = {
-    .name = "Flatten", .since = 9, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = flatten_rows, .attrs_size = sizeof(octet_axis_attrs),
-    .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW, .infer = flatten_infer, .forward = copy_bytes,
-    .forward_integer = copy_levels, .scratch_size = octet_levels_scratch,
+    .name = "Flatten",
+    .since = 9,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = flatten_rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_VIEW,
+    .infer = flatten_infer,
+    .forward = copy_bytes,
+    .forward_integer = copy_levels,
+    .scratch_size = octet_levels_scratch,
 };
 
 /* ---- Squeeze, Unsqueeze: data, axes ---- */
@@ -230,8 +269,10 @@ static octet_status unsqueeze_infer(const octet_call *call, octet_error *err)
     OCTET_TRY(octet_known_ints(&axes, call, 1, "axes", err));
     const int rank = in->rank + axes.count;
     if (rank > OCTET_MAX_RANK)
-        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "axes", "the result has %d dimensions, at most %d are "
-                                "supported", rank, OCTET_MAX_RANK);
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "axes",
+                                "the result has %d dimensions, at most %d are "
+                                "supported",
+                                rank, OCTET_MAX_RANK);
     OCTET_TRY(octet_check_axes(axis, &axes, rank, "axes", err));
     for (int i = 0; i < axes.count; i++) added[axis[i]] = true;
     for (int i = 0; i < rank; i++) dims[i] = added[i] ? 1 : in->dims[from++];
@@ -239,15 +280,33 @@ static octet_status unsqueeze_infer(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_squeeze = {
-    .name = "Squeeze", .since = 13, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW,
-    .infer = squeeze_infer, .forward = copy_bytes, .forward_integer = copy_levels,
+    .name = "Squeeze",
+    .since = 13,
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_VIEW,
+    .infer = squeeze_infer,
+    .forward = copy_bytes,
+    .forward_integer = copy_levels,
     .scratch_size = octet_levels_scratch,
 };
 
 const octet_op octet_op_unsqueeze = {
-    .name = "Unsqueeze", .since = 13, .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .quant = OCTET_QUANT_SAME, .flags = OCTET_OP_VIEW,
-    .infer = unsqueeze_infer, .forward = copy_bytes, .forward_integer = copy_levels,
+    .name = "Unsqueeze",
+    .since = 13,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_VIEW,
+    .infer = unsqueeze_infer,
+    .forward = copy_bytes,
+    .forward_integer = copy_levels,
     .scratch_size = octet_levels_scratch,
 };

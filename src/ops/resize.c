@@ -13,16 +13,25 @@
 #include <string.h>
 
 static const octet_attr rows[] = {
-    {.name = "coordinate_transformation_mode", .kind = OCTET_ATTR_STRING,
-     .offset = offsetof(octet_resize_attrs, coordinate_transformation_mode), .default_s = "half_pixel"},
-    {.name = "cubic_coeff_a", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(octet_resize_attrs, cubic_coeff_a),
+    {.name = "coordinate_transformation_mode",
+     .kind = OCTET_ATTR_STRING,
+     .offset = offsetof(octet_resize_attrs, coordinate_transformation_mode),
+     .default_s = "half_pixel"},
+    {.name = "cubic_coeff_a",
+     .kind = OCTET_ATTR_FLOAT,
+     .offset = offsetof(octet_resize_attrs, cubic_coeff_a),
      .default_f = -0.75f},
-    {.name = "exclude_outside", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_resize_attrs, exclude_outside),
+    {.name = "exclude_outside",
+     .kind = OCTET_ATTR_INT,
+     .offset = offsetof(octet_resize_attrs, exclude_outside),
      .max = 1},
-    {.name = "extrapolation_value", .kind = OCTET_ATTR_FLOAT,
+    {.name = "extrapolation_value",
+     .kind = OCTET_ATTR_FLOAT,
      .offset = offsetof(octet_resize_attrs, extrapolation_value)},
     {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_resize_attrs, mode), .default_s = "nearest"},
-    {.name = "nearest_mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_resize_attrs, nearest_mode),
+    {.name = "nearest_mode",
+     .kind = OCTET_ATTR_STRING,
+     .offset = offsetof(octet_resize_attrs, nearest_mode),
      .default_s = "round_prefer_floor"},
     {.kind = OCTET_ATTR_END},
 };
@@ -106,8 +115,7 @@ static octet_status read_scales(octet_resize_axis *axes, const octet_call *call,
 static octet_status read_axes(octet_resize_axis *axes, const octet_call *call, octet_error *err)
 {
     const bool scales = given(call, 2), sizes = given(call, 3);
-    for (int i = 0; i < call->in[0]->rank; i++)
-        axes[i] = (octet_resize_axis){.from = call->in[0]->dims[i], .end = 1.0};
+    for (int i = 0; i < call->in[0]->rank; i++) axes[i] = (octet_resize_axis){.from = call->in[0]->dims[i], .end = 1.0};
     if (scales == sizes)
         return octet_fail_field(err, OCTET_ERR_FORMAT, "scales", "%s of 'scales' and 'sizes' is given, one is needed",
                                 scales ? "each" : "none");
@@ -222,10 +230,10 @@ static inline __attribute__((always_inline)) void pick(char *to, const char *fro
 static void pick_nearest(const octet_call *call, const layout *plan)
 {
     const octet_tensor *const in = call->in[0], *const out = call->out[0];
-    const size_t              size = octet_dtype_size(in->dtype);
-    octet_walk                walk = rows_of(out);
-    int64_t                   steps[OCTET_MAX_RANK];
-    const int                 last = out->rank - 1;
+    const size_t size = octet_dtype_size(in->dtype);
+    octet_walk   walk = rows_of(out);
+    int64_t      steps[OCTET_MAX_RANK];
+    const int    last = out->rank - 1;
     octet_dense_steps(steps, in->dims, in->rank);
     do {
         int64_t from = 0;
@@ -261,17 +269,17 @@ static void extrapolate(const octet_tensor *out, const layout *plan, const void 
 
 /* ---- linear and cubic ---- */
 
-#define PASS(name, type)                                                                                        \
-    static void name(type *to, const type *from, const octet_resize_table *table, int64_t inner)               \
-    {                                                                                                           \
-        const int64_t first = table->index[0];                                                                  \
-        const type    weight = (type)table->weight[0];                                                          \
-        for (int64_t i = 0; i < inner; i++) to[i] = weight * from[first * inner + i];                           \
-        for (int k = 1; k < table->taps; k++) {                                                                 \
-            const type *const row = from + table->index[k] * inner;                                             \
-            const type        w = (type)table->weight[k];                                                       \
-            for (int64_t i = 0; i < inner; i++) to[i] = to[i] + w * row[i];                                     \
-        }                                                                                                       \
+#define PASS(name, type)                                                                                               \
+    static void name(type *to, const type *from, const octet_resize_table *table, int64_t inner)                       \
+    {                                                                                                                  \
+        const int64_t first = table->index[0];                                                                         \
+        const type    weight = (type)table->weight[0];                                                                 \
+        for (int64_t i = 0; i < inner; i++) to[i] = weight * from[first * inner + i];                                  \
+        for (int k = 1; k < table->taps; k++) {                                                                        \
+            const type *const row = from + table->index[k] * inner;                                                    \
+            const type        w = (type)table->weight[k];                                                              \
+            for (int64_t i = 0; i < inner; i++) to[i] = to[i] + w * row[i];                                            \
+        }                                                                                                              \
     }
 PASS(place_f32, float)
 PASS(place_f64, double)
@@ -296,7 +304,7 @@ static void resize_one(void *to, const void *from, const octet_resize_table *tab
 static void *resize_all(const octet_call *call, const layout *plan, bool single)
 {
     const octet_tensor *const in = call->in[0], *const out = call->out[0];
-    int                       current = 0;
+    int current = 0;
     for (int axis = in->rank - 1; axis >= 0; axis--) {
         int64_t sizes[4] = {1, in->dims[axis], out->dims[axis], 1};
         if (plan->tables[axis].identity) continue;
@@ -311,7 +319,7 @@ static void *resize_all(const octet_call *call, const layout *plan, bool single)
 static void interpolate_wide(const octet_call *call, const layout *plan)
 {
     const octet_tensor *const in = call->in[0], *const out = call->out[0];
-    octet_wide *const         from = plan->buffer[0];
+    octet_wide *const from = plan->buffer[0];
     octet_wide_load(from, in->data, in->dtype, 0, (size_t)octet_tensor_count(in), 1);
     octet_wide_convert(from, (size_t)octet_tensor_count(in), in->dtype, OCTET_F64);
     octet_wide *const result = resize_all(call, plan, false);
@@ -321,7 +329,7 @@ static void interpolate_wide(const octet_call *call, const layout *plan)
 
 static octet_status forward(const octet_call *call, octet_error *err)
 {
-    const octet_tensor *const       in = call->in[0], *const out = call->out[0];
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
     const octet_resize_attrs *const attrs = call->attrs;
     layout                          plan;
     OCTET_TRY(prepare(&plan, call, element_size(call, false), err));
@@ -356,9 +364,9 @@ static int32_t extrapolation_level(const octet_call *call, const octet_qparams *
 static octet_status nearest_levels(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0], *const out = call->out[0];
-    const int32_t             level = extrapolation_level(call, in->qparams);
-    uint8_t                   stored[8];
-    layout                    plan;
+    const int32_t level = extrapolation_level(call, in->qparams);
+    uint8_t       stored[8];
+    layout        plan;
     OCTET_TRY(prepare(&plan, call, 0, err));
     if (octet_tensor_count(out) == 0) return OCTET_OK;
     pick_nearest(call, &plan);
@@ -398,7 +406,7 @@ static void load_offsets(float *to, const octet_tensor *in)
 
 static octet_status forward_levels(const octet_call *call, octet_error *err)
 {
-    const octet_tensor *const       in = call->in[0], *const out = call->out[0];
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
     const octet_resize_attrs *const attrs = call->attrs;
     layout                          plan;
     if (octet_resize_taps(attrs->mode) == 1) return octet_forward_levels(call, nearest_levels, err);
@@ -414,8 +422,18 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_resize = {
-    .name = "Resize", .since = 11, .min_inputs = 1, .max_inputs = 4, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = rows, .attrs_size = sizeof(octet_resize_attrs),
-    .quant = OCTET_QUANT_RESCALE, .infer = infer, .forward = forward, .forward_integer = forward_levels,
+    .name = "Resize",
+    .since = 11,
+    .min_inputs = 1,
+    .max_inputs = 4,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = rows,
+    .attrs_size = sizeof(octet_resize_attrs),
+    .quant = OCTET_QUANT_RESCALE,
+    .infer = infer,
+    .forward = forward,
+    .forward_integer = forward_levels,
     .scratch_size = scratch_size,
 };

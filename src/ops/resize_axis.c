@@ -48,10 +48,8 @@ static double prefer_ceil(double x) { return floor(x + 0.5); }
 static const struct {
     const char *name;
     double (*round)(double x);
-} roundings[] = {{"round_prefer_floor", prefer_floor},
-                 {"round_prefer_ceil", prefer_ceil},
-                 {"floor", floor},
-                 {"ceil", ceil}};
+} roundings[] = {
+    {"round_prefer_floor", prefer_floor}, {"round_prefer_ceil", prefer_ceil}, {"floor", floor}, {"ceil", ceil}};
 
 /* ---- modes: weights of the places around x; they begin at floor(x) + first, ratio is x - floor(x) ---- */
 

@@ -12,7 +12,7 @@ enum { OCTET_RESIZE_TAPS = 4 }; /* most per place: cubic */
 typedef struct octet_resize_axis {
     int64_t from, to; /* lengths */
     double  scale;
-    double  length; /* to, or from * scale before it is cut to a whole number */
+    double  length;     /* to, or from * scale before it is cut to a whole number */
     double  start, end; /* region of interest, of tf_crop_and_resize */
 } octet_resize_axis;
 

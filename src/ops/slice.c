@@ -118,9 +118,18 @@ static octet_status slice_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_slice = {
-    .name = "Slice", .since = 10, .min_inputs = 3, .max_inputs = 5, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .quant = OCTET_QUANT_SAME, .infer = slice_infer,
-    .forward = slice_forward, .forward_integer = slice_levels, .scratch_size = octet_levels_scratch,
+    .name = "Slice",
+    .since = 10,
+    .min_inputs = 3,
+    .max_inputs = 5,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .quant = OCTET_QUANT_SAME,
+    .infer = slice_infer,
+    .forward = slice_forward,
+    .forward_integer = slice_levels,
+    .scratch_size = octet_levels_scratch,
 };
 
 /* ---- Split: data, split ---- */
@@ -197,8 +206,18 @@ static octet_status split_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_split = {
-    .name = "Split", .since = 13, .min_inputs = 1, .max_inputs = 2, .min_outputs = 1, .max_outputs = OCTET_ANY,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = split_rows, .attrs_size = sizeof(octet_axis_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = split_infer, .forward = split_forward, .forward_integer = split_levels,
+    .name = "Split",
+    .since = 13,
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = OCTET_ANY,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = split_rows,
+    .attrs_size = sizeof(octet_axis_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = split_infer,
+    .forward = split_forward,
+    .forward_integer = split_levels,
     .scratch_size = octet_levels_scratch,
 };

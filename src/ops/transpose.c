@@ -60,10 +60,20 @@ static octet_status transpose_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_transpose = {
-    .name = "Transpose", .since = 1, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = transpose_rows, .attrs_size = sizeof(octet_transpose_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = transpose_infer, .forward = transpose_forward,
-    .forward_integer = transpose_levels, .scratch_size = octet_levels_scratch,
+    .name = "Transpose",
+    .since = 1,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = transpose_rows,
+    .attrs_size = sizeof(octet_transpose_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = transpose_infer,
+    .forward = transpose_forward,
+    .forward_integer = transpose_levels,
+    .scratch_size = octet_levels_scratch,
 };
 
 /* ---- DepthToSpace: [N, C b b, H, W] -> [N, C, H b, W b] ---- */
@@ -74,8 +84,12 @@ typedef struct depth_attrs {
 } depth_attrs;
 
 static const octet_attr depth_rows[] = {
-    {.name = "blocksize", .kind = OCTET_ATTR_INT, .offset = offsetof(depth_attrs, blocksize), .min = 1,
-     .max = 1 << 20, .required = true},
+    {.name = "blocksize",
+     .kind = OCTET_ATTR_INT,
+     .offset = offsetof(depth_attrs, blocksize),
+     .min = 1,
+     .max = 1 << 20,
+     .required = true},
     {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(depth_attrs, mode), .default_s = "DCR"},
     {.kind = OCTET_ATTR_END},
 };
@@ -87,11 +101,12 @@ static octet_status depth_infer(const octet_call *call, octet_error *err)
     const int64_t             block = attrs->blocksize;
     if (strcmp(attrs->mode, "DCR") && strcmp(attrs->mode, "CRD"))
         return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is neither DCR nor CRD", attrs->mode);
-    if (in->rank != 4)
-        return octet_fail(err, OCTET_ERR_SHAPE, "input has %d dimensions, 4 are needed", in->rank);
+    if (in->rank != 4) return octet_fail(err, OCTET_ERR_SHAPE, "input has %d dimensions, 4 are needed", in->rank);
     if (block < 1 || block > 1 << 20 || in->dims[1] % (block * block) != 0)
-        return octet_fail_field(err, OCTET_ERR_SHAPE, "blocksize", "%lld channels do not divide into blocks of size "
-                                "%lld", (long long)in->dims[1], (long long)block);
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "blocksize",
+                                "%lld channels do not divide into blocks of size "
+                                "%lld",
+                                (long long)in->dims[1], (long long)block);
     const int64_t limit = INT64_MAX / block;
     if (in->dims[2] > limit || in->dims[3] > limit) return octet_fail(err, OCTET_ERR_SHAPE, "the result is too large");
     const int64_t dims[4] = {in->dims[0], in->dims[1] / (block * block), in->dims[2] * block, in->dims[3] * block};
@@ -109,9 +124,10 @@ static octet_status depth_forward(const octet_call *call, octet_error *err)
     const int64_t             channel_step = depth_first ? plane : block * block * plane;
     const int64_t             block_step = depth_first ? channels * plane : plane;
     /* out[n, c, h, bh, w, bw] */
-    octet_move move = {.rank = 6,
-                       .dims = {in->dims[0], channels, in->dims[2], block, in->dims[3], block},
-                       .from_step = {in->dims[1] * plane, channel_step, in->dims[3], block * block_step, 1, block_step}};
+    octet_move move = {
+        .rank = 6,
+        .dims = {in->dims[0], channels, in->dims[2], block, in->dims[3], block},
+        .from_step = {in->dims[1] * plane, channel_step, in->dims[3], block * block_step, 1, block_step}};
     octet_dense_steps(move.to_step, move.dims, move.rank);
     octet_move_run(call->out[0]->data, in->data, &move, octet_dtype_size(in->dtype));
     return OCTET_OK;
@@ -123,8 +139,18 @@ static octet_status depth_levels(const octet_call *call, octet_error *err)
 }
 
 const octet_op octet_op_depth_to_space = {
-    .name = "DepthToSpace", .since = 11, .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16), .attrs = depth_rows, .attrs_size = sizeof(depth_attrs),
-    .quant = OCTET_QUANT_SAME, .infer = depth_infer, .forward = depth_forward, .forward_integer = depth_levels,
+    .name = "DepthToSpace",
+    .since = 11,
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .attrs = depth_rows,
+    .attrs_size = sizeof(depth_attrs),
+    .quant = OCTET_QUANT_SAME,
+    .infer = depth_infer,
+    .forward = depth_forward,
+    .forward_integer = depth_levels,
     .scratch_size = octet_levels_scratch,
 };

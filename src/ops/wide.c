@@ -27,13 +27,13 @@ uint16_t octet_half_from_double(double x)
 }
 
 /* One line of the two lists below: n elements of ctype. */
-#define LOAD(dtype, ctype, member)                                                                        \
-    case dtype:                                                                                           \
-        for (size_t k = 0; k < n; k++) to[k].member = ((const ctype *)data)[at + (int64_t)k * step];      \
+#define LOAD(dtype, ctype, member)                                                                                     \
+    case dtype:                                                                                                        \
+        for (size_t k = 0; k < n; k++) to[k].member = ((const ctype *)data)[at + (int64_t)k * step];                   \
         break;
-#define STORE(dtype, ctype, member)                                                                       \
-    case dtype:                                                                                           \
-        for (size_t k = 0; k < n; k++) ((ctype *)data)[at + (int64_t)k] = (ctype)from[k].member;          \
+#define STORE(dtype, ctype, member)                                                                                    \
+    case dtype:                                                                                                        \
+        for (size_t k = 0; k < n; k++) ((ctype *)data)[at + (int64_t)k] = (ctype)from[k].member;                       \
         break;
 
 void octet_wide_load(octet_wide *to, const void *data, octet_dtype dtype, int64_t at, size_t n, int64_t step)

@@ -39,8 +39,18 @@ static void transpose_twice(op_case *c) { image(c); case_set_ints(c, "perm", 4, 
 static void transpose_short(op_case *c) { image(c); case_set_ints(c, "perm", 3, (int64_t[]){ 0, 1, 2 }); }
 static void transpose_outside(op_case *c) { image(c); case_set_ints(c, "perm", 4, (int64_t[]){ 0, 1, 2, 4 }); }
 static void concat_axis(op_case *c) { image(c); image(c); case_set_int(c, "axis", 7); }
-static void concat_shapes(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(2, 4, 4, 8)); case_set_int(c, "axis", 1); }
-static void concat_types(op_case *c) { image(c); case_input(c, OCTET_I32, DIMS(2, 4, 8, 8)); case_set_int(c, "axis", 1); }
+static void concat_shapes(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_F32, DIMS(2, 4, 4, 8));
+    case_set_int(c, "axis", 1);
+}
+static void concat_types(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_I32, DIMS(2, 4, 8, 8));
+    case_set_int(c, "axis", 1);
+}
 static void split_negative(op_case *c) { image(c); INTS(c, -1, 5); case_set_int(c, "axis", 1); }
 static void split_sum(op_case *c) { image(c); INTS(c, 1, 2); case_set_int(c, "axis", 1); }
 static void split_overflow(op_case *c) { image(c); INTS(c, INT64_MAX, INT64_MAX); case_set_int(c, "axis", 1); }
@@ -66,7 +76,11 @@ static void depth_mode(op_case *c) { image(c); case_set_int(c, "blocksize", 2); 
 static void cast_99(op_case *c) { image(c); case_set_int(c, "to", 99); }
 static void cast_string(op_case *c) { image(c); case_set_int(c, "to", 8); }
 static void constant_none(op_case *c) { (void)c; }
-static void constant_two(op_case *c) { case_set_int(c, "value_int", 1); case_set_ints(c, "value_ints", 1, (int64_t[]){ 1 }); }
+static void constant_two(op_case *c)
+{
+    case_set_int(c, "value_int", 1);
+    case_set_ints(c, "value_ints", 1, (int64_t[]){ 1 });
+}
 static void fill_negative(op_case *c) { INTS(c, 2, -3); }
 static void fill_overflow(op_case *c) { INTS(c, INT64_MAX, 16); }
 static void clip_vector(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(2)); }
@@ -98,7 +112,12 @@ static void dequantize_types(op_case *c)
     floats(c, 1, (float[]){ 1 });
     case_input(c, OCTET_I8, DIMS(1));
 }
-static void dropout_training(op_case *c) { image(c); case_absent(c); *(uint8_t *)case_input(c, OCTET_BOOL, DIMS(-1))->data = 1; }
+static void dropout_training(op_case *c)
+{
+    image(c);
+    case_absent(c);
+    *(uint8_t *)case_input(c, OCTET_BOOL, DIMS(-1))->data = 1;
+}
 
 static const refusal refusals[] = {
     { "Reshape", reshape_two_open, "shape", 1 },        { "Reshape", reshape_negative, "shape", 1 },

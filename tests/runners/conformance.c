@@ -45,7 +45,7 @@ static octet_status read_tensors(octet_tensor *tensors, size_t *count, const cha
 {
     char path[PATH_SIZE + 64];
     for (*count = 0; *count < MOST_PORTS; (*count)++) {
-        octet_file file = { 0 };
+        octet_file file = {0};
         snprintf(path, sizeof path, "%s/%s_%zu.pb", folder, what, *count);
         if (access(path, F_OK) != 0) return OCTET_OK;
         OCTET_TRY(octet_file_read(&file, path, 0, err));
@@ -68,10 +68,14 @@ static octet_status read_data_set(data_set *set, const char *folder, octet_arena
 static double element(const octet_tensor *t, int64_t i)
 {
     switch (t->dtype) {
-    case OCTET_F32: return (double)((const float *)t->data)[i];
-    case OCTET_F64: return ((const double *)t->data)[i];
-    case OCTET_F16: return octet_half_to_double(((const uint16_t *)t->data)[i]);
-    default: return 0.0;
+    case OCTET_F32:
+        return (double)((const float *)t->data)[i];
+    case OCTET_F64:
+        return ((const double *)t->data)[i];
+    case OCTET_F16:
+        return octet_half_to_double(((const uint16_t *)t->data)[i]);
+    default:
+        return 0.0;
     }
 }
 
@@ -125,7 +129,8 @@ static octet_status compare(const octet_tensor *got, const octet_tensor *want, s
         return octet_fail(err, OCTET_ERR_ARGUMENT, "output %zu: %s %s, not %s %s", output, octet_dtype_name(got->dtype),
                           octet_shape_text(a, sizeof a, got->dims, got->rank), octet_dtype_name(want->dtype),
                           octet_shape_text(b, sizeof b, want->dims, want->rank));
-    return octet_dtype_is_float(want->dtype) ? compare_floats(got, want, output, err) : compare_bytes(got, want, output, err);
+    return octet_dtype_is_float(want->dtype) ? compare_floats(got, want, output, err)
+                                             : compare_bytes(got, want, output, err);
 }
 
 /* ---- running ---- */
@@ -139,8 +144,8 @@ static octet_status make_plan(octet_plan **plan, const octet_graph *graph, const
         memcpy(inputs, set->inputs, sizeof inputs);
         for (size_t i = 0; i < set->input_count; i++)
             if (known == 0 || (known == 1 && i == 0)) inputs[i].data = NULL;
-        *err = (octet_error){ 0 };
-        status = octet_plan_create(plan, graph, &(octet_plan_options){ .inputs = inputs }, err);
+        *err = (octet_error){0};
+        status = octet_plan_create(plan, graph, &(octet_plan_options){.inputs = inputs}, err);
     }
     return status;
 }
@@ -180,7 +185,7 @@ static octet_status run_case(bool *supported, const char *folder, octet_error *e
     octet_status status = octet_graph_load(&graph, path, err);
     for (int i = 0; status == OCTET_OK; i++) {
         octet_arena *const arena = octet_arena_new();
-        data_set           set = { .input_count = 0 };
+        data_set           set = {.input_count = 0};
         snprintf(path, sizeof path, "%s/test_data_set_%d", folder, i);
         if (access(path, F_OK) != 0) {
             octet_arena_free(arena);
@@ -210,7 +215,7 @@ static void count_reason(tally *all, const octet_error *err)
 
 static void count_case(tally *all, const char *folder)
 {
-    octet_error        err = { 0 };
+    octet_error        err = {0};
     bool               supported = false;
     const octet_status status = run_case(&supported, folder, &err);
     if (status == OCTET_OK) {
