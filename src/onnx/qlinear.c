@@ -18,12 +18,14 @@ static const layout layouts[] = {
     {"QGemm", "Gemm", {0, 3}, 6, 7},
     {"QLinearAdd", "Add", {0, 3}, -1, 6},
     {"QLinearAveragePool", "AveragePool", {0, -1}, -1, 3},
+    {"QLinearConcat", "Concat", {-1, -1}, -1, 0},
     {"QLinearConv", "Conv", {0, 3}, 8, 6},
     {"QLinearGlobalAveragePool", "GlobalAveragePool", {0, -1}, -1, 3},
     {"QLinearLeakyRelu", "LeakyRelu", {0, -1}, -1, 3},
     {"QLinearMatMul", "MatMul", {0, 3}, -1, 6},
     {"QLinearMul", "Mul", {0, 3}, -1, 6},
     {"QLinearSigmoid", "Sigmoid", {0, -1}, -1, 3},
+    {"QLinearSoftmax", "Softmax", {0, -1}, -1, 3},
 };
 
 static octet_value *operand(const octet_raw_node *raw, int slot)
@@ -118,22 +120,43 @@ static octet_status quantize_result(octet_reader *reader, octet_raw_node *raw, c
     return octet_read_emit(NULL, reader, &node, err);
 }
 
-octet_status octet_upgrade_qlinear(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+/* Attributes that only say how the operator on levels is meant. */
+static octet_status take_attributes(octet_raw_node *raw, octet_error *err)
 {
-    const layout               *at = layouts;
-    const Onnx__AttributeProto *channels_last;
-    octet_value                *plain[3] = {NULL};
-    while (strcmp(at->op, raw->op) != 0) at++;
-    OCTET_TRY(octet_raw_take(&channels_last, raw, "channels_last", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT, err));
+    const int                   type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    const Onnx__AttributeProto *channels_last, *opset;
+    OCTET_TRY(octet_raw_take(&channels_last, raw, "channels_last", type, err));
     if (channels_last && channels_last->i)
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "channels_last", "only 0 is supported");
+    return octet_raw_take(&opset, raw, "opset", type, err); /* of the file, as for any Softmax */
+}
+
+/* The real operands of raw, in the plain operator's order. QLinearConcat has the result's parameters first, then any
+   number of operands. */
+static octet_status dequantize_all(octet_value **plain, octet_reader *reader, octet_raw_node *raw, const layout *at,
+                                   octet_error *err)
+{
+    const bool concat = at->result == 0;
+    for (int i = 0; concat && 2 + 3 * i < raw->input_count; i++)
+        OCTET_TRY(dequantize_operand(&plain[i], reader, raw, 2 + 3 * i, err));
     for (int i = 0; i < 2; i++)
         if (at->data[i] >= 0) OCTET_TRY(dequantize_operand(&plain[i], reader, raw, at->data[i], err));
-    if (at->bias >= 0) OCTET_TRY(dequantize_bias(&plain[2], reader, raw, at, err));
+    return at->bias >= 0 ? dequantize_bias(&plain[2], reader, raw, at, err) : OCTET_OK;
+}
+
+octet_status octet_upgrade_qlinear(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    const layout *at = layouts;
+    octet_value **plain;
+    const int     count = raw->input_count;
+    while (strcmp(at->op, raw->op) != 0) at++;
+    OCTET_TRY(octet_arena_get(&plain, reader->arena, (size_t)count + 3, sizeof *plain, err));
+    OCTET_TRY(take_attributes(raw, err));
+    OCTET_TRY(dequantize_all(plain, reader, raw, at, err));
     OCTET_TRY(quantize_result(reader, raw, at, err));
-    memset(raw->inputs, 0, (size_t)raw->input_count * sizeof *raw->inputs);
+    memset(raw->inputs, 0, (size_t)count * sizeof *raw->inputs);
     raw->input_count = 0;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3 + count / 3; i++)
         if (plain[i]) octet_raw_set_input(raw, i, plain[i]);
     raw->op = at->plain;
     raw->domain = NULL;

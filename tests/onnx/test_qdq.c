@@ -203,6 +203,32 @@ static void test_qlinear_conv(void **state)
     octet_graph_free(graph);
 }
 
+/* Any number of operands, and the result's parameters before them. */
+static void test_qlinear_concat(void **state)
+{
+    (void)state;
+    proto_model *p = quantized_input();
+    p->opsets[1] = p->opsets[0];
+    p->opsets[1].domain = (char *)"com.microsoft";
+    p->opset_list[1] = &p->opsets[1];
+    p->model.n_opset_import = 2;
+    scalar_f(p, "t", 2.0f);
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    Onnx__NodeProto *n = proto_node(p, "QLinearConcat", "t z q s z q s z q s z", "c");
+    n->domain = (char *)"com.microsoft";
+    proto_int(p, n, "axis", 1);
+    proto_node(p, "DequantizeLinear", "c t z", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 1);
+    assert_string_equal(graph->first->op->name, "Concat");
+    assert_int_equal(graph->first->input_count, 3);
+    for (int i = 0; i < 3; i++) assert_string_equal(graph->first->inputs[i]->name, "x");
+    assert_true(parameters(graph, "x")->scale[0] == 0.5f);
+    assert_true(parameters(graph, "y")->scale[0] == 2.0f);
+    assert_int_equal(graph->outputs[0]->dims[1], 6);
+    octet_graph_free(graph);
+}
+
 /* One fault at a time in x -> Q -> DQ -> Relu. */
 static void test_faults(void **state)
 {
@@ -269,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_narrow_range),
         cmocka_unit_test(test_qlinear_conv),
+        cmocka_unit_test(test_qlinear_concat),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_bias_zero_point),
     };
