@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# all_models.sh OCTET [SHARED] [PATTERN]: the whole story (inspect, quantize, eval with a gate, compare, run) on every
-# real model, with its own data and splits; prints a table. SHARED holds models/ and data/; default $OCTET_SHARED, else
+# all_models.sh OCTET [SHARED] [PATTERN] [LIMIT]: the whole story (inspect, quantize, eval with a gate, compare, run) on every
+# real model, with its own data and splits (evaluation on at most LIMIT samples); prints a table. SHARED holds models/ and data/; default $OCTET_SHARED, else
 # ../shared beside the source. Says SKIPPED and exits 77 if it is absent.
 octet=$(realpath "$1")
 shared=${2:-${OCTET_SHARED:-$(dirname "$0")/../../../shared}}
 pattern=${3:-.}
+limit=$4
 if [ ! -d "$shared/models" ]; then
     echo "SKIPPED: no models in $shared (set OCTET_SHARED)"
     exit 77
@@ -56,7 +57,7 @@ print("%.4g" % at if at is not None else "-")' "$1" "$2" 2>/dev/null || echo '?'
 
 printf '%-26s %9s %9s %9s %9s %7s %7s\n' model float int8 drop 'SQNR dB' float-n seconds
 while IFS='|' read -r model calibration evaluation gate input; do
-    echo "$model" | grep -qe "$pattern" || continue
+    echo "$model" | grep -qEe "$pattern" || continue
     float=$shared/models/$model.onnx
     rm -f q.onnx ./*.json
     # the options of a row are words
@@ -65,7 +66,7 @@ while IFS='|' read -r model calibration evaluation gate input; do
         step "$model inspect" "$octet" inspect "$float" --json=inspect.json
         step "$model quantize" "$octet" quantize "$float" --data $calibration -o q.onnx --json=quantize.json
         [ -s q.onnx ] || continue
-        step "$model eval" "$octet" eval q.onnx --data $evaluation --baseline "$float" ${gate:+--max-drop $gate} --json=eval.json
+        step "$model eval" "$octet" eval q.onnx --data $evaluation ${limit:+--limit $limit} --baseline "$float" ${gate:+--max-drop $gate} --json=eval.json
         [ -e eval.json ] || continue
         step "$model compare" "$octet" compare "$float" q.onnx --data ${calibration%% --*} --limit 4 --json=compare.json
         step "$model run" "$octet" run q.onnx $input
