@@ -109,23 +109,22 @@ static octet_status calibrate(job *j, cli_call *call, octet_error *err)
     return octet_convert(j->graph, err);
 }
 
-/* Enough samples for a figure, few enough that the check stays a fraction of the work. */
-static size_t check_samples(const octet_graph *graph, size_t most)
+/* How many samples cost that many multiply-accumulates, within low..high: enough for a figure, few enough that the
+   check stays a fraction of the work. */
+static size_t affordable(const octet_graph *graph, double macs, double low, double high)
 {
-    const double affordable = 4e9 / fmax(cli_macs(graph), 1);
-    const double chosen     = fmin(fmax(affordable, 4), (double)most);
-    return (size_t)chosen;
+    return (size_t)fmin(fmax(macs / fmax(cli_macs(graph), 1), low), high);
 }
 
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
     const octet_evaluate_options options = cli_evaluate_options(call);
     OCTET_TRY(cli_load(&j->reference, call, call->args.operands[0], err));
-    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, check_samples(j->graph, 64), err));
+    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, affordable(j->graph, 4e9, 4, 64), err));
     OCTET_TRY(octet_evaluate(j->scores, j->graph, j->reference, j->sample, &options, err));
     octet_dataset_free(j->sample);
     j->sample = NULL;
-    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, 4, err));
+    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, affordable(j->graph, 5e8, 1, 4), err));
     return octet_compare(&j->comparison, j->reference, j->graph, j->sample, &options, err);
 }
 

@@ -68,7 +68,7 @@ while IFS='|' read -r model calibration evaluation gate input; do
         [ -s q.onnx ] || continue
         step "$model eval" "$octet" eval q.onnx --data $evaluation ${limit:+--limit $limit} --baseline "$float" ${gate:+--max-drop $gate} --json=eval.json
         [ -e eval.json ] || continue
-        step "$model compare" "$octet" compare "$float" q.onnx --data ${calibration%% --*} --limit 4 --json=compare.json
+        step "$model compare" "$octet" compare "$float" q.onnx --data $calibration --limit 4 --json=compare.json
         step "$model run" "$octet" run q.onnx $input
     }
     metric=$(python3 -c 'import json; print({"mse": "mse", "psnr": "psnr_db", "sqnr": "sqnr_db"}.get(*[json.load(open("eval.json"))["metric"]] * 2))')
