@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 8192, ROW = 512 };
+enum { CHUNK = 8192, ROW = 512, FEW = 1 << 16 };
 
 typedef struct job {
     const octet_tensor  *from, *to;
@@ -177,7 +177,8 @@ void octet_conversion_run(int index, const octet_tensor *to, const octet_tensor 
 {
     const conversion *const row  = &conversions[index];
     job                     work = { .from = from, .to = to, .profile = profile };
-    octet_parallel(row->units(&work), threads, row->run, &work);
+    const bool              small = octet_tensor_count(to) < FEW; /* not worth waking a thread for */
+    octet_parallel(row->units(&work), small ? 1 : threads, row->run, &work);
 }
 
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)

@@ -252,6 +252,20 @@ static void release(octet_step *step)
     step->state = NULL;
 }
 
+/* Waking other threads costs more than some 20 microseconds of work. */
+static bool is_small(const octet_dnnl_problem *problem)
+{
+    const octet_tensor *in[]  = { problem->x, problem->weights, problem->bias };
+    octet_tensor        y     = *problem->y;
+    octet_tensor       *out[] = { &y };
+    const octet_node *const node  = problem->node;
+    const octet_call        call  = { .node = node, .attrs = node->attrs, .in = in, .out = out,
+                                      .in_count = problem->bias ? 3 : problem->weights ? 2 : 1, .out_count = 1 };
+    const double            moves = (double)octet_tensor_count(problem->x) + (double)octet_tensor_count(&y);
+    const double            macs  = node->op->macs ? (double)node->op->macs(&call) : 0;
+    return macs + 8 * moves < 1e6; /* a value moved takes as long as some 8 products */
+}
+
 /* Matrix products may share out one sum among threads, which changes its bits: they get one. Convolutions and pools
    share out their outputs only. */
 static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, prepared *p, const octet_dnnl_problem *problem)
@@ -260,7 +274,7 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, prepared *p, co
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
     if (status == dnnl_success) status = make_descriptor(descriptor, problem, p->engine);
     if (status == dnnl_success) status = dnnl_primitive_desc_query(*descriptor, dnnl_query_impl_info_str, 0, &name);
-    p->alone = strstr(name, "gemm") != NULL;
+    p->alone = strstr(name, "gemm") != NULL || is_small(problem);
     if (status != dnnl_success || !p->alone) return status;
     dnnl_primitive_desc_destroy(*descriptor);
     *descriptor = NULL;
