@@ -98,7 +98,8 @@ static octet_status read_input(octet_reader *reader, const Onnx__ValueInfoProto 
     bool       has_shape;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
     if (!has_shape) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "shape", "an input without shape");
-    if (port.dtype == OCTET_F16) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "an input of type FLOAT16 is not supported");
+    if (port.dtype == OCTET_F16)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "an input of type FLOAT16 is not supported");
     return octet_graph_add_input(reader->graph, info->name, port.dtype, port.dims, port.rank, err);
 }
 

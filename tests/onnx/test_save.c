@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is written: float networks come back as they were, quantized ones follow the rules of docs/formats.md. The file
-   is looked at with protobuf-c alone, then read again. */
+/* What is written: float networks come back as they were, quantized ones as Q/DQ pairs by the rules tested here. The
+   file is looked at with protobuf-c alone, then read again. */
 #include "graph/attrs.h"
 #include "graph/graph.h"
 #include "graph/op.h"
