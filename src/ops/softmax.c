@@ -151,6 +151,7 @@ const octet_op octet_op_softmax = {
     .attrs = attrs,
     .attrs_size = sizeof(octet_softmax_attrs),
     .quant = OCTET_QUANT_RESCALE,
+    .flags = OCTET_OP_FUNCTION,
     .infer = infer,
     .forward = forward,
     .forward_integer = forward_integer,
