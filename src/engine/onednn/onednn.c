@@ -173,6 +173,7 @@ static octet_status reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engine_t 
     dnnl_primitive_desc_t     descriptor = NULL;
     dnnl_primitive_t          primitive  = NULL;
     dnnl_stream_t             stream     = NULL;
+    const int                 before     = set_threads(1); /* weights are small, and threads wait for each other */
     dnnl_memory_get_memory_desc(from, &from_desc);
     dnnl_memory_get_memory_desc(to, &to_desc);
     dnnl_status_t status = dnnl_reorder_primitive_desc_create(&descriptor, from_desc, engine, to_desc, engine, NULL);
@@ -181,6 +182,7 @@ static octet_status reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engine_t 
     const dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from }, { DNNL_ARG_TO, to } };
     if (status == dnnl_success) status = dnnl_primitive_execute(primitive, stream, 2, args);
     if (status == dnnl_success) status = dnnl_stream_wait(stream);
+    set_threads(before);
     dnnl_stream_destroy(stream);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(descriptor);
