@@ -47,7 +47,11 @@ static octet_status add_to_mean(octet_mean *mean, octet_arena *arena, const floa
         mean->unit  = unit_for(x, count);
     }
     const double scale = 1.0 / mean->unit;
-    for (size_t i = 0; i < count && count == mean->count; i++) mean->sum[i] += (int64_t)(x[i] * scale);
+    for (size_t i = 0; i < count && count == mean->count; i++) {
+        const double units = x[i] * scale;
+        if (fabs(units) < 0x1p62) /* otherwise not finite or absurd: the observer counts it and the run is refused */
+            (void)!__builtin_add_overflow(mean->sum[i], (int64_t)units, &mean->sum[i]);
+    }
     return OCTET_OK;
 }
 
