@@ -40,8 +40,8 @@ static void reads_every_kind(void **state)
     (void)state;
     assert_int_equal(OCTET_OK, parse(&args, &cli_quantize_syntax,
                                      WORDS("net.onnx", "--data", "d", "-qo", "out.onnx", "-j4", "--limit=128",
-                                           "--per-tensor", "--percentile", "99.5", "--max-memory=1.5G", "--json", "--method=mse",
-                                           "--layer", "a*=float", "--layer", "b=c=float"),
+                                           "--per-tensor", "--percentile", "99.5", "--max-memory=1.5G",
+                                           "--json", "--method=mse", "--layer", "a*=float", "--layer", "b=c=float"),
                                      &err));
     assert_int_equal(1, args.operand_count);
     assert_string_equal("net.onnx", args.operands[0]);
