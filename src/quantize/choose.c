@@ -28,7 +28,7 @@ static const struct {
 typedef struct candidate {
     octet_range  range;
     octet_affine affine;
-    bool         alive; /* false: equal to an earlier one */
+    bool         alive; /* false: too like an earlier one */
 } candidate;
 
 typedef struct search {
@@ -149,11 +149,14 @@ static octet_status run_workers(search *s, octet_error *err)
 
 /* ---- candidates ---- */
 
+/* Scales within 3 % of each other round alike: not worth a run of their own. */
 static bool repeats(const candidate *all, int c)
 {
-    for (int i = 0; i < c; i++)
-        if (all[i].affine.scale == all[c].affine.scale && all[i].affine.zero_point == all[c].affine.zero_point)
-            return true;
+    for (int i = 0; i < c; i++) {
+        const float ratio = all[i].affine.scale / all[c].affine.scale;
+        const int   shift = all[i].affine.zero_point - all[c].affine.zero_point;
+        if (all[i].alive && ratio > 0.97f && ratio < 1.03f && shift >= -3 && shift <= 3) return true;
+    }
     return false;
 }
 
@@ -213,7 +216,7 @@ static size_t sample_count(const octet_graph *graph, const octet_dataset *data, 
         const int64_t m = octet_graph_node(graph, i).macs;
         macs += m > 0 ? m : 0;
     }
-    size_t count = macs > 100000000 ? 16 : macs > 20000000 ? 64 : 128;
+    size_t count = macs > 100000000 ? 24 : macs > 20000000 ? 64 : 128;
     if (options && options->choose_samples) count = options->choose_samples;
     return count < octet_dataset_count(data) ? count : octet_dataset_count(data);
 }
