@@ -304,9 +304,9 @@ static octet_status check_complete(const cli_args *args, const cli_syntax *synta
     if (args->operand_count < syntax->low)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "too few operands (got %d, need %s)", args->operand_count,
                           syntax->operands);
-    if (syntax->high && args->operand_count > syntax->high)
+    if ((syntax->high || !*syntax->operands) && args->operand_count > syntax->high)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "unexpected operand '%s' (need %s)", args->operands[syntax->high],
-                          syntax->operands);
+                          *syntax->operands ? syntax->operands : "options only");
     const cli_option *row;
     for (size_t i = 0; (row = cli_option_at(syntax, i)); i++)
         if (row->required && !cli_option_given(args, row))

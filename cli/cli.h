@@ -91,7 +91,7 @@ typedef struct cli_args {
     int         border;
     size_t      top;
     const char *names;
-    bool        operators, markdown, show_limits;
+    bool        operators, markdown, show_limits, data_only;
 
     size_t    given[64]; /* offsets of what the command line has set */
     size_t    given_count;
@@ -162,10 +162,11 @@ octet_status cli_eval(cli_call *call, octet_error *err);
 octet_status cli_compare(cli_call *call, octet_error *err);
 octet_status cli_run(cli_call *call, octet_error *err);
 octet_status cli_doctor(cli_call *call, octet_error *err);
+octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
 extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_eval_syntax, cli_compare_syntax, cli_run_syntax,
-    cli_doctor_syntax, cli_help_syntax;
+    cli_doctor_syntax, cli_demo_syntax, cli_help_syntax;
 
 /* ---- help.c ---- */
 

@@ -17,6 +17,7 @@ const cli_command cli_commands[] = {
     { "run", cli_run, "runs a network on inputs: top classes, or outputs as .npy or .npz", &cli_run_syntax },
     { "doctor", cli_doctor, "shows instruction sets, engines, memory and limits, and tests itself",
       &cli_doctor_syntax },
+    { "demo", cli_demo, "draws pictures, quantizes a network for them and prints what that cost", &cli_demo_syntax },
     { "help", cli_help, "explains a command", &cli_help_syntax },
     { NULL },
 };
