@@ -166,22 +166,69 @@ static void share_through(preparation *p, const octet_node *node)
 {
     for (int i = 0; passes_on(p, node) && i < node->output_count; i++)
         if (node->outputs[i] && node->outputs[i]->dtype == OCTET_F32) join(p, node->inputs[0], node->outputs[i]);
-    for (int i = 0; node->op->quant == OCTET_QUANT_CONCAT && i < node->input_count; i++)
-        if (octet_value_only_reader(node->inputs[i]) && !node->inputs[i]->constant)
-            join(p, node->inputs[i], node->outputs[0]);
 }
 
-static void share(preparation *p)
+/* Nodes of one weight, as PyTorch's module that is called twice. */
+static void share_module(preparation *p, const octet_node *node)
 {
+    const octet_value *const w = node->inputs[1];
+    for (size_t u = 0; u < w->use_count; u++) {
+        const octet_node *const twin = w->uses[u].node;
+        if (w->uses[u].slot == 1 && twin->outputs[0]) join(p, node->outputs[0], twin->outputs[0]);
+    }
+}
+
+/* Who reads a group of values, by its root, besides the nodes that pass its levels on. */
+typedef struct group_readers {
+    bool others;  /* somebody who would have to live with a wider range */
+    int  concats;
+} group_readers;
+
+static void count_readers(preparation *p, group_readers *readers)
+{
+    for (const octet_value *v = p->graph->values; v; v = v->next) {
+        group_readers *const r = &readers[find(p, v->index)];
+        if (v->is_output) r->others = true;
+        for (size_t u = 0; u < v->use_count; u++) {
+            const octet_node *const n = v->uses[u].node;
+            if (!p->integer[n->index]) r->others = true;
+            else if (n->op->quant == OCTET_QUANT_CONCAT) r->concats++;
+            else if (!passes_on(p, n)) r->others = true;
+        }
+    }
+}
+
+/* Inputs that nobody else reads, themselves or passed on, take the parameters of the Concat's result: it becomes a copy.
+   (Joining what others read as well tied whole stages of a shuffle network to their widest range.) */
+static void share_concat(preparation *p, group_readers *readers, const octet_node *node)
+{
+    if (!p->wanted[node->outputs[0]->index]) return;
+    for (int i = 0; i < node->input_count; i++) {
+        const octet_value *const in   = node->inputs[i];
+        const int                from = find(p, in->index), to = find(p, node->outputs[0]->index);
+        const bool               own  = !readers[from].others && readers[from].concats == 1;
+        const bool               only = p->target->concat_joins && octet_value_only_reader(in);
+        if (from == to || in->constant || !(own || only)) continue;
+        const group_readers kept = readers[to];
+        join(p, in, node->outputs[0]);
+        readers[find(p, in->index)] = kept;
+    }
+}
+
+static octet_status share(preparation *p, octet_error *err)
+{
+    group_readers *readers;
+    OCTET_TRY(octet_arena_get(&readers, p->arena, (size_t)p->graph->value_count, sizeof *readers, err));
     for (int i = 0; i < p->graph->value_count; i++) p->parent[i] = i;
     for (const octet_node *n = p->graph->first; n; n = n->next) {
         if (!p->integer[n->index]) continue;
         share_through(p, n);
-        if (!p->target->share_by_weight || n->op->quant != OCTET_QUANT_MAC) continue;
-        const octet_value *const w = n->inputs[1];
-        for (size_t u = 0; u < w->use_count; u++)
-            if (w->uses[u].slot == 1 && w->uses[u].node->outputs[0]) join(p, n->outputs[0], w->uses[u].node->outputs[0]);
+        if (p->target->share_by_weight && n->op->quant == OCTET_QUANT_MAC) share_module(p, n);
     }
+    count_readers(p, readers);
+    for (const octet_node *n = p->graph->first; n; n = n->next)
+        if (p->integer[n->index] && n->op->quant == OCTET_QUANT_CONCAT) share_concat(p, readers, n);
+    return OCTET_OK;
 }
 
 /* ---- FakeQuantize ---- */
@@ -204,8 +251,8 @@ static bool is_source(preparation *p, const octet_value *v)
     if (passes_on(p, n)) return false;
     if (n->op->quant != OCTET_QUANT_CONCAT) return true;
     for (int i = 0; i < n->input_count; i++)
-        if (find(p, n->inputs[i]->index) == find(p, v->index)) return false;
-    return true;
+        if (find(p, n->inputs[i]->index) != find(p, v->index)) return true;
+    return false;
 }
 
 static octet_status new_lock(octet_lock **lock, octet_graph *graph, octet_error *err)
@@ -333,7 +380,7 @@ static octet_status prepare_all(preparation *p, octet_error *err)
     OCTET_TRY(octet_arena_get(&p->wanted, p->arena, (size_t)graph->value_count, sizeof *p->wanted, err));
     OCTET_TRY(octet_arena_get(&p->parent, p->arena, (size_t)graph->value_count, sizeof *p->parent, err));
     OCTET_TRY(decide_nodes(p, err));
-    share(p);
+    OCTET_TRY(share(p, err));
     OCTET_TRY(quantize_values(p, err));
     return quantize_constants(p, err);
 }

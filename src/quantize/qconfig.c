@@ -22,6 +22,7 @@ static const octet_target targets[] = {
     { .name = "native" },
     { .name = "portable", .quantize_every_value = true },
     { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .pools_share = true,
+      .concat_joins = true,
       .observe_before_activation = true, .share_by_weight = true, .real_bias = true, .profile = "torch-qnnpack" },
 };
 
