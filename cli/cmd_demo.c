@@ -13,7 +13,16 @@
 enum { CALIBRATION = 256, COMPARED = 64, BATCH = 50, TRAIN_SEED = 1, TEST_SEED = 2, PATH_SIZE = 4096 };
 
 /* What the demo writes, in this order. */
-typedef enum demo_file { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, CLASSES, MODEL, QUANTIZED, FILES } demo_file;
+typedef enum demo_file {
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    TEST_IMAGES,
+    TEST_LABELS,
+    CLASSES,
+    MODEL,
+    QUANTIZED,
+    FILES
+} demo_file;
 
 static const char *const file_names[FILES] = { "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
                                                "test-images-idx3-ubyte",  "test-labels-idx1-ubyte",
@@ -75,7 +84,8 @@ static octet_status write_series(const cli_call *call, const char *images, const
                                  uint32_t count, octet_error *err)
 {
     const uint32_t dims[3]    = { count, DEMO_SIDE, DEMO_SIDE };
-    uint8_t *const pixels     = cli_alloc(16 + (size_t)count * DEMO_PIXELS, 1), *const classes = cli_alloc(8 + count, 1);
+    uint8_t *const pixels     = cli_alloc(16 + (size_t)count * DEMO_PIXELS, 1);
+    uint8_t *const classes    = cli_alloc(8 + count, 1);
     const size_t   pixel_head = put_head(pixels, dims, 3), class_head = put_head(classes, dims, 1);
     for (uint32_t i = 0; i < count; i++)
         classes[class_head + i] = (uint8_t)demo_draw(pixels + pixel_head + (size_t)i * DEMO_PIXELS, seed, i);
@@ -105,7 +115,8 @@ static octet_status write_pictures(story *s, cli_call *call, octet_error *err)
 
 /* ---- from float to int8 ---- */
 
-static octet_status open_pictures(octet_dataset **data, const story *s, demo_file images, size_t limit, octet_error *err)
+static octet_status open_pictures(octet_dataset **data, const story *s, demo_file images, size_t limit,
+                                  octet_error *err)
 {
     const octet_dataset_options options = { .preprocess = "mnist",
                                             .labels     = s->paths[images + 1],
@@ -190,7 +201,7 @@ static void tell_scores(const story *s, cli_call *call)
 {
     char                      text[32];
     const octet_scores *const now = &s->scores[0], *const before = &s->scores[1];
-    cli_say(call, "accuracy   float %.2f %%, int8 %.2f %% of %zu test pictures; both choose the same class for %.2f %%\n",
+    cli_say(call, "accuracy   float %.2f %%, int8 %.2f %% of %zu test pictures; same class for %.2f %% of them\n",
             100 * before->top1, 100 * now->top1, now->count, 100 * now->agreement);
     cli_say(call, "output     SQNR %s over the whole test set\n", cli_decibel(text, now->sqnr_db));
     cli_json_set(call->document, "float_top1", cli_json_number(before->top1));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Draws glyphs of ten classes: strokes that are bent, rotated, sheared, jittered, partly covered, on an uneven and noisy
-   ground. Everything is integers (fixed point, 1/256 pixel), so that the pictures are equal on every machine. */
+/* Draws glyphs of ten classes: strokes that are bent, rotated, sheared, jittered, partly covered, on an uneven and
+   noisy ground. Everything is integers (fixed point, 1/256 pixel): the pictures are equal on every machine. */
 #include "demo.h"
 
 #include <string.h>
@@ -40,10 +40,10 @@ static const int8_t shapes[DEMO_CLASSES][24][2] = {
     { { 5, 5 }, { 20, -15 }, { -10, -30 }, { -38, -5 }, { -30, 38 }, { 12, 52 }, { 55, 30 }, { 65, -20 }, { 40, -65 },
       { -15, -85 }, { -68, -62 }, { -92, -10 }, { -78, 50 }, FINIS },
     { { -85, 0 }, { 85, 0 }, UP, { 30, -60 }, { 85, 0 }, { 30, 60 }, FINIS },
-    { { -55, -90 }, { -55, 90 }, UP, { 55, -90 }, { 55, 90 }, UP, { -55, -35 }, { 55, -35 }, UP, { -55, 35 }, { 55, 35 },
-      FINIS },
-    { { 70, -65 }, { 25, -90 }, { -35, -80 }, { -60, -45 }, { -40, -12 }, { 40, 12 }, { 60, 45 }, { 35, 80 }, { -25, 90 },
-      { -70, 65 }, FINIS },
+    { { -55, -90 }, { -55, 90 }, UP, { 55, -90 }, { 55, 90 }, UP, { -55, -35 }, { 55, -35 }, UP, { -55, 35 },
+      { 55, 35 }, FINIS },
+    { { 70, -65 }, { 25, -90 }, { -35, -80 }, { -60, -45 }, { -40, -12 }, { 40, 12 }, { 60, 45 }, { 35, 80 },
+      { -25, 90 }, { -70, 65 }, FINIS },
 };
 
 const char *const demo_class_names[] = { "ring",   "square", "triangle", "star",   "cross",
@@ -76,7 +76,8 @@ static pose draw_pose(uint64_t *random)
     const int whole = (1 << 20) + t * t;
     const int cos   = (int)((int64_t)((1 << 20) - t * t) * 4096 / whole);
     const int sin   = (int)((int64_t)t * (1 << 23) / whole);
-    const int wide  = draw_within(random, 14, 27), high = draw_within(random, 14, 27); /* 100 units: 5.5 to 10.5 pixels */
+    const int wide  = draw_within(random, 14, 27); /* of 1/256 pixel: 100 units become 5.5 to 10.5 pixels */
+    const int high  = draw_within(random, 14, 27);
     const int shear = draw_within(random, -1000, 1000);
     pose      p;
     p.bend_x   = draw_within(random, -24, 24);
