@@ -69,16 +69,22 @@ static inline void random_fill(random_state *r, float *x, size_t count, float lo
 
 enum { MOST_WEIGHTS = 1 << 16 };
 
-/* A float constant of random values in [lo, hi). */
+typedef struct real_interval {
+    float lo, hi; /* lo <= x < hi */
+} real_interval;
+
+static inline real_interval between(float lo, float hi) { return (real_interval){ lo, hi }; }
+
+/* A float constant of random values. */
 UNUSED static void add_random(octet_graph *graph, random_state *r, const char *name, const int64_t *dims, int rank,
-                              float lo, float hi)
+                              real_interval values)
 {
     static float data[MOST_WEIGHTS];
     octet_tensor tensor = { .dtype = OCTET_F32, .rank = rank, .data = data };
     for (int i = 0; i < rank; i++) tensor.dims[i] = dims[i];
     const int64_t count = octet_tensor_count(&tensor);
     assert_in_range(count, 0, MOST_WEIGHTS);
-    random_fill(r, data, (size_t)count, lo, hi);
+    random_fill(r, data, (size_t)count, values.lo, values.hi);
     MUST(octet_graph_add_constant(graph, name, &tensor, &err));
 }
 

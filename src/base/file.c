@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading whole files within limits. Small ones are copied (nobody can change them underneath us), large ones mapped. */
+/* Reading whole files within limits. Small ones are copied (nobody can change them underneath us), large ones are
+   mapped. */
 #include "base/file.h"
 
 #include "base/text.h"
@@ -108,7 +109,8 @@ octet_status octet_file_read_beneath(octet_file *file, const char *folder, const
 {
     *file = (octet_file){ 0 };
     if (!*name || *name == '/' || strchr(name, '\\'))
-        return octet_fail(err, OCTET_ERR_FORMAT, "location '%s' is not a relative path beneath the model's folder", name);
+        return octet_fail(err, OCTET_ERR_FORMAT, "location '%s' is not a relative path beneath the model's folder",
+                          name);
     const int base = open(*folder ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (base < 0) return refuse(err, folder, "cannot open folder");
     struct open_how how = { .flags   = O_RDONLY | O_CLOEXEC | O_NONBLOCK,

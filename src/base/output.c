@@ -79,7 +79,8 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
             return octet_error_file(err, path), OCTET_ERR_FILE;
         }
         if (errno) return fail_at(err, path, "cannot write output");
-        if (!S_ISREG(info.st_mode)) return access(path, W_OK) == 0 ? OCTET_OK : fail_at(err, path, "cannot write output");
+        if (!S_ISREG(info.st_mode))
+            return access(path, W_OK) == 0 ? OCTET_OK : fail_at(err, path, "cannot write output");
     }
     folder_of(folder, sizeof folder, path);
     if (stat(folder, &info) != 0 || access(folder, W_OK | X_OK) != 0)

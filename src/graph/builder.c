@@ -112,8 +112,9 @@ octet_status octet_graph_add(octet_graph *graph, const octet_node_spec *spec, oc
     if (!op) return bad(err, where, octet_fail(err, OCTET_ERR_UNSUPPORTED, "operator %s is unknown", spec->op));
     const octet_status counts = check_counts(op, spec, err);
     if (counts != OCTET_OK) return bad(err, where, counts);
-    octet_node *node;
-    OCTET_TRY(octet_node_new(&node, graph, op, where, spec->input_count, spec->output_count, NULL, err));
+    octet_node          *node;
+    const octet_new_node as = { .op = op, .name = where, .inputs = spec->input_count, .outputs = spec->output_count };
+    OCTET_TRY(octet_node_new(&node, graph, &as, err));
     octet_status status = set_inputs(graph, node, spec, err);
     for (const octet_attribute *a = spec->attributes; status == OCTET_OK && a && a->name; a++) {
         status = set_attribute(graph, node, a, err);

@@ -203,22 +203,21 @@ static void node_unlink(octet_graph *graph, octet_node *node)
     else graph->last = node->prev;
 }
 
-octet_status octet_node_new(octet_node **node, octet_graph *graph, const octet_op *op, const char *name,
-                            int input_count, int output_count, octet_node *before, octet_error *err)
+octet_status octet_node_new(octet_node **node, octet_graph *graph, const octet_new_node *as, octet_error *err)
 {
     octet_node *const n = octet_arena_alloc(graph->arena, 1, sizeof *n);
     if (!n) return octet_fail_memory(err);
-    n->op           = op;
-    n->input_count  = input_count;
-    n->output_count = output_count;
-    n->name         = octet_names_free(graph->node_names, name && *name ? name : op->name);
+    n->op           = as->op;
+    n->input_count  = as->inputs;
+    n->output_count = as->outputs;
+    n->name         = octet_names_free(graph->node_names, as->name && *as->name ? as->name : as->op->name);
     n->index        = graph->node_count++;
-    OCTET_TRY(octet_arena_get(&n->inputs, graph->arena, (size_t)input_count, sizeof *n->inputs, err));
-    OCTET_TRY(octet_arena_get(&n->outputs, graph->arena, (size_t)output_count, sizeof *n->outputs, err));
-    OCTET_TRY(octet_arena_get(&n->attrs, graph->arena, 1, op->attrs_size + 1, err));
-    octet_attrs_init(n->attrs, op);
+    OCTET_TRY(octet_arena_get(&n->inputs, graph->arena, (size_t)as->inputs, sizeof *n->inputs, err));
+    OCTET_TRY(octet_arena_get(&n->outputs, graph->arena, (size_t)as->outputs, sizeof *n->outputs, err));
+    OCTET_TRY(octet_arena_get(&n->attrs, graph->arena, 1, as->op->attrs_size + 1, err));
+    octet_attrs_init(n->attrs, as->op);
     if (!n->name || !octet_names_add(graph->node_names, n->name, n)) return octet_fail_memory(err);
-    node_link(graph, n, before);
+    node_link(graph, n, as->before);
     *node = n;
     return OCTET_OK;
 }
@@ -265,7 +264,8 @@ void octet_graph_sweep(octet_graph *graph)
 
 /* ---- notes ---- */
 
-octet_status octet_decide(octet_graph *graph, const char *node, const char *what, octet_error *err, const char *why, ...)
+octet_status octet_decide(octet_graph *graph, const char *node, const char *what, octet_error *err, const char *why,
+                          ...)
 {
     if (!octet_arena_grow(graph->arena, &graph->decisions, graph->decision_count, &graph->decision_capacity,
                           sizeof *graph->decisions))

@@ -124,8 +124,14 @@ octet_status octet_value_set_constant(octet_graph *graph, octet_value *value, co
 
 /* A node with room for inputs and outputs (all NULL), attributes at their defaults, appended to the order, or put
    before another one where before is not NULL. name NULL or taken: made unique. */
-octet_status octet_node_new(octet_node **node, octet_graph *graph, const octet_op *op, const char *name,
-                            int input_count, int output_count, octet_node *before, octet_error *err);
+typedef struct octet_new_node {
+    const octet_op *op;
+    const char     *name;
+    int             inputs, outputs;
+    octet_node     *before;
+} octet_new_node;
+
+octet_status octet_node_new(octet_node **node, octet_graph *graph, const octet_new_node *as, octet_error *err);
 
 octet_status octet_node_set_input(octet_graph *graph, octet_node *node, int slot, octet_value *value, octet_error *err);
 void         octet_node_set_output(octet_node *node, int slot, octet_value *value);

@@ -63,7 +63,8 @@ octet_node_info octet_graph_node(const octet_graph *graph, size_t index)
     const octet_value *const out  = node->output_count ? node->outputs[0] : NULL;
     octet_node_info          info = { .name = node->name, .op = node->op->name, .output = out ? out->name : "",
                                       .merged = node->merged ? node->merged : "", .parameters = parameters_of(node),
-                                      .macs = macs_of(node), .mode = octet_node_compute_mode(graph, node), .method = "" };
+                                      .macs = macs_of(node), .mode = octet_node_compute_mode(graph, node),
+                                      .method = "" };
     if (!out) return info;
     info.shape = port_of(out);
     const octet_qparams *const levels = octet_value_levels(graph, out);

@@ -82,9 +82,9 @@ typedef enum octet_quant_kind {
 enum { /* octet_op.flags */
     OCTET_OP_LINEAR_CLAMP = 1, /* may absorb a following Relu or Clip (its forward functions apply node->activation) */
     OCTET_OP_SHAPE        = 2, /* result is known as soon as input shapes are: Shape, Size */
-    OCTET_OP_FUNCTION     = 16, /* a squashing function (Softmax, Sigmoid, ...): at the end of a network it stays real */
-    OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, Identity, ... */
+    OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, ... */
     OCTET_OP_ELEMENTWISE  = 8, /* real numbers: where all shapes are one, out[i] depends on the elements at i alone */
+    OCTET_OP_FUNCTION     = 16, /* a squashing function (Softmax, Sigmoid, ...): at a network's end it stays real */
 };
 
 /* Bit of a type, for octet_op.types. */

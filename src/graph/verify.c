@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each stage promises, checked. A failure here is a bug in a pass or a graph built wrongly, never a surprise later. */
+/* What each stage promises, checked. A failure here is a bug in a pass or a graph built wrongly, never a surprise
+   later. */
 #include "graph/graph.h"
 #include "graph/op.h"
 
@@ -27,7 +28,8 @@ static octet_status check_links(const octet_node *node, octet_error *err)
         const octet_value *const v = node->inputs[i];
         if (!v && i < node->op->min_inputs) return wrong(err, node->name, "a required input is missing");
         if (!v) continue;
-        if (v->use_count <= MANY_READERS && !uses_node(v, node, i)) return wrong(err, node->name, "an input does not know its reader");
+        if (v->use_count <= MANY_READERS && !uses_node(v, node, i))
+            return wrong(err, node->name, "an input does not know its reader");
         if (v->producer ? v->producer->index >= node->index : !v->is_input && !v->constant)
             return wrong(err, node->name, "an input is not computed before it is read");
     }

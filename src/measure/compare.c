@@ -105,7 +105,8 @@ static octet_status run_local(comparing *c, octet_tensor *out, const octet_node 
     }
     out->qparams = octet_value_levels(c->graphs[1], node->outputs[0]);
     out->dtype   = out->qparams ? out->qparams->dtype : OCTET_F32;
-    OCTET_TRY(octet_arena_get(&out->data, c->arena, (size_t)octet_tensor_count(out), octet_dtype_size(out->dtype), err));
+    OCTET_TRY(
+        octet_arena_get(&out->data, c->arena, (size_t)octet_tensor_count(out), octet_dtype_size(out->dtype), err));
     octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = outs, .in_count = node->input_count,
                         .out_count = 1, .arena = c->arena, .threads = c->threads, .profile = &octet_profile_octet };
     const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, true) : 0;
@@ -225,8 +226,9 @@ static octet_status fill_result(octet_comparison *result, const comparing *c, oc
     OCTET_TRY(octet_arena_get(&layers, arena, c->layer_count, sizeof *layers, err));
     for (size_t i = 0; i < c->layer_count; i++) {
         const layer *const l = &c->layers[i];
-        layers[i] = (octet_layer_error){ octet_arena_copy(arena, l->node->name), octet_arena_copy(arena, l->node->op->name),
-                                         octet_sqnr_db(&l->local), octet_sqnr_db(&l->accumulated) };
+        layers[i] = (octet_layer_error){ octet_arena_copy(arena, l->node->name),
+                                         octet_arena_copy(arena, l->node->op->name), octet_sqnr_db(&l->local),
+                                         octet_sqnr_db(&l->accumulated) };
         if (!layers[i].name || !layers[i].op) return octet_fail_memory(err);
     }
     qsort(layers, c->layer_count, sizeof *layers, worst_first);

@@ -220,7 +220,8 @@ static octet_status identity(octet_reader *reader, octet_node *before, octet_val
     octet_node     *node;
     const octet_op *op = octet_op_find("Identity", NULL);
     if (!op) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "operator Identity is not supported");
-    OCTET_TRY(octet_node_new(&node, reader->graph, op, to->name, 1, 1, before, err));
+    const octet_new_node as = { .op = op, .name = to->name, .inputs = 1, .outputs = 1, .before = before };
+    OCTET_TRY(octet_node_new(&node, reader->graph, &as, err));
     OCTET_TRY(octet_node_set_input(reader->graph, node, 0, from, err));
     octet_node_set_output(node, 0, to);
     return OCTET_OK;

@@ -298,8 +298,9 @@ octet_status octet_read_emit(octet_node **node, octet_reader *reader, octet_raw_
                           is_default_domain(raw->domain) ? "" : raw->domain, is_default_domain(raw->domain) ? "" : ":",
                           raw->op);
     OCTET_TRY(check_counts(raw, op, err));
-    OCTET_TRY(octet_node_new(&made, reader->graph, op, raw->named ? raw->name : NULL, raw->input_count,
-                             raw->output_count, NULL, err));
+    const octet_new_node as = { .op = op, .name = raw->named ? raw->name : NULL, .inputs = raw->input_count,
+                                .outputs = raw->output_count };
+    OCTET_TRY(octet_node_new(&made, reader->graph, &as, err));
     for (int i = 0; i < raw->input_count; i++)
         if (raw->inputs[i]) OCTET_TRY(octet_node_set_input(reader->graph, made, i, raw->inputs[i], err));
     for (int i = 0; i < raw->output_count; i++) octet_node_set_output(made, i, raw->outputs[i]);

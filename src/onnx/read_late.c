@@ -32,7 +32,8 @@ static octet_status insert(octet_node **made, octet_reader *reader, octet_node *
     const char     *near = octet_arena_format(reader->arena, "%s_%s", before->outputs[0]->name, op);
     if (!row) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "operator %s is not supported", op);
     if (!near) return octet_fail_memory(err);
-    OCTET_TRY(octet_node_new(made, reader->graph, row, near, inputs, 1, before, err));
+    const octet_new_node as = { .op = row, .name = near, .inputs = inputs, .outputs = 1, .before = before };
+    OCTET_TRY(octet_node_new(made, reader->graph, &as, err));
     OCTET_TRY(octet_value_new_near(&value, reader->graph, near, err));
     octet_node_set_output(*made, 0, value);
     return OCTET_OK;

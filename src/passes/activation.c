@@ -66,7 +66,9 @@ octet_status octet_split_activation(octet_graph *graph, octet_node *node, octet_
     inner->rank      = out->rank;
     for (int i = 0; i < out->rank; i++) inner->dims[i] = out->dims[i];
     const octet_op *const op = octet_op_find(act.op, NULL);
-    OCTET_TRY(octet_node_new(&clamp, graph, op, act.name, op->max_inputs, 1, node->next, err));
+    const octet_new_node  as = { .op = op, .name = act.name, .inputs = op->max_inputs, .outputs = 1,
+                                 .before = node->next };
+    OCTET_TRY(octet_node_new(&clamp, graph, &as, err));
     octet_node_set_output(node, 0, inner);
     octet_node_set_output(clamp, 0, out);
     OCTET_TRY(octet_node_set_input(graph, clamp, 0, inner, err));

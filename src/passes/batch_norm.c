@@ -85,7 +85,8 @@ static void fold_weight(float *w, const octet_node *node, const octet_batch_norm
 {
     const octet_tensor *const t        = node->inputs[1]->constant;
     const int64_t             count    = octet_tensor_count(t);
-    const bool                last     = octet_node_is(node, "Gemm") && !((const octet_gemm_attrs *)node->attrs)->trans_b;
+    const octet_gemm_attrs   *gemm     = octet_node_is(node, "Gemm") ? node->attrs : NULL;
+    const bool                last     = gemm && !gemm->trans_b;
     const int64_t             inner    = last ? 1 : count / bn->channels;
     const float *const        original = t->data;
     for (int64_t i = 0; i < count; i++) {

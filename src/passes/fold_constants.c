@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A value that is known, and the same for two batch sizes, becomes a constant. A Reshape whose target differs between
-   the two only where it repeats its input's dimension gets 0 there ("as the input has it"), so that exporters' chains of
-   Shape, Gather and Concat disappear. Precondition: graph sorted. */
+   the two only where it repeats its input's dimension gets 0 there ("as the input has it"), so that exporters' chains
+   of Shape, Gather and Concat disappear. Precondition: graph sorted. */
 #include "passes/pass.h"
 
 #include "ops/shape.h"

@@ -73,7 +73,8 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
 /* sx * sw of a channel, exactly, in double. */
 static double unit_of(const octet_node *node, int64_t channel)
 {
-    const octet_qparams *const x = octet_future_levels(node->inputs[0]), *const w = octet_future_levels(node->inputs[1]);
+    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
+    const octet_qparams *const w = octet_future_levels(node->inputs[1]);
     return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
 }
 

@@ -222,7 +222,8 @@ octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octe
     OCTET_TRY(observe_all(graph, data, options, err));
     OCTET_TRY(check_finite(c, err));
     for (size_t i = 0; i < c->group_count; i++) OCTET_TRY(set_range(graph, &c->groups[i], err));
-    if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT) OCTET_TRY(octet_choose_by_output(graph, data, options, err));
+    if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT)
+        OCTET_TRY(octet_choose_by_output(graph, data, options, err));
     graph->stage = OCTET_STAGE_CALIBRATED;
     return octet_graph_check(graph, err);
 }

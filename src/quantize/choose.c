@@ -65,7 +65,8 @@ static void round_trip(float *to, const float *x, size_t count, const candidate 
 static const octet_value *judged_value(const octet_value *output)
 {
     const octet_node *const last     = output->producer;
-    const bool              squashes = last && (last->op->flags & OCTET_OP_FUNCTION || last->op->quant == OCTET_QUANT_TABLE);
+    const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
+    const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
     return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
 }
 

@@ -38,7 +38,8 @@ static octet_status check_rules(const octet_qconfig *qconfig, const octet_graph 
         for (const octet_node *n = graph->first; n && !found; n = n->next)
             found = octet_glob_match(qconfig->layers[i].match, n->name);
         if (!found)
-            return octet_fail(err, OCTET_ERR_ARGUMENT, "layer pattern '%.80s' matches no node", qconfig->layers[i].match);
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "layer pattern '%.80s' matches no node",
+                              qconfig->layers[i].match);
     }
     return OCTET_OK;
 }
@@ -117,7 +118,9 @@ static octet_status split_output(octet_graph *graph, octet_value *out, octet_err
     memcpy(copy->dims, out->dims, sizeof copy->dims);
     while (out->use_count > 0)
         OCTET_TRY(octet_node_set_input(graph, out->uses[0].node, out->uses[0].slot, copy, err));
-    OCTET_TRY(octet_node_new(&identity, graph, octet_op_find("Identity", NULL), NULL, 1, 1, out->producer->next, err));
+    const octet_new_node as = { .op = octet_op_find("Identity", NULL), .inputs = 1, .outputs = 1,
+                                .before = out->producer->next };
+    OCTET_TRY(octet_node_new(&identity, graph, &as, err));
     OCTET_TRY(octet_node_set_input(graph, identity, 0, out, err));
     octet_node_set_output(identity, 0, copy);
     return OCTET_OK;
@@ -237,8 +240,9 @@ static bool becomes_levels(const preparation *p, const octet_value *v)
 {
     const octet_node *const producer = v->producer;
     if (v->constant || v->dtype != OCTET_F32) return false;
-    const bool integer = producer && p->integer[producer->index];
-    const octet_node *const add = integer && !p->target->quantize_every_value ? octet_node_candidate_add(producer) : NULL;
+    const bool              integer = producer && p->integer[producer->index];
+    const bool              fusing  = integer && !p->target->quantize_every_value;
+    const octet_node *const add     = fusing ? octet_node_candidate_add(producer) : NULL;
     if (add && p->integer[add->index]) return false;
     return p->wanted[v->index] || (integer && !may_stay_real(producer));
 }

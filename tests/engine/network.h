@@ -20,8 +20,8 @@ UNUSED static void add_conv(octet_graph *graph, random_state *r, const char *out
     const float           reach = 2.0f / sqrtf((float)(in / group * kernel * kernel));
     snprintf(weights, sizeof weights, "%s.weights", output);
     snprintf(bias, sizeof bias, "%s.bias", output);
-    add_random(graph, r, weights, dims, 4, -reach, reach);
-    add_random(graph, r, bias, &out, 1, -0.2f, 0.2f);
+    add_random(graph, r, weights, dims, 4, between(-reach, reach));
+    add_random(graph, r, bias, &out, 1, between(-0.2f, 0.2f));
     add_node(graph, "Conv", output, attributes, INPUTS(input, weights, bias));
 }
 
@@ -60,8 +60,8 @@ UNUSED static void add_heads(octet_graph *graph, random_state *r)
     add_node(graph, "AveragePool", "mean", mean, INPUTS("max"));
     add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("mean"));
     add_node(graph, "Flatten", "flat", NULL, INPUTS("pool"));
-    add_random(graph, r, "scores.weights", ten, 2, -0.4f, 0.4f);
-    add_random(graph, r, "scores.bias", ten + 1, 1, -0.1f, 0.1f);
+    add_random(graph, r, "scores.weights", ten, 2, between(-0.4f, 0.4f));
+    add_random(graph, r, "scores.bias", ten + 1, 1, between(-0.1f, 0.1f));
     add_node(graph, "Gemm", "scores", NULL, INPUTS("flat", "scores.weights", "scores.bias"));
     add_conv(graph, r, "map", "odd", CONV(72, 5, 1, 1, 1));
 }

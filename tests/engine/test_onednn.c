@@ -52,7 +52,7 @@ static const char *add_blocker(one_node *n, random_state *r)
     const int64_t channels = n->input.dims[1], rank = n->input.rank;
     int64_t       dims[OCTET_MAX_RANK] = { channels, channels };
     for (int i = 2; i < rank; i++) dims[i] = 1;
-    add_random(n->graph, r, "blocker", dims, (int)rank, -1, 1);
+    add_random(n->graph, r, "blocker", dims, (int)rank, between(-1, 1));
     add_node(n->graph, "Conv", "blocked", NULL, INPUTS("x", "blocker"));
     return "blocked";
 }
@@ -89,8 +89,8 @@ static void conv_case(one_node *n, random_state *r, geometry *g, char *text, siz
         weights[2 + i] = g->kernel[i];
     }
     begin(n, r, dims, g->rank + 2);
-    add_random(n->graph, r, "w", weights, g->rank + 2, -0.5f, 0.5f);
-    add_random(n->graph, r, "b", shape + 1, 1, -0.5f, 0.5f);
+    add_random(n->graph, r, "w", weights, g->rank + 2, between(-0.5f, 0.5f));
+    add_random(n->graph, r, "b", shape + 1, 1, between(-0.5f, 0.5f));
     const octet_attribute attributes[] = { { .name = "strides", .ints = g->stride, .count = (size_t)g->rank },
                                            { .name = "dilations", .ints = g->dilation, .count = (size_t)g->rank },
                                            { .name = "pads", .ints = g->pads, .count = (size_t)g->rank * 2 },
@@ -165,8 +165,8 @@ static void product_case(one_node *n, random_state *r, char *text, size_t size)
     const int64_t weights[] = { transposed ? width : k, transposed ? k : width };
     const int64_t bias[]    = { bias_rank == 2 ? 1 : random_int(r, 0, 1) ? width : 1, width };
     begin(n, r, gemm ? dims + 1 : dims, gemm ? 2 : 3);
-    add_random(n->graph, r, "w", weights, 2, -1, 1);
-    add_random(n->graph, r, "b", bias, (int)bias_rank, -1, 1);
+    add_random(n->graph, r, "w", weights, 2, between(-1, 1));
+    add_random(n->graph, r, "b", bias, (int)bias_rank, between(-1, 1));
     const octet_attribute attributes[] = { { .name = "transB", .i = transposed },
                                            { .name = "alpha", .f = random_float(r, -1, 2) },
                                            { .name = "beta", .f = random_float(r, -1, 2) },

@@ -39,7 +39,7 @@ static void add_norm(octet_graph *graph, random_state *r, const char *output, co
     char                     names[4][64];
     for (int i = 0; i < 4; i++) {
         snprintf(names[i], sizeof names[i], "%s.%s", output, parts[i]);
-        add_random(graph, r, names[i], &channels, 1, i == 3 ? 0.5f : -1.0f, 2.0f);
+        add_random(graph, r, names[i], &channels, 1, between(i == 3 ? 0.5f : -1.0f, 2.0f));
     }
     add_node(graph, "BatchNormalization", output, NULL, INPUTS(input, names[0], names[1], names[2], names[3]));
 }
@@ -64,8 +64,8 @@ static void test_attached_batch_normalization(void **state)
     add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("deep_n"));
     add_ints(graph, "shape", pooled, 2);
     add_node(graph, "Reshape", "flat", NULL, INPUTS("pool", "shape"));
-    add_random(graph, &r, "w1", (const int64_t[]){heads[1], heads[0]}, 2, -1, 1);
-    add_random(graph, &r, "w2", heads + 1, 2, -1, 1);
+    add_random(graph, &r, "w1", (const int64_t[]){heads[1], heads[0]}, 2, between(-1, 1));
+    add_random(graph, &r, "w2", heads + 1, 2, between(-1, 1));
     add_node(graph, "Gemm", "h1", transposed, INPUTS("flat", "w1"));
     add_norm(graph, &r, "h1_n", "h1", heads[1]);
     add_node(graph, "Gemm", "h2", plain, INPUTS("h1_n", "w2"));

@@ -26,7 +26,7 @@ static void test_free_batch(void **state)
     (void)state;
     random_state r = { 1 };
     octet_graph *g = new_graph((int64_t[]){ OCTET_DIM_FREE, 3, 8, 10 }, 4);
-    add_random(g, &r, "w", (int64_t[]){ 5, 3, 3, 3 }, 4, -1, 1);
+    add_random(g, &r, "w", (int64_t[]){ 5, 3, 3, 3 }, 4, between(-1, 1));
     add_node(g, "Conv", "c", NULL, INPUTS("x", "w"));
     add_node(g, "GlobalAveragePool", "p", NULL, INPUTS("c"));
     add_node(g, "Flatten", "y", NULL, INPUTS("p"));
@@ -119,7 +119,7 @@ static void test_errors_name_the_node(void **state)
     (void)state;
     random_state r = { 1 };
     octet_graph *g = new_graph((int64_t[]){ OCTET_DIM_FREE, 4, 8, 8 }, 4);
-    add_random(g, &r, "w", (int64_t[]){ 5, 3, 3, 3 }, 4, -1, 1);
+    add_random(g, &r, "w", (int64_t[]){ 5, 3, 3, 3 }, 4, between(-1, 1));
     add_node(g, "Conv", "conv1", NULL, INPUTS("x", "w"));
     octet_error  err = { 0 };
     octet_status status = octet_graph_set_output(g, "conv1", &err);

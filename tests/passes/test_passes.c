@@ -28,7 +28,7 @@ static void add_batch_norm(octet_graph *graph, random_state *r, const char *in, 
     char names[4][32];
     for (int i = 0; i < 4; i++) {
         snprintf(names[i], sizeof names[i], "%s_p%d", out, i);
-        add_random(graph, r, names[i], &channels, 1, i == 3 ? 0.1f : -1.0f, i == 3 ? 3.0f : 1.0f);
+        add_random(graph, r, names[i], &channels, 1, between(i == 3 ? 0.1f : -1.0f, i == 3 ? 3.0f : 1.0f));
     }
     add_node(graph, "BatchNormalization", out, NULL, INPUTS(in, names[0], names[1], names[2], names[3]));
 }
@@ -60,8 +60,8 @@ static void batch_norm_and_relu_join_the_convolution(void **state)
     random_state       r     = { 1 };
     octet_graph *const graph = image_graph(3, 6);
     float              data[2 * 3 * 36];
-    add_random(graph, &r, "w", (const int64_t[]){ 4, 3, 3, 3 }, 4, -1, 1);
-    add_random(graph, &r, "b", (const int64_t[]){ 4 }, 1, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 4, 3, 3, 3 }, 4, between(-1, 1));
+    add_random(graph, &r, "b", (const int64_t[]){ 4 }, 1, between(-1, 1));
     add_node(graph, "Conv", "c", NULL, INPUTS("x", "w", "b"));
     add_batch_norm(graph, &r, "c", "n", 4);
     add_node(graph, "Relu", "y", NULL, INPUTS("n"));
@@ -87,7 +87,7 @@ static void batch_norm_behind_a_second_reader_stays(void **state)
     random_state       r     = { 2 };
     octet_graph *const graph = image_graph(3, 4);
     float              data[3 * 16];
-    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, between(-1, 1));
     add_node(graph, "Conv", "c", NULL, INPUTS("x", "w"));
     add_batch_norm(graph, &r, "c", "n", 3);
     add_node(graph, "Add", "y", NULL, INPUTS("n", "c"));
@@ -106,8 +106,8 @@ static void matmul_add_batch_norm_become_one_gemm(void **state)
     float        data[5 * 8];
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, 8 }, 2, &err));
-    add_random(graph, &r, "w", (const int64_t[]){ 8, 6 }, 2, -1, 1);
-    add_random(graph, &r, "b", (const int64_t[]){ 6 }, 1, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 8, 6 }, 2, between(-1, 1));
+    add_random(graph, &r, "b", (const int64_t[]){ 6 }, 1, between(-1, 1));
     add_node(graph, "MatMul", "m", NULL, INPUTS("x", "w"));
     add_node(graph, "Add", "a", NULL, INPUTS("b", "m"));
     add_batch_norm(graph, &r, "a", "y", 6);
@@ -127,7 +127,7 @@ static void zero_pads_move_into_the_convolution(void **state)
     octet_graph *const graph = image_graph(2, 5);
     float              data[2 * 25];
     add_ints(graph, "p", (const int64_t[]){ 0, 0, 0, 1, 0, 0, 2, 1 }, 8);
-    add_random(graph, &r, "w", (const int64_t[]){ 3, 2, 3, 3 }, 4, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 2, 3, 3 }, 4, between(-1, 1));
     add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));
     add_node(graph, "Conv", "y", NULL, INPUTS("q", "w"));
     MUST(octet_graph_set_output(graph, "y", &err));
@@ -144,7 +144,7 @@ static void channel_pads_stay(void **state)
     octet_graph *const graph = image_graph(2, 5);
     float              data[2 * 25];
     add_ints(graph, "p", (const int64_t[]){ 0, 1, 0, 0, 0, 1, 0, 0 }, 8);
-    add_random(graph, &r, "w", (const int64_t[]){ 3, 4, 3, 3 }, 4, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 4, 3, 3 }, 4, between(-1, 1));
     add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));
     add_node(graph, "Conv", "y", NULL, INPUTS("q", "w"));
     MUST(octet_graph_set_output(graph, "y", &err));
@@ -208,7 +208,7 @@ static void splitting_an_activation_undoes_absorbing_it(void **state)
         const octet_tensor bound = { .dtype = OCTET_F32, .data = (void *)(uintptr_t)&bounds[i] };
         MUST(octet_graph_add_constant(graph, i ? "hi" : "lo", &bound, &err));
     }
-    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, -1, 1);
+    add_random(graph, &r, "w", (const int64_t[]){ 3, 3, 1, 1 }, 4, between(-1, 1));
     add_node(graph, "Conv", "c", NULL, INPUTS("x", "w"));
     add_node(graph, "Clip", "y", NULL, INPUTS("c", "lo", "hi"));
     MUST(octet_graph_set_output(graph, "y", &err));

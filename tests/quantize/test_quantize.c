@@ -12,11 +12,16 @@ enum { SAMPLES = 24, CHANNELS = 3, SIZE = 8, PIXELS = CHANNELS * SIZE * SIZE, CL
 static float samples[SAMPLES * PIXELS];
 static char  folder[256], data_path[300];
 
+static octet_tensor all_samples(void)
+{
+    return (octet_tensor){ .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+}
+
 static int make_data(void **state)
 {
     (void)state;
     random_state       r      = { 11 };
-    const octet_tensor tensor = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+    const octet_tensor tensor = all_samples();
     random_fill(&r, samples, SAMPLES * PIXELS, -1, 2);
     make_folder(folder, sizeof folder);
     snprintf(data_path, sizeof data_path, "%s/samples.npy", folder);
@@ -37,23 +42,25 @@ static octet_graph *network(float bias_scale)
     random_state r = { 5 };
     octet_graph *graph;
     MUST(octet_graph_new(&graph, &err));
-    MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, CHANNELS, SIZE, SIZE }, 4, &err));
-    const octet_attribute same[]      = { { .name = "pads", .ints = (const int64_t[]){ 1, 1, 1, 1 }, .count = 4 }, { 0 } };
+    const int64_t dims[] = { OCTET_DIM_FREE, CHANNELS, SIZE, SIZE };
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 4, &err));
+    const int64_t         ones[]      = { 1, 1, 1, 1 };
+    const octet_attribute same[]      = { { .name = "pads", .ints = ones, .count = 4 }, { 0 } };
     const octet_attribute depthwise[] = { { .name = "group", .i = 8 },
                                           { .name = "strides", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
-    add_random(graph, &r, "w1", (const int64_t[]){ 8, CHANNELS, 3, 3 }, 4, -0.4f, 0.5f);
-    add_random(graph, &r, "b1", (const int64_t[]){ 8 }, 1, -bias_scale, bias_scale);
+    add_random(graph, &r, "w1", (const int64_t[]){ 8, CHANNELS, 3, 3 }, 4, between(-0.4f, 0.5f));
+    add_random(graph, &r, "b1", (const int64_t[]){ 8 }, 1, between(-bias_scale, bias_scale));
     add_node(graph, "Conv", "conv1", same, INPUTS("x", "w1", "b1"));
     add_node(graph, "Relu", "relu1", NULL, INPUTS("conv1"));
-    add_random(graph, &r, "w2", (const int64_t[]){ 8, 8, 3, 3 }, 4, -0.2f, 0.2f);
+    add_random(graph, &r, "w2", (const int64_t[]){ 8, 8, 3, 3 }, 4, between(-0.2f, 0.2f));
     add_node(graph, "Conv", "conv2", same, INPUTS("relu1", "w2"));
     add_node(graph, "Add", "sum", NULL, INPUTS("conv2", "relu1"));
     add_node(graph, "Relu", "relu2", NULL, INPUTS("sum"));
-    add_random(graph, &r, "w3", (const int64_t[]){ 8, 1, 3, 3 }, 4, -0.5f, 0.5f);
+    add_random(graph, &r, "w3", (const int64_t[]){ 8, 1, 3, 3 }, 4, between(-0.5f, 0.5f));
     add_node(graph, "Conv", "conv3", depthwise, INPUTS("relu2", "w3"));
     add_node(graph, "Flatten", "flat", NULL, INPUTS("conv3"));
-    add_random(graph, &r, "w4", (const int64_t[]){ 72, CLASSES }, 2, -0.3f, 0.3f);
-    add_random(graph, &r, "b4", (const int64_t[]){ CLASSES }, 1, -1, 1);
+    add_random(graph, &r, "w4", (const int64_t[]){ 72, CLASSES }, 2, between(-0.3f, 0.3f));
+    add_random(graph, &r, "b4", (const int64_t[]){ CLASSES }, 1, between(-1, 1));
     add_node(graph, "Gemm", "fc", NULL, INPUTS("flat", "w4", "b4"));
     MUST(octet_graph_set_output(graph, "fc", &err));
     return graph;
@@ -76,7 +83,7 @@ static double quantized_db(octet_graph *graph)
 {
     static float       expected[ROOM], got[ROOM];
     octet_graph *const plain = network(1);
-    const octet_tensor x     = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+    const octet_tensor x     = all_samples();
     MUST(octet_graph_verify(plain, &err));
     const size_t n = run_graph(plain, &x, expected, ROOM, NULL);
     assert_int_equal(run_graph(graph, &x, got, ROOM, NULL), n);
@@ -203,7 +210,7 @@ static void bias_correction_restores_channel_means(void **state)
         static float       expected[ROOM], got[ROOM];
         octet_graph *const graph = network(1), *const plain = network(1);
         octet_qconfig      qconfig = *octet_qconfig_find("octet");
-        const octet_tensor x = { .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
+        const octet_tensor x = all_samples();
         qconfig.weight.qmin = -7, qconfig.weight.qmax = 7;
         qconfig.no_bias_correction = without;
         MUST(quantize(graph, &qconfig, 2, &err));

@@ -22,15 +22,15 @@ static void add_layer(octet_graph *graph, random_state *r, const layer *l, int i
     snprintf(raw, sizeof raw, "raw%d", index);
     snprintf(normed, sizeof normed, "normed%d", index);
     const float bound = 1 / sqrtf((float)dims[1] * powf(3, (float)l->spatial)); /* as layers are initialised */
-    add_random(graph, r, names[0], dims, 2 + l->spatial, -bound, bound);
-    if (l->bias) add_random(graph, r, names[1], one, 1, -1, 1);
+    add_random(graph, r, names[0], dims, 2 + l->spatial, between(-bound, bound));
+    if (l->bias) add_random(graph, r, names[1], one, 1, between(-1, 1));
     add_node(graph, l->op, raw, l->spatial ? conv : gemm, INPUTS(in, names[0], l->bias ? names[1] : NULL));
     snprintf(out, 24, "%s", raw);
     if (l->norm) {
-        add_random(graph, r, names[2], one, 1, -2, 2);
-        add_random(graph, r, names[3], one, 1, -1, 1);
-        add_random(graph, r, names[4], one, 1, -1, 1);
-        add_random(graph, r, names[5], one, 1, 0.1f, 3);
+        add_random(graph, r, names[2], one, 1, between(-2, 2));
+        add_random(graph, r, names[3], one, 1, between(-1, 1));
+        add_random(graph, r, names[4], one, 1, between(-1, 1));
+        add_random(graph, r, names[5], one, 1, between(0.1f, 3));
         add_node(graph, "BatchNormalization", normed, norm, INPUTS(raw, names[2], names[3], names[4], names[5]));
         snprintf(out, 24, "%s", normed);
     }
