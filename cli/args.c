@@ -167,8 +167,9 @@ static octet_status set_value(cli_args *args, const cli_option *option, const ch
 octet_status cli_option_set(cli_args *args, const cli_option *option, const char *label, const char *text,
                             octet_error *err)
 {
-    if (set_value(args, option, text, err) == OCTET_OK) return OCTET_OK;
-    return octet_error_field(err, label);
+    const octet_status status = set_value(args, option, text, err);
+    if (status != OCTET_OK) octet_error_field(err, label);
+    return status;
 }
 
 bool cli_option_given(const cli_args *args, const cli_option *option)

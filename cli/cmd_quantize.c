@@ -299,9 +299,10 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(resolve(&j->config, &call->args, err));
     OCTET_TRY(open_inputs(j, call, err));
-    if (octet_prepare(j->graph, &j->config, err) == OCTET_ERR_ARGUMENT && call->args.config)
+    const octet_status prepared = octet_prepare(j->graph, &j->config, err);
+    if (prepared == OCTET_ERR_ARGUMENT && call->args.config)
         octet_error_file(err, call->args.config); /* a layer rule that matches nothing */
-    OCTET_TRY(err->status);
+    OCTET_TRY(prepared);
     if (call->args.dry_run) {
         cli_say(call, "would quantize %zu nodes on %zu samples; nothing was run or written\n",
                 octet_graph_node_count(j->graph), j->count);

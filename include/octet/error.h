@@ -35,10 +35,10 @@ OCTET_API octet_status octet_fail(octet_error *err, octet_status status, const c
     __attribute__((format(printf, 3, 4)));
 
 /* Where it happened. Each fills its part only if it is still empty, so that the innermost caller, who knows
-   best, wins. err and the names may be NULL. They return err's status, so that a failing path can end in them. */
-OCTET_API octet_status octet_error_file(octet_error *err, const char *path);
-OCTET_API octet_status octet_error_node(octet_error *err, const char *name);
-OCTET_API octet_status octet_error_field(octet_error *err, const char *field);
+   best, wins. err and the names may be NULL. They return nothing: a status kept in err is lost where err is NULL. */
+OCTET_API void octet_error_file(octet_error *err, const char *path);
+OCTET_API void octet_error_node(octet_error *err, const char *name);
+OCTET_API void octet_error_field(octet_error *err, const char *field);
 
 /* Writes "FILE: node 'N': field: why" (parts not known are left out), cut to size - 1 bytes. */
 OCTET_API void octet_error_line(char *line, size_t size, const octet_error *err);

@@ -22,33 +22,26 @@ octet_status octet_fail(octet_error *err, octet_status status, const char *forma
     return status;
 }
 
-octet_status octet_error_file(octet_error *err, const char *path)
+void octet_error_file(octet_error *err, const char *path)
 {
-    if (!err) return OCTET_OK;
-    if (path && !err->file[0]) {
-        const size_t length = strlen(path), room = sizeof err->file - 1;
-        if (length <= room) {
-            octet_text_clean(err->file, sizeof err->file, path);
-        } else {
-            octet_text_clean(err->file + 3, sizeof err->file - 3, path + length - (room - 3));
-            memcpy(err->file, "...", 3);
-        }
+    if (!err || !path || err->file[0]) return;
+    const size_t length = strlen(path), room = sizeof err->file - 1;
+    if (length <= room) {
+        octet_text_clean(err->file, sizeof err->file, path);
+    } else {
+        octet_text_clean(err->file + 3, sizeof err->file - 3, path + length - (room - 3));
+        memcpy(err->file, "...", 3);
     }
-    return err->status;
 }
 
-octet_status octet_error_node(octet_error *err, const char *name)
+void octet_error_node(octet_error *err, const char *name)
 {
-    if (!err) return OCTET_OK;
-    if (name && !err->node[0]) octet_text_clean(err->node, sizeof err->node, name);
-    return err->status;
+    if (err && name && !err->node[0]) octet_text_clean(err->node, sizeof err->node, name);
 }
 
-octet_status octet_error_field(octet_error *err, const char *field)
+void octet_error_field(octet_error *err, const char *field)
 {
-    if (!err) return OCTET_OK;
-    if (field && !err->field[0]) octet_text_clean(err->field, sizeof err->field, field);
-    return err->status;
+    if (err && field && !err->field[0]) octet_text_clean(err->field, sizeof err->field, field);
 }
 
 void octet_error_line(char *line, size_t size, const octet_error *err)

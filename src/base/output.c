@@ -68,7 +68,8 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
     struct stat info;
     if (!*path || strlen(path) + 16 >= sizeof folder) {
         octet_fail(err, OCTET_ERR_ARGUMENT, "output path is empty or too long");
-        return octet_error_file(err, path), OCTET_ERR_ARGUMENT;
+        octet_error_file(err, path);
+        return OCTET_ERR_ARGUMENT;
     }
     if (stat(path, &info) == 0) {
         if (S_ISDIR(info.st_mode)) errno = EISDIR;
@@ -76,7 +77,8 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
         else errno = 0;
         if (errno == EEXIST) {
             octet_fail(err, OCTET_ERR_FILE, "output exists already (-f replaces it)");
-            return octet_error_file(err, path), OCTET_ERR_FILE;
+            octet_error_file(err, path);
+            return OCTET_ERR_FILE;
         }
         if (errno) return fail_at(err, path, "cannot write output");
         if (!S_ISREG(info.st_mode))

@@ -76,7 +76,8 @@ static octet_status sort_into(octet_node **sorted, octet_graph *graph, octet_are
     for (size_t i = 0; done < count && i < count; i++)
         if (waiting[i] > 0) {
             octet_fail(err, OCTET_ERR_FORMAT, "lies on or behind a cycle: it waits for its own result");
-            return octet_error_node(err, nodes[i]->name), OCTET_ERR_FORMAT;
+            octet_error_node(err, nodes[i]->name);
+            return OCTET_ERR_FORMAT;
         }
     return OCTET_OK;
 }

@@ -112,7 +112,8 @@ static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_e
             octet_fail(err, OCTET_ERR_UNSUPPORTED,
                        "bias %g of channel %lld does not fit 32 bits in units of input scale * weight scale %g",
                        real_bias(old, c), (long long)c, unit_of(node, c));
-            return octet_error_node(err, node->name), OCTET_ERR_UNSUPPORTED;
+            octet_error_node(err, node->name);
+            return OCTET_ERR_UNSUPPORTED;
         }
         levels[c] = (int32_t)level;
     }
@@ -159,7 +160,8 @@ static octet_status prove(const octet_node *node, octet_error *err)
         const double offset    = has_level ? fabs((double)((const int32_t *)bias->data)[c]) : 0;
         if (absolute_sum(w, axis, c) * reach + offset < 2147483648.0) continue;
         octet_fail(err, OCTET_ERR_UNSUPPORTED, "sums of channel %lld can leave 32 bits", (long long)c);
-        return octet_error_node(err, node->name), OCTET_ERR_UNSUPPORTED;
+        octet_error_node(err, node->name);
+        return OCTET_ERR_UNSUPPORTED;
     }
     return OCTET_OK;
 }

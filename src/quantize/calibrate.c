@@ -187,7 +187,8 @@ static octet_status check_finite(const octet_calibration *c, octet_error *err)
         if (!o->rejected) continue;
         octet_fail(err, OCTET_ERR_FORMAT, "%llu of %llu values computed from the samples are not finite",
                    (unsigned long long)o->rejected, (unsigned long long)o->count);
-        return octet_error_node(err, c->groups[i].representative->name), OCTET_ERR_FORMAT;
+        octet_error_node(err, c->groups[i].representative->name);
+        return OCTET_ERR_FORMAT;
     }
     return OCTET_OK;
 }

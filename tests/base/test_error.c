@@ -80,8 +80,10 @@ static void test_graph_without_error(void **state)
     add.op = "Add", add.input_count = 1;
     assert_int_equal(octet_graph_add(graph, &add, NULL), OCTET_ERR_ARGUMENT);
     add.input_count = 2;
-    const octet_status status = octet_graph_add(graph, &add, NULL);
-    assert_int_equal(status == OCTET_OK ? octet_graph_verify(graph, NULL) : status, OCTET_ERR_SHAPE);
+    MUST(octet_graph_add(graph, &add, &err));
+    assert_int_equal(octet_graph_set_output(graph, "absent", NULL), OCTET_ERR_ARGUMENT);
+    MUST(octet_graph_set_output(graph, out, &err));
+    assert_int_equal(octet_graph_verify(graph, NULL), OCTET_ERR_SHAPE);
     octet_graph_free(graph);
 }
 
