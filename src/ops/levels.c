@@ -24,7 +24,7 @@ void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size
         for (size_t i = 0; i < n; i++)
             level[i] = (int32_t)((uint32_t)((const int32_t *)data)[first + i] - (uint32_t)subtract);
         break;
-    default: assert(!"a type of levels");
+    default: assert(false && "a type of levels");
     }
 }
 
@@ -47,7 +47,7 @@ void octet_levels_store_strided(void *data, octet_dtype dtype, size_t first, siz
     case OCTET_I32:
         for (size_t i = 0; i < n; i++) ((int32_t *)data)[first + i * step] = level[i];
         break;
-    default: assert(!"a type of levels");
+    default: assert(false && "a type of levels");
     }
 }
 

@@ -198,7 +198,7 @@ chmod 500 readonly
 [ "$(id -u)" = 0 ] || refused 1 'Permission denied' quantize net.onnx --data calib.npy -o readonly/q.onnx
 cp q.onnx before.onnx
 (
-    ulimit -f 1
+    ulimit -f 2 # blocks of 512 bytes; clang's OpenMP needs a shared file of 1024 itself
     timeout 60 "$octet" quantize net.onnx --data calib.npy -q -f -o q.onnx --weights s8 >out 2>err
     echo $? >code
 )
