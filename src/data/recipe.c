@@ -9,37 +9,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#define RESIZE_256_CROP_224 \
+    .resize = true, .resize_width = 256, .crop = true, .crop_width = 224, .crop_height = 224
+
 static const octet_recipe presets[] = {
     {.name = "none", .color = "rgb", .scale = 1, .channels = 1, .mean = {0}, .std = {1}},
     {.name = "unit", .color = "rgb", .scale = 1.0 / 255, .channels = 1, .mean = {0}, .std = {1}},
     {.name = "imagenet",
-     .resize = true,
-     .resize_width = 256,
-     .crop = true,
-     .crop_width = 224,
-     .crop_height = 224,
+     RESIZE_256_CROP_224,
      .color = "rgb",
      .scale = 1.0 / 255,
      .channels = 3,
      .mean = {0.485, 0.456, 0.406},
      .std = {0.229, 0.224, 0.225}},
     {.name = "tf",
-     .resize = true,
-     .resize_width = 256,
-     .crop = true,
-     .crop_width = 224,
-     .crop_height = 224,
+     RESIZE_256_CROP_224,
      .color = "rgb",
      .scale = 1.0 / 127.5,
      .channels = 1,
      .mean = {1},
      .std = {1}},
     {.name = "caffe",
-     .resize = true,
-     .resize_width = 256,
-     .crop = true,
-     .crop_width = 224,
-     .crop_height = 224,
+     RESIZE_256_CROP_224,
      .color = "bgr",
      .scale = 1,
      .channels = 3,

@@ -93,7 +93,7 @@ enum {
     OCTET_TYPES_FLOAT = 1u << OCTET_F32 | 1u << OCTET_F64,
     OCTET_TYPES_INT   = 1u << OCTET_I8 | 1u << OCTET_U8 | 1u << OCTET_I16 | 1u << OCTET_U16 | 1u << OCTET_I32 |
                       1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
-    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL,
+    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL | 1u << OCTET_F16,
 };
 
 struct octet_op {

@@ -54,11 +54,8 @@ static octet_status forward(const octet_call *call, octet_error *err)
 const octet_op octet_op_cast = {
     .name = "Cast",
     .since = 9,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
     .attrs = rows,
     .attrs_size = sizeof(octet_cast_attrs),
     .infer = infer,

@@ -62,11 +62,6 @@ static octet_status forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status forward_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, forward, err);
-}
-
 const octet_op octet_op_gather = {
     .name = "Gather",
     .since = 1,
@@ -74,12 +69,12 @@ const octet_op octet_op_gather = {
     .max_inputs = 2,
     .min_outputs = 1,
     .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .attrs = rows,
     .attrs_size = sizeof(octet_axis_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = infer,
     .forward = forward,
-    .forward_integer = forward_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };

@@ -217,10 +217,7 @@ static const octet_attr reduce_attrs[] = {
 const octet_op octet_op_reduce_mean = {
     .name = "ReduceMean",
     .since = 13,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
+    OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT | 1u << OCTET_I32 | 1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
     .attrs = reduce_attrs,
     .attrs_size = sizeof(octet_reduce_attrs),
@@ -234,10 +231,7 @@ const octet_op octet_op_reduce_mean = {
 const octet_op octet_op_global_average_pool = {
     .name = "GlobalAveragePool",
     .since = 1,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
+    OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .quant = OCTET_QUANT_RESCALE,
     .flags = OCTET_OP_LINEAR_CLAMP,

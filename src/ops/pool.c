@@ -366,10 +366,7 @@ static const octet_attr max_attrs[] = {
 const octet_op octet_op_average_pool = {
     .name = "AveragePool",
     .since = 10,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
+    OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .attrs = average_attrs,
     .attrs_size = sizeof(octet_window_attrs),
@@ -400,10 +397,7 @@ const octet_op octet_op_max_pool = {
 const octet_op octet_op_global_max_pool = {
     .name = "GlobalMaxPool",
     .since = 1,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
+    OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_LINEAR_CLAMP,

@@ -87,3 +87,8 @@ octet_status octet_forward_levels(const octet_call *call, octet_forward move, oc
     }
     return OCTET_OK;
 }
+
+octet_status octet_move_levels(const octet_call *call, octet_error *err)
+{
+    return octet_forward_levels(call, call->node->op->forward, err);
+}

@@ -20,6 +20,9 @@ void octet_rescale(const octet_tensor *out, const octet_tensor *in, const octet_
 /* Runs move, which only moves elements from input 0 to the outputs, on levels; an output with other parameters than
    input 0 (or none) is rescaled afterwards. Needs octet_levels_scratch() bytes, before those that move needs. */
 octet_status octet_forward_levels(const octet_call *call, octet_forward move, octet_error *err);
+
+/* A forward_integer for operators that only move elements: the operator's own forward as move. */
+octet_status octet_move_levels(const octet_call *call, octet_error *err);
 size_t       octet_levels_scratch(const octet_call *call, bool integer);
 
 #endif

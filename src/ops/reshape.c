@@ -20,26 +20,18 @@ static octet_status copy_bytes(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status copy_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, copy_bytes, err);
-}
-
 /* ---- Identity ---- */
 
 const octet_op octet_op_identity = {
     .name = "Identity",
     .since = 1,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_VIEW,
     .infer = octet_infer_same,
     .forward = copy_bytes,
-    .forward_integer = copy_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -173,11 +165,6 @@ static octet_status reshape_forward(const octet_call *call, octet_error *err)
     return copy_bytes(call, err);
 }
 
-static octet_status reshape_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, reshape_forward, err);
-}
-
 const octet_op octet_op_reshape = {
     .name = "Reshape",
     .since = 5,
@@ -185,14 +172,14 @@ const octet_op octet_op_reshape = {
     .max_inputs = 2,
     .min_outputs = 1,
     .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .attrs = reshape_rows,
     .attrs_size = sizeof(reshape_attrs),
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_VIEW,
     .infer = reshape_infer,
     .forward = reshape_forward,
-    .forward_integer = reshape_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -221,18 +208,15 @@ static octet_status flatten_infer(const octet_call *call, octet_error *err)
 const octet_op octet_op_flatten = {
     .name = "Flatten",
     .since = 9,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
     .attrs = flatten_rows,
     .attrs_size = sizeof(octet_axis_attrs),
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_VIEW,
     .infer = flatten_infer,
     .forward = copy_bytes,
-    .forward_integer = copy_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -286,12 +270,12 @@ const octet_op octet_op_squeeze = {
     .max_inputs = 2,
     .min_outputs = 1,
     .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_VIEW,
     .infer = squeeze_infer,
     .forward = copy_bytes,
-    .forward_integer = copy_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -302,11 +286,11 @@ const octet_op octet_op_unsqueeze = {
     .max_inputs = 2,
     .min_outputs = 1,
     .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_VIEW,
     .infer = unsqueeze_infer,
     .forward = copy_bytes,
-    .forward_integer = copy_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };

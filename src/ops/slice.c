@@ -112,11 +112,6 @@ static octet_status slice_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status slice_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, slice_forward, err);
-}
-
 const octet_op octet_op_slice = {
     .name = "Slice",
     .since = 10,
@@ -124,11 +119,11 @@ const octet_op octet_op_slice = {
     .max_inputs = 5,
     .min_outputs = 1,
     .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .quant = OCTET_QUANT_SAME,
     .infer = slice_infer,
     .forward = slice_forward,
-    .forward_integer = slice_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -200,11 +195,6 @@ static octet_status split_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status split_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, split_forward, err);
-}
-
 const octet_op octet_op_split = {
     .name = "Split",
     .since = 13,
@@ -212,12 +202,12 @@ const octet_op octet_op_split = {
     .max_inputs = 2,
     .min_outputs = 1,
     .max_outputs = OCTET_ANY,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    .types = OCTET_TYPES_ALL,
     .attrs = split_rows,
     .attrs_size = sizeof(octet_axis_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = split_infer,
     .forward = split_forward,
-    .forward_integer = split_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };

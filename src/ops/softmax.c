@@ -143,10 +143,7 @@ static const octet_attr attrs[] = {
 const octet_op octet_op_softmax = {
     .name = "Softmax",
     .since = 13,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
+    OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .attrs = attrs,
     .attrs_size = sizeof(octet_softmax_attrs),

@@ -54,25 +54,17 @@ static octet_status transpose_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status transpose_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, transpose_forward, err);
-}
-
 const octet_op octet_op_transpose = {
     .name = "Transpose",
     .since = 1,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
     .attrs = transpose_rows,
     .attrs_size = sizeof(octet_transpose_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = transpose_infer,
     .forward = transpose_forward,
-    .forward_integer = transpose_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };
 
@@ -133,24 +125,16 @@ static octet_status depth_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status depth_levels(const octet_call *call, octet_error *err)
-{
-    return octet_forward_levels(call, depth_forward, err);
-}
-
 const octet_op octet_op_depth_to_space = {
     .name = "DepthToSpace",
     .since = 11,
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_ALL | OCTET_TYPE(OCTET_F16),
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
     .attrs = depth_rows,
     .attrs_size = sizeof(depth_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = depth_infer,
     .forward = depth_forward,
-    .forward_integer = depth_levels,
+    .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
 };

@@ -174,8 +174,7 @@ static octet_status relu_levels(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-#define ONE_TO_ONE \
-    .min_inputs = 1, .max_inputs = 1, .min_outputs = 1, .max_outputs = 1, .flags = OCTET_OP_ELEMENTWISE
+#define ONE_TO_ONE OCTET_ONE_TO_ONE, .flags = OCTET_OP_ELEMENTWISE
 #define SIGNED_TYPES                                                                                \
     (OCTET_TYPES_FLOAT | OCTET_TYPE(OCTET_I8) | OCTET_TYPE(OCTET_I16) | OCTET_TYPE(OCTET_I32) |      \
      OCTET_TYPE(OCTET_I64))

@@ -201,8 +201,8 @@ static void count_readers(preparation *p, group_readers *readers)
     }
 }
 
-/* Inputs that nobody else reads, themselves or passed on, take the parameters of the Concat's result: it becomes a copy.
-   (Joining what others read as well tied whole stages of a shuffle network to their widest range.) */
+/* Inputs that nobody else reads, themselves or passed on, take the parameters of the Concat's result: it becomes a
+   copy. (Joining what others read as well tied whole stages of a shuffle network to their widest range.) */
 static void share_concat(preparation *p, group_readers *readers, const octet_node *node)
 {
     if (!p->wanted[node->outputs[0]->index]) return;
