@@ -115,6 +115,8 @@ struct octet_op {
     /* Integer levels, as docs/arithmetic.md says: inputs carry qparams (or are real where the rule says so), outputs
        carry qparams, or none (MAC with a real output). The definition every engine is tested against. */
     octet_forward     forward_integer;
+    /* Why this very node cannot compute on levels although its operator can; NULL result, or no function: it can. */
+    const char     *(*refuses_levels)(const octet_node *node);
     /* Bytes of call->scratch that forward / forward_integer need; NULL: 0. */
     size_t          (*scratch_size)(const octet_call *call, bool integer);
     /* Multiply-accumulates, for reports; NULL: 0. */

@@ -154,6 +154,15 @@ static octet_status gemm_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* Levels are rescaled by a positive factor, and a bias is one number per column. */
+static const char *gemm_refuses_levels(const octet_node *node)
+{
+    const octet_gemm_attrs *const attrs = node->attrs;
+    const octet_value *const      c     = node->input_count > 2 && attrs->beta != 0 ? node->inputs[2] : NULL;
+    if (!(attrs->alpha > 0)) return "Gemm's alpha is not positive";
+    return c && c->has_shape && c->rank == 2 && c->dims[0] != 1 ? "Gemm's C differs by row" : NULL;
+}
+
 static octet_status gemm_forward_integer(const octet_call *call, octet_error *err)
 {
     const octet_gemm_attrs *const attrs = call->attrs;
@@ -194,6 +203,7 @@ const octet_op octet_op_gemm = {
     .infer = gemm_infer,
     .forward = gemm_forward,
     .forward_integer = gemm_forward_integer,
+    .refuses_levels = gemm_refuses_levels,
     .scratch_size = gemm_scratch,
     .macs = gemm_macs,
 };

@@ -32,6 +32,13 @@ int octet_weight_axis(const octet_node *node)
     return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
 }
 
+const char *octet_node_refusal(const octet_node *node)
+{
+    const octet_op *const op = node->op;
+    if (op->quant == OCTET_QUANT_NONE || !op->forward_integer) return "operator has no integer rule";
+    return op->refuses_levels ? op->refuses_levels(node) : NULL;
+}
+
 static bool same_shape(const octet_value *a, const octet_value *b)
 {
     if (!a->has_shape || !b->has_shape || a->rank != b->rank) return false;
@@ -42,6 +49,7 @@ static bool same_shape(const octet_value *a, const octet_value *b)
 static octet_node *add_after(const octet_node *node)
 {
     if (node->op->quant != OCTET_QUANT_MAC || node->activation.on || node->output_count < 1) return NULL;
+    if (octet_node_refusal(node)) return NULL;
     const octet_value *const out = node->outputs[0];
     octet_node *const        add = out ? octet_value_only_reader(out) : NULL;
     if (!add || strcmp(add->op->name, "Add") != 0 || !same_shape(out, add->outputs[0])) return NULL;
@@ -83,9 +91,7 @@ static bool reads_fused(const octet_graph *graph, const octet_node *node, int sl
 
 octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node)
 {
-    if (!node->op->forward_integer || node->op->quant == OCTET_QUANT_NONE || node->output_count < 1 ||
-        !node->outputs[0])
-        return OCTET_MODE_REAL;
+    if (octet_node_refusal(node) || node->output_count < 1 || !node->outputs[0]) return OCTET_MODE_REAL;
     for (int i = 0; i < octet_node_data_inputs(node); i++)
         if (!octet_value_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;
     if (octet_value_levels(graph, node->outputs[0]) || octet_node_fused_add(graph, node)) return OCTET_MODE_INTEGER;

@@ -4,6 +4,7 @@
 
 #include "passes/pass.h"
 
+#include "ops/mode.h"
 #include "ops/shape.h"
 #include "passes/integerize.h"
 
@@ -36,6 +37,17 @@ static bool is_quantized(const octet_graph *graph)
     return false;
 }
 
+/* What a file quantized, but octet computes in real numbers. */
+static octet_status record_real_sums(octet_graph *graph, octet_error *err)
+{
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        const char *const why = n->op->quant == OCTET_QUANT_MAC ? octet_node_refusal(n) : NULL;
+        if (!why || !octet_future_levels(n->inputs[0]) || !octet_future_levels(n->inputs[1])) continue;
+        OCTET_TRY(octet_decide(graph, n->name, "float", err, "%s", why));
+    }
+    return OCTET_OK;
+}
+
 octet_status octet_fuse(octet_graph *graph, octet_error *err)
 {
     if (graph->stage >= OCTET_STAGE_FUSED) return OCTET_OK;
@@ -52,6 +64,7 @@ octet_status octet_fuse(octet_graph *graph, octet_error *err)
     if (!is_quantized(graph)) return OCTET_OK;
     OCTET_TRY(octet_pass_fold_batch_norm(graph, err)); /* a file that is quantized already */
     OCTET_TRY(octet_integerize(graph, err));
+    OCTET_TRY(record_real_sums(graph, err));
     graph->stage = OCTET_STAGE_QUANTIZED;
     return octet_graph_check(graph, err);
 }

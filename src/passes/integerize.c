@@ -18,7 +18,7 @@ const octet_qparams *octet_future_levels(const octet_value *value)
 
 bool octet_sums_integers(const octet_node *node)
 {
-    if (node->op->quant != OCTET_QUANT_MAC) return false;
+    if (node->op->quant != OCTET_QUANT_MAC || octet_node_refusal(node)) return false;
     return octet_future_levels(node->inputs[0]) && octet_future_levels(node->inputs[1]);
 }
 

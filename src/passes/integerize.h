@@ -20,7 +20,7 @@ octet_status octet_integerize_biases(octet_graph *graph, octet_error *err);
 /* Parameters of a value's levels as they will be, whatever the stage; NULL: real. */
 const octet_qparams *octet_future_levels(const octet_value *value);
 
-/* Whether all data inputs of node are or will be levels, so that it sums integers. */
+/* Whether node is a Conv, Gemm or MatMul that sums integers: it can, and its inputs are or will be levels. */
 bool octet_sums_integers(const octet_node *node);
 
 /* Largest |bias| in units of sx * sw: 2^30. */

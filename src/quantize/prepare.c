@@ -49,7 +49,7 @@ static const char *refusal(const octet_node *node, const octet_qconfig *qconfig)
 {
     const octet_layer_rule *const rule = rule_for(qconfig, node);
     if (rule && rule->keep_float) return "kept float by a layer rule";
-    if (node->op->quant == OCTET_QUANT_NONE || !node->op->forward_integer) return "operator has no integer rule";
+    if (octet_node_refusal(node)) return octet_node_refusal(node);
     if (!node->outputs[0] || node->outputs[0]->dtype != OCTET_F32) return "result is not float32";
     for (int i = 0; i < octet_node_data_inputs(node); i++)
         if (!node->inputs[i] || node->inputs[i]->dtype != OCTET_F32) return "input is not float32";

@@ -285,6 +285,74 @@ static void test_bias_zero_point(void **state)
     assert_string_equal(err.field, "zero_point");
 }
 
+/* ---- Gemm: what levels cannot say is computed in real numbers ---- */
+
+static const int8_t  gemm_weights[2][3] = { { 3, -5, 7 }, { -2, 4, 9 } };
+static const float   gemm_scales[3]     = { 0.5f, 0.25f, 0.125f };
+static const int32_t gemm_c[2][3]       = { { 4, -8, 12 }, { 1, 2, 3 } };
+static const float   gemm_x[4]          = { 1.5f, -2.0f, 0.5f, 3.0f };
+
+/* Everything quantized: x by 0.5, weights by column, C by 0.25, y by 0.0625. */
+static octet_graph *quantized_gemm(float alpha, int64_t c_rows)
+{
+    const int64_t two[] = { 2, 2 }, wide[] = { 2, 3 }, three[] = { 3 }, c_dims[] = { c_rows, 3 };
+    const int8_t  zeros[3] = { 0 };
+    const int32_t zero     = 0;
+    proto_model  *p        = quantized_input();
+    *p->input_list[0]      = *proto_info(p, "x", 1, two, 2);
+    scalar_f(p, "ys", 0.0625f);
+    scalar_f(p, "cs", 0.25f);
+    proto_tensor(p, "cz", 6, &zero, NULL, 0);
+    proto_tensor(p, "ws", 1, gemm_scales, three, 1);
+    proto_tensor(p, "wz", 3, zeros, three, 1);
+    proto_tensor(p, "w", 3, gemm_weights, wide, 2);
+    proto_tensor(p, "c", 6, gemm_c, c_dims, 2);
+    proto_node(p, "QuantizeLinear", "x s z", "xq");
+    proto_node(p, "DequantizeLinear", "xq s z", "xd");
+    proto_int(p, proto_node(p, "DequantizeLinear", "w ws wz", "wd"), "axis", 1);
+    proto_node(p, "DequantizeLinear", "c cs cz", "cd");
+    proto_float(p, proto_node(p, "Gemm", "xd wd cd", "g"), "alpha", alpha);
+    proto_node(p, "QuantizeLinear", "g ys z", "gq");
+    proto_node(p, "DequantizeLinear", "gq ys z", "y");
+    return proto_load_good(p);
+}
+
+static float gemm_expected(float alpha, int64_t c_rows, int row, int column)
+{
+    double sum = 0;
+    for (int k = 0; k < 2; k++)
+        sum += (double)gemm_x[row * 2 + k] * gemm_weights[k][column] * (double)gemm_scales[column];
+    const double y = (double)alpha * sum + gemm_c[c_rows > 1 ? row : 0][column] * 0.25;
+    const double q = nearbyint(y / 0.0625);
+    return (float)((q < -128 ? -128 : q > 127 ? 127 : q) * 0.0625);
+}
+
+static void test_gemm(void **state)
+{
+    (void)state;
+    static const struct { float alpha; int64_t c_rows; const char *why; } cases[] = {
+        { 1, 1, NULL }, { 0.25f, 1, NULL }, { -0.5f, 1, "Gemm's alpha is not positive" },
+        { 0, 1, "Gemm's alpha is not positive" }, { 1, 2, "Gemm's C differs by row" },
+    };
+    const octet_tensor x = { .dtype = OCTET_F32, .rank = 2, .dims = { 2, 2 }, .data = (void *)(uintptr_t)gemm_x };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float              y[6];
+        octet_graph *const graph = quantized_gemm(cases[i].alpha, cases[i].c_rows);
+        MUST(octet_fuse(graph, &err));
+        assert_int_equal(graph->stage, OCTET_STAGE_QUANTIZED);
+        assert_int_equal(graph->node_count, 1);
+        assert_int_equal(octet_node_compute_mode(graph, graph->first),
+                         cases[i].why ? OCTET_MODE_REAL : OCTET_MODE_INTEGER);
+        assert_int_equal(octet_graph_decision_count(graph), cases[i].why != NULL);
+        if (cases[i].why) assert_string_equal(octet_graph_decision(graph, 0).why, cases[i].why);
+        assert_int_equal(run_graph(graph, &x, y, 6, NULL), 6);
+        for (int k = 0; k < 6; k++)
+            if (y[k] != gemm_expected(cases[i].alpha, cases[i].c_rows, k / 3, k % 3))
+                fail_msg("case %zu: y[%d] = %g", i, k, (double)y[k]);
+        octet_graph_free(graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_qlinear_concat),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_bias_zero_point),
+        cmocka_unit_test(test_gemm),
     };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }
