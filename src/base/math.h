@@ -5,8 +5,6 @@
 #define OCTET_BASE_MATH_H
 
 double octet_exp(double x);
-double octet_log(double x); /* NaN below 0 */
 double octet_tanh(double x);
-double octet_erf(double x);
 
 #endif

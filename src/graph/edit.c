@@ -233,12 +233,6 @@ void octet_node_remove(octet_graph *graph, octet_node *node)
     graph->node_count--;
 }
 
-void octet_node_move_before(octet_graph *graph, octet_node *node, octet_node *before)
-{
-    node_unlink(graph, node);
-    node_link(graph, node, before);
-}
-
 void octet_graph_sweep(octet_graph *graph)
 {
     int           index = 0;

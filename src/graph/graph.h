@@ -145,9 +145,6 @@ void octet_node_remove(octet_graph *graph, octet_node *node);
 /* Unlinks values without producer, reader or border role. Renumbers nodes and values. */
 void octet_graph_sweep(octet_graph *graph);
 
-/* Moves node directly before another. */
-void octet_node_move_before(octet_graph *graph, octet_node *node, octet_node *before);
-
 /* Brings nodes into execution order (stable: Kahn). OCTET_ERR_FORMAT names a node on a cycle. */
 octet_status octet_graph_sort(octet_graph *graph, octet_error *err);
 

@@ -21,7 +21,9 @@ void octet_rescale_row(int32_t *levels, const octet_tensor *in, size_t first, si
     profile->rescale(levels, levels, in->qparams->scale[0], n, to);
 }
 
-void octet_rescale(const octet_tensor *out, const octet_tensor *in, const octet_profile *profile)
+/* Rewrites all elements of in, which holds levels, for out: rescaled where out has parameters, as real numbers
+   (float32) where it has none. in and out may share memory if their elements have one size. */
+static void rescale(const octet_tensor *out, const octet_tensor *in, const octet_profile *profile)
 {
     const size_t           count = (size_t)octet_tensor_count(in);
     const octet_level_rule to = out->qparams ? octet_level_rule_of(out->qparams, 0, NULL) : (octet_level_rule){0};
@@ -83,7 +85,7 @@ octet_status octet_forward_levels(const octet_call *call, octet_forward move, oc
     for (int i = 0; i < call->out_count; i++) {
         if (!outs[i] || octet_qparams_equal(in->qparams, call->out[i]->qparams)) continue;
         moved[i].qparams = in->qparams;
-        octet_rescale(call->out[i], &moved[i], call->profile);
+        rescale(call->out[i], &moved[i], call->profile);
     }
     return OCTET_OK;
 }

@@ -13,10 +13,6 @@ bool octet_qparams_equal(const octet_qparams *a, const octet_qparams *b);
 void octet_rescale_row(int32_t *levels, const octet_tensor *in, size_t first, size_t n, const octet_level_rule *to,
                        const octet_profile *profile);
 
-/* Rewrites all elements of in, which holds levels, for out: rescaled where out has parameters, as real numbers
-   (float32) where it has none. in and out may share memory if their elements have one size. */
-void octet_rescale(const octet_tensor *out, const octet_tensor *in, const octet_profile *profile);
-
 /* Runs move, which only moves elements from input 0 to the outputs, on levels; an output with other parameters than
    input 0 (or none) is rescaled afterwards. Needs octet_levels_scratch() bytes, before those that move needs. */
 octet_status octet_forward_levels(const octet_call *call, octet_forward move, octet_error *err);

@@ -6,8 +6,6 @@
 
 #include "ops/attrs.h"
 
-enum { OCTET_RESIZE_TAPS = 4 }; /* most per place: cubic */
-
 /* One axis as the inputs ask for it. */
 typedef struct octet_resize_axis {
     int64_t from, to; /* lengths */

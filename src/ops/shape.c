@@ -42,7 +42,7 @@ static octet_status check_inputs(const octet_call *call, const octet_op *op, oct
     return OCTET_OK;
 }
 
-static octet_status infer_node(const octet_call *call, octet_error *err)
+static octet_status check_and_infer(const octet_call *call, octet_error *err)
 {
     const octet_op *const op = call->node->op;
     if (!op->infer) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s has no meaning inside a graph", op->name);
@@ -53,9 +53,9 @@ static octet_status infer_node(const octet_call *call, octet_error *err)
     return op->infer(call, err);
 }
 
-octet_status octet_infer_node(const octet_call *call, octet_error *err)
+static octet_status infer_node(const octet_call *call, octet_error *err)
 {
-    const octet_status status = infer_node(call, err);
+    const octet_status status = check_and_infer(call, err);
     if (status != OCTET_OK) octet_error_node(err, call->node->name);
     return status;
 }
@@ -140,7 +140,7 @@ static octet_status visit_call(inference *inf, octet_call *call, octet_error *er
     bool        needs_value = false;
     if (inf->lenient && is_pending(call)) return OCTET_OK;
     call->needs_value = &needs_value;
-    const octet_status status = octet_infer_node(call, &own);
+    const octet_status status = infer_node(call, &own);
     if (status == OCTET_OK) return evaluate(inf, call, err);
     for (int i = 0; i < call->out_count; i++)
         if (call->out[i]) *call->out[i] = (octet_tensor){ 0 };

@@ -12,9 +12,6 @@
 octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph, const octet_tensor *inputs,
                                 octet_arena *arena, octet_error *err);
 
-/* One node: input and output counts, types, and op->infer. err names the node. */
-octet_status octet_infer_node(const octet_call *call, octet_error *err);
-
 /* Writes dtype and dims into every value of the graph. Free dimensions are found by inferring with two batch sizes:
    what differs is free (a graph that only works with one size gets that one). Values whose shape hangs on the value of
    an input stay without: a plan that is given the value finds it. */

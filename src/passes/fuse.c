@@ -8,20 +8,11 @@
 #include "ops/shape.h"
 #include "passes/integerize.h"
 
-static const octet_pass passes[] = {
-    { "fold_constants", octet_pass_fold_constants },
-    { "remove_identity", octet_pass_remove_identity },
-    { "matmul_to_gemm", octet_pass_matmul_to_gemm },
-    { "attach_batch_norm", octet_pass_attach_batch_norm },
-    { "merge_pad", octet_pass_merge_pad },
-    { "absorb_activation", octet_pass_absorb_activation },
-    { "remove_dead", octet_pass_remove_dead },
+/* In this order. */
+static octet_status (*const passes[])(octet_graph *graph, octet_error *err) = {
+    octet_pass_fold_constants, octet_pass_remove_identity,    octet_pass_matmul_to_gemm, octet_pass_attach_batch_norm,
+    octet_pass_merge_pad,      octet_pass_absorb_activation, octet_pass_remove_dead,
 };
-
-const octet_pass *octet_pass_at(size_t index)
-{
-    return index < sizeof passes / sizeof *passes ? &passes[index] : NULL;
-}
 
 octet_status octet_graph_verify(octet_graph *graph, octet_error *err)
 {
@@ -52,8 +43,8 @@ octet_status octet_fuse(octet_graph *graph, octet_error *err)
 {
     if (graph->stage >= OCTET_STAGE_FUSED) return OCTET_OK;
     OCTET_TRY(octet_graph_verify(graph, err));
-    for (size_t i = 0; octet_pass_at(i); i++) {
-        OCTET_TRY(octet_pass_at(i)->run(graph, err));
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        OCTET_TRY(passes[i](graph, err));
         octet_graph_sweep(graph);
 #ifndef NDEBUG
         OCTET_TRY(octet_graph_check(graph, err));

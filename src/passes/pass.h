@@ -6,11 +6,6 @@
 #include "graph/graph.h"
 #include "graph/op.h"
 
-typedef struct octet_pass {
-    const char *name;
-    octet_status (*run)(octet_graph *graph, octet_error *err);
-} octet_pass;
-
 octet_status octet_pass_fold_constants(octet_graph *graph, octet_error *err);
 octet_status octet_pass_remove_identity(octet_graph *graph, octet_error *err);
 octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err);
@@ -18,9 +13,6 @@ octet_status octet_pass_matmul_to_gemm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err);
 octet_status octet_pass_absorb_activation(octet_graph *graph, octet_error *err);
 octet_status octet_pass_remove_dead(octet_graph *graph, octet_error *err);
-
-/* What octet_fuse runs, in order; name NULL past the end. */
-const octet_pass *octet_pass_at(size_t index);
 
 /* Folds attached batch norm into weights and biases: what prepare and inference want. */
 octet_status octet_pass_fold_batch_norm(octet_graph *graph, octet_error *err);
@@ -38,7 +30,7 @@ octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int sl
 /* The data of a float32 constant without levels, NULL where value is none. */
 const float *octet_constant_floats(const octet_value *value);
 
-/* node's attributes, known to be of that operator. */
+/* Whether node is of ONNX's operator op. */
 static inline bool octet_node_is(const octet_node *node, const char *op)
 {
     const char *a = node->op->name;

@@ -19,11 +19,8 @@ typedef struct function {
 } function;
 
 static const function functions[] = {
-    { "exp", octet_exp, expl, -700, 700 },   { "exp", octet_exp, expl, -1, 1 },
-    { "log", octet_log, logl, 1e-3, 10 },    { "log", octet_log, logl, 0.9, 1.1 },
-    { "log", octet_log, logl, 1e-300, 1e290 }, { "tanh", octet_tanh, tanhl, -25, 25 },
-    { "tanh", octet_tanh, tanhl, -0.5, 0.5 }, { "erf", octet_erf, erfl, -6.5, 6.5 },
-    { "erf", octet_erf, erfl, -0.3, 0.3 },
+    { "exp", octet_exp, expl, -700, 700 }, { "exp", octet_exp, expl, -1, 1 },
+    { "tanh", octet_tanh, tanhl, -25, 25 }, { "tanh", octet_tanh, tanhl, -0.5, 0.5 },
 };
 
 static void test_accuracy(void **state)
@@ -45,11 +42,8 @@ static void test_corners(void **state)
     assert_true(octet_exp(0) == 1 && octet_exp(710) == INFINITY && octet_exp(-750) == 0);
     assert_true(octet_exp(-INFINITY) == 0 && octet_exp(INFINITY) == INFINITY && isnan(octet_exp(NAN)));
     assert_true(octet_exp(-740) > 0 && octet_exp(709.7) < INFINITY);
-    assert_true(octet_log(1) == 0 && octet_log(0) == -INFINITY && isnan(octet_log(-1)) && isnan(octet_log(NAN)));
-    assert_true(octet_log(INFINITY) == INFINITY && fabs(octet_log(5e-324) + 744.4400719213812) < 1e-12);
     assert_true(octet_tanh(0) == 0 && octet_tanh(30) == 1 && octet_tanh(-INFINITY) == -1 && isnan(octet_tanh(NAN)));
-    assert_true(octet_erf(0) == 0 && octet_erf(7) == 1 && octet_erf(-INFINITY) == -1 && isnan(octet_erf(NAN)));
-    assert_true(signbit(octet_tanh(-0.0)) && signbit(octet_erf(-0.0)));
+    assert_true(signbit(octet_tanh(-0.0)));
 }
 
 /* Recorded bits: they may differ on no machine and with no compiler. */
@@ -59,9 +53,9 @@ static void test_bits(void **state)
     double sum = 0;
     for (int i = -2000; i <= 2000; i++) {
         const double x = i / 256.0;
-        sum = sum * 0.75 + octet_exp(x) + octet_tanh(x) * 3 + octet_erf(x) * 5 + (i > 0 ? octet_log(x) : 0);
+        sum = sum * 0.75 + octet_exp(x) + octet_tanh(x) * 3;
     }
-    assert_true(sum == 0x1.329920f9488b2p+13);
+    assert_true(sum == 0x1.31b764c8b576ep+13);
 }
 
 int main(void)
