@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TILE = 512, CHANNEL_BLOCK = 8 };
+enum { TILE = 512, CHANNEL_BLOCK = 8, RUN = 32 };
 
 typedef struct conv_run {
     const octet_call *call;
@@ -200,16 +200,13 @@ static void prepare_weights(void *context, size_t c)
     const octet_tensor *const w = run->call->in[1];
     const size_t              n = (size_t)run->plan.sums, first = c * n;
     const int32_t             zero_point = octet_zero_point(w, (int64_t)c);
+    const bool                wide = octet_mac_is_wide(run->call);
     int32_t                   level[256];
     for (size_t done = 0; done < n; done += 256) {
         const size_t count = n - done < 256 ? n - done : 256;
         octet_levels_load(level, w->data, w->dtype, first + done, count, zero_point);
-        for (size_t i = 0; i < count; i++) {
-            if (octet_mac_is_wide(run->call))
-                ((int32_t *)run->weights)[first + done + i] = level[i];
-            else
-                ((int16_t *)run->weights)[first + done + i] = (int16_t)level[i];
-        }
+        for (size_t i = 0; wide && i < count; i++) ((int32_t *)run->weights)[first + done + i] = level[i];
+        for (size_t i = 0; !wide && i < count; i++) ((int16_t *)run->weights)[first + done + i] = (int16_t)level[i];
     }
 }
 
