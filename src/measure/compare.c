@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layer by layer, the quantized network against the float one it came from. Values are matched by name. Accumulated: as
-   it stands. Local: the layer's own integer rule fed the float network's values, rounded to the layer's inputs. */
+   it stands. Local: the layer's own integer rule fed the float network's values, rounded to the layer's inputs. Samples
+   run beside each other; each is summed alone, and the sums are added in the order of samples. */
 #include <octet/report.h>
 
+#include "base/parallel.h"
 #include "engine/run.h"
 #include "graph/op.h"
 #include "measure/sqnr.h"
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTPUTS = 64, MOST_INPUTS = 64 };
+enum { OUTPUTS = 64, MOST_INPUTS = 64, MOST_WORKERS = 4 };
 
 typedef struct layer {
     const octet_node  *node;
@@ -21,16 +23,32 @@ typedef struct layer {
     octet_sqnr         local, accumulated;
 } layer;
 
+/* One worker and its sample. */
 typedef struct comparing {
     octet_graph     *graphs[2]; /* float, quantized */
-    octet_plan      *plans[2];
     octet_workspace *workspaces[2];
-    octet_arena     *arena; /* of one sample's local runs */
+    octet_arena     *arena; /* of one layer's local run */
+    float           *values;
     layer           *layers;
     size_t           layer_count;
     octet_sqnr       output;
     int              threads;
+    octet_status     status;
+    octet_error      error;
 } comparing;
+
+typedef struct team {
+    octet_graph   *graphs[2];
+    octet_plan    *plans[2];
+    octet_dataset *data;
+    size_t         first; /* the first worker's sample */
+    comparing      workers[MOST_WORKERS];
+    size_t         count;
+    int            threads; /* of one worker */
+    layer         *layers;  /* sums of all samples */
+    size_t         layer_count;
+    octet_sqnr     output;
+} team;
 
 struct owned {
     octet_comparison comparison; /* first: the caller's pointer is the owner's */
@@ -159,54 +177,113 @@ static octet_status compare_layer(comparing *c, layer *l, octet_error *err)
 
 /* ---- samples ---- */
 
-static octet_status compare_sample(comparing *c, octet_dataset *data, size_t index, float *values, octet_error *err)
+static octet_status compare_sample(comparing *c, octet_dataset *data, size_t index, octet_error *err)
 {
     const octet_port port  = octet_dataset_port(data);
-    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = values };
+    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = c->values };
     octet_tensor     outputs[2][OUTPUTS];
     memcpy(input.dims, port.dims, sizeof input.dims);
-    OCTET_TRY(octet_dataset_read(data, index, values, NULL, err));
+    OCTET_TRY(octet_dataset_read(data, index, c->values, NULL, err));
     for (int i = 0; i < 2; i++) OCTET_TRY(octet_run(c->workspaces[i], &input, outputs[i], err));
     octet_sqnr_add(&c->output, outputs[0][0].data, outputs[1][0].data, (size_t)octet_tensor_count(&outputs[0][0]));
     for (size_t i = 0; i < c->layer_count; i++) OCTET_TRY(compare_layer(c, &c->layers[i], err));
     return OCTET_OK;
 }
 
-static octet_status list_layers(comparing *c, octet_arena *arena, octet_error *err)
+static void run_worker(void *context, size_t i)
 {
-    OCTET_TRY(octet_arena_get(&c->layers, arena, (size_t)c->graphs[1]->node_count, sizeof *c->layers, err));
-    for (const octet_node *n = c->graphs[1]->first; n; n = n->next) {
+    team *const      t = context;
+    comparing *const c = &t->workers[i];
+    c->status          = compare_sample(c, t->data, t->first + i, &c->error);
+}
+
+/* Adds a worker's sums and clears them. */
+static void gather(team *t, comparing *c)
+{
+    octet_sqnr_merge(&t->output, &c->output);
+    c->output = (octet_sqnr){ 0 };
+    for (size_t i = 0; i < t->layer_count; i++) {
+        octet_sqnr_merge(&t->layers[i].local, &c->layers[i].local);
+        octet_sqnr_merge(&t->layers[i].accumulated, &c->layers[i].accumulated);
+        c->layers[i].local = c->layers[i].accumulated = (octet_sqnr){ 0 };
+    }
+}
+
+static octet_status compare_samples(team *t, size_t total, octet_error *err)
+{
+    const size_t left = total - t->first, count = left < t->count ? left : t->count;
+    octet_parallel(count, (int)count, run_worker, t);
+    for (size_t i = 0; i < count; i++) {
+        if (t->workers[i].status != OCTET_OK) {
+            if (err) *err = t->workers[i].error;
+            return t->workers[i].status;
+        }
+        gather(t, &t->workers[i]);
+    }
+    t->first += count;
+    return OCTET_OK;
+}
+
+static octet_status list_layers(team *t, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(octet_arena_get(&t->layers, arena, (size_t)t->graphs[1]->node_count, sizeof *t->layers, err));
+    for (const octet_node *n = t->graphs[1]->first; n; n = n->next) {
         const octet_value *const out  = n->output_count ? n->outputs[0] : NULL;
-        const octet_value *const twin = out ? octet_graph_find_value(c->graphs[0], out->name) : NULL;
-        if (twin && out->dtype == OCTET_F32) c->layers[c->layer_count++] = (layer){ .node = n, .reference = twin };
+        const octet_value *const twin = out ? octet_graph_find_value(t->graphs[0], out->name) : NULL;
+        if (twin && out->dtype == OCTET_F32) t->layers[t->layer_count++] = (layer){ .node = n, .reference = twin };
     }
     return OCTET_OK;
 }
 
-static octet_status run_all(comparing *c, octet_dataset *data, const octet_evaluate_options *options,
-                            octet_arena *arena, octet_error *err)
+static octet_status make_worker(comparing *c, const team *t, octet_arena *arena, octet_error *err)
 {
-    const octet_port port  = octet_dataset_port(data);
+    const octet_port port  = octet_dataset_port(t->data);
     octet_tensor     shape = { .dtype = OCTET_F32, .rank = port.rank };
-    float           *values;
     memcpy(shape.dims, port.dims, sizeof shape.dims);
-    OCTET_TRY(octet_arena_get(&values, arena, (size_t)octet_tensor_count(&shape), sizeof *values, err));
+    *c = (comparing){ .graphs = { t->graphs[0], t->graphs[1] }, .layer_count = t->layer_count, .threads = t->threads };
+    OCTET_TRY(octet_arena_get(&c->values, arena, (size_t)octet_tensor_count(&shape), sizeof *c->values, err));
+    OCTET_TRY(octet_arena_get(&c->layers, arena, t->layer_count, sizeof *c->layers, err));
+    if (t->layer_count) memcpy(c->layers, t->layers, t->layer_count * sizeof *c->layers);
+    for (int i = 0; i < 2; i++) OCTET_TRY(octet_workspace_create(&c->workspaces[i], t->plans[i], err));
+    return OCTET_OK;
+}
+
+static octet_status make_team(team *t, const octet_evaluate_options *options, octet_arena *arena, octet_error *err)
+{
+    const int    asked   = options->plan.threads;
+    const size_t threads = (size_t)(asked > 0 ? asked : octet_default_threads()), total = octet_dataset_count(t->data);
+    t->count             = threads < MOST_WORKERS ? threads : MOST_WORKERS;
+    if (t->count > total) t->count = total ? total : 1;
+    t->threads = (int)(threads / t->count);
     for (int i = 0; i < 2; i++) {
         octet_plan_options how = i ? options->plan : options->baseline_plan;
-        how.batch = 1, how.keep_values = true;
-        c->threads = how.threads > 0 ? how.threads : octet_default_threads();
-        OCTET_TRY(octet_plan_create(&c->plans[i], c->graphs[i], &how, err));
-        OCTET_TRY(octet_workspace_create(&c->workspaces[i], c->plans[i], err));
+        how.batch = 1, how.keep_values = true, how.threads = t->threads;
+        OCTET_TRY(octet_plan_create(&t->plans[i], t->graphs[i], &how, err));
     }
-    OCTET_TRY(list_layers(c, arena, err));
-    const size_t total = octet_dataset_count(data);
-    for (size_t s = 0; s < total; s++) {
-        OCTET_TRY(compare_sample(c, data, s, values, err));
-        const octet_progress progress = { "compare", s + 1, total };
+    OCTET_TRY(list_layers(t, arena, err));
+    for (size_t i = 0; i < t->count; i++) OCTET_TRY(make_worker(&t->workers[i], t, arena, err));
+    return OCTET_OK;
+}
+
+static octet_status run_all(team *t, const octet_evaluate_options *options, octet_arena *arena, octet_error *err)
+{
+    const size_t total = octet_dataset_count(t->data);
+    OCTET_TRY(make_team(t, options, arena, err));
+    while (t->first < total) {
+        OCTET_TRY(compare_samples(t, total, err));
+        const octet_progress progress = { "compare", t->first, total };
         if (options->progress && options->progress(options->progress_context, &progress))
             return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
     }
     return OCTET_OK;
+}
+
+static void disband(team *t)
+{
+    for (int i = 0; i < 2; i++) {
+        for (size_t w = 0; w < t->count; w++) octet_workspace_free(t->workers[w].workspaces[i]);
+        octet_plan_free(t->plans[i]);
+    }
 }
 
 /* ---- the result ---- */
@@ -220,22 +297,22 @@ static int worst_first(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-static octet_status fill_result(octet_comparison *result, const comparing *c, octet_arena *arena, octet_error *err)
+static octet_status fill_result(octet_comparison *result, const team *t, octet_arena *arena, octet_error *err)
 {
     octet_layer_error *layers;
-    OCTET_TRY(octet_arena_get(&layers, arena, c->layer_count, sizeof *layers, err));
-    for (size_t i = 0; i < c->layer_count; i++) {
-        const layer *const l = &c->layers[i];
+    OCTET_TRY(octet_arena_get(&layers, arena, t->layer_count, sizeof *layers, err));
+    for (size_t i = 0; i < t->layer_count; i++) {
+        const layer *const l = &t->layers[i];
         layers[i] = (octet_layer_error){ octet_arena_copy(arena, l->node->name),
                                          octet_arena_copy(arena, l->node->op->name), octet_sqnr_db(&l->local),
                                          octet_sqnr_db(&l->accumulated) };
         if (!layers[i].name || !layers[i].op) return octet_fail_memory(err);
     }
-    qsort(layers, c->layer_count, sizeof *layers, worst_first);
-    result->output_sqnr_db = octet_sqnr_db(&c->output);
-    result->output_cosine  = octet_sqnr_cosine(&c->output);
-    result->output_max_abs = c->output.max_abs;
-    result->layer_count    = c->layer_count;
+    qsort(layers, t->layer_count, sizeof *layers, worst_first);
+    result->output_sqnr_db = octet_sqnr_db(&t->output);
+    result->output_cosine  = octet_sqnr_cosine(&t->output);
+    result->output_max_abs = t->output.max_abs;
+    result->layer_count    = t->layer_count;
     result->layers         = layers;
     return OCTET_OK;
 }
@@ -249,14 +326,11 @@ octet_status octet_compare(octet_comparison **comparison, octet_graph *reference
     OCTET_TRY(octet_fuse(quantized, err));
     octet_arena *const  arena = octet_arena_new();
     struct owned *const owned = arena ? octet_arena_alloc(arena, 1, sizeof *owned) : NULL;
-    comparing           c     = { .graphs = { reference, quantized } };
+    team                t     = { .graphs = { reference, quantized }, .data = data };
     octet_status        status = owned ? OCTET_OK : octet_fail_memory(err);
-    if (status == OCTET_OK) status = run_all(&c, data, options ? options : &defaults, arena, err);
-    if (status == OCTET_OK) status = fill_result(&owned->comparison, &c, arena, err);
-    for (int i = 0; i < 2; i++) {
-        octet_workspace_free(c.workspaces[i]);
-        octet_plan_free(c.plans[i]);
-    }
+    if (status == OCTET_OK) status = run_all(&t, options ? options : &defaults, arena, err);
+    if (status == OCTET_OK) status = fill_result(&owned->comparison, &t, arena, err);
+    disband(&t);
     if (status != OCTET_OK) {
         octet_arena_free(arena);
         return status;

@@ -16,6 +16,15 @@ void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measu
     }
 }
 
+void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from)
+{
+    into->signal += from->signal;
+    into->noise += from->noise;
+    into->other += from->other;
+    into->product += from->product;
+    if (from->max_abs > into->max_abs) into->max_abs = from->max_abs;
+}
+
 double octet_sqnr_db(const octet_sqnr *sqnr)
 {
     if (sqnr->noise == 0) return sqnr->signal > 0 ? INFINITY : NAN;

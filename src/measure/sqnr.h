@@ -13,6 +13,9 @@ typedef struct octet_sqnr {
 
 void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measured, size_t count);
 
+/* What was gathered elsewhere, added behind what is here. */
+void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from);
+
 /* 10 log10(signal / noise); +INFINITY where nothing differs, NAN where nothing was seen. */
 double octet_sqnr_db(const octet_sqnr *sqnr);
 
