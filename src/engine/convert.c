@@ -136,6 +136,17 @@ void octet_convert_to_dense(float *dense, const octet_form *form, const float *b
     }
 }
 
+void octet_convert_sums_to_dense(int64_t *dense, const octet_form *form, const int64_t *blocked)
+{
+    const size_t units = block_units_of(&form->stored);
+    for (size_t unit = 0; unit < units; unit++) {
+        const tile t = tile_of(&form->logical, &form->stored, unit);
+        for (size_t c = 0; c < t.channels; c++)
+            for (size_t s = 0; s < t.spatial; s++)
+                dense[t.dense + c * t.spatial + s] = blocked[t.blocked + s * t.block + c];
+    }
+}
+
 /* ---- the same bytes ---- */
 
 static size_t copy_units(job *work)

@@ -153,6 +153,9 @@ void octet_conversion_run(int index, const octet_tensor *to, const octet_tensor 
 /* Blocked float32 to dense, on the calling thread. */
 void octet_convert_to_dense(float *dense, const octet_form *form, const float *blocked);
 
+/* The same for numbers that lie as form's elements do. */
+void octet_convert_sums_to_dense(int64_t *dense, const octet_form *form, const int64_t *blocked);
+
 /* ---- memory.c ---- */
 
 /* Sets lifetimes and offsets of all buffers, and plan->buffer_bytes. */

@@ -162,6 +162,13 @@ void octet_workspace_set_raw_hook(octet_workspace *workspace, octet_value_hook h
     set_hook(workspace, hook, context, true);
 }
 
+/* Whether a raw hook sees the form as it lies, in blocks. */
+static bool shows_blocks(const octet_form *form)
+{
+    return form->layout == OCTET_LAYOUT_BLOCKED &&
+           octet_tensor_count(&form->stored) == octet_tensor_count(&form->logical);
+}
+
 /* A form as a tensor of the value's own shape, in logical order unless any order will do. */
 static octet_tensor present(octet_workspace *ws, int form, bool any_order)
 {
@@ -169,7 +176,7 @@ static octet_tensor present(octet_workspace *ws, int form, bool any_order)
     octet_tensor            tensor = f->logical;
     tensor.data                    = ws->tensors[form].data;
     if (f->layout == OCTET_LAYOUT_DENSE) return tensor;
-    if (any_order && octet_tensor_count(&f->stored) == octet_tensor_count(&f->logical)) return tensor;
+    if (any_order && shows_blocks(f)) return tensor;
     octet_convert_to_dense(ws->dense, f, tensor.data);
     tensor.data = ws->dense;
     return tensor;
@@ -268,6 +275,16 @@ static int shown_form(const octet_plan *plan, const octet_value *value)
         if (form >= 0 && plan->forms[form].shown) return form;
     }
     return -1;
+}
+
+void octet_workspace_order_sums(const octet_workspace *workspace, const octet_value *value, int64_t *sums,
+                                int64_t *room)
+{
+    const int form = shown_form(workspace->plan, value);
+    if (form < 0 || !shows_blocks(&workspace->plan->forms[form])) return;
+    const size_t bytes = (size_t)octet_tensor_count(&workspace->plan->forms[form].logical) * sizeof *sums;
+    memcpy(room, sums, bytes);
+    octet_convert_sums_to_dense(sums, &workspace->plan->forms[form], room);
 }
 
 octet_tensor octet_workspace_value(octet_workspace *workspace, const octet_value *value)

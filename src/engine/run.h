@@ -15,6 +15,11 @@ size_t octet_workspace_bytes(const octet_plan *plan);
    logical ones, every element comes once): cheaper for those who only count. */
 void octet_workspace_set_raw_hook(octet_workspace *workspace, octet_value_hook hook, void *context);
 
+/* Puts one sum per element of value, in the order in which a raw hook got the elements, into logical order. room is
+   for as many sums. */
+void octet_workspace_order_sums(const octet_workspace *workspace, const octet_value *value, int64_t *sums,
+                                int64_t *room);
+
 /* The rest is for plans with keep_values, after a run. */
 
 /* A value in its logical order; data NULL where the plan does not form it. Valid until the next call with this

@@ -131,9 +131,23 @@ static octet_status make_workers(work *w, octet_arena *arena, octet_error *err)
     OCTET_TRY(octet_arena_get(&w->failed_at, arena, (size_t)w->workers, sizeof *w->failed_at, err));
     for (int i = 0; i < w->workers; i++) {
         OCTET_TRY(octet_workspace_create(&w->workspaces[i], w->plan, err));
-        octet_workspace_set_hook(w->workspaces[i], see, w);
+        octet_workspace_set_raw_hook(w->workspaces[i], see, w);
         OCTET_TRY(octet_arena_get(&w->inputs[i], arena, (size_t)count, sizeof(float), err));
     }
+    return OCTET_OK;
+}
+
+/* Values came as they lie in memory; whoever reads a mean expects the value's own order. */
+static octet_status order_means(work *w, octet_arena *arena, octet_error *err)
+{
+    const octet_calibration *const c    = w->graph->calibration;
+    size_t                         most = 0;
+    int64_t                       *room;
+    for (size_t i = 0; i < c->mean_count; i++)
+        if (c->means[i].count > most) most = c->means[i].count;
+    OCTET_TRY(octet_arena_get(&room, arena, most, sizeof *room, err));
+    for (size_t i = 0; i < c->mean_count; i++)
+        if (c->means[i].sum) octet_workspace_order_sums(w->workspaces[0], c->means[i].value, c->means[i].sum, room);
     return OCTET_OK;
 }
 
@@ -150,7 +164,8 @@ static octet_status run_samples(work *w, octet_arena *arena, octet_error *err)
     w->total = all;
     w->next  = w->done;
     if (w->errors[0].status == OCTET_OK) octet_parallel((size_t)w->workers, w->workers, run_worker, w);
-    return first_error(w, err);
+    OCTET_TRY(first_error(w, err));
+    return order_means(w, arena, err);
 }
 
 static void free_workers(work *w)
