@@ -130,12 +130,65 @@ static void test_a_constant_cannot_change(void **state)
     octet_graph_free(graph);
 }
 
+/* ---- raw hooks ---- */
+
+typedef struct taken {
+    octet_workspace   *workspace;
+    const octet_graph *graph;
+    int64_t            sums[16384], room[16384];
+    int                seen, out_of_order;
+} taken;
+
+/* Sums that are the values themselves must end up where the values are. */
+static octet_status take_sums(void *context, const char *name, const octet_tensor *raw, octet_error *err)
+{
+    taken *const             t       = context;
+    const octet_value *const value   = octet_graph_find_value(t->graph, name);
+    const size_t             count   = (size_t)octet_tensor_count(raw);
+    size_t                   differs = 0;
+    (void)err;
+    assert_true(count <= sizeof t->room / sizeof *t->room);
+    for (size_t i = 0; i < count; i++) t->sums[i] = (int64_t)(((const float *)raw->data)[i] * 0x1p32f);
+    octet_workspace_order_sums(t->workspace, value, t->sums, t->room);
+    const octet_tensor logical = octet_workspace_value(t->workspace, value);
+    assert_int_equal(octet_tensor_count(&logical), count);
+    for (size_t i = 0; i < count; i++) {
+        const float x = ((const float *)logical.data)[i];
+        assert_int_equal(t->sums[i], (int64_t)(x * 0x1p32f));
+        if (((const float *)raw->data)[i] != x) differs++;
+    }
+    t->seen++;
+    if (differs) t->out_of_order++;
+    return OCTET_OK;
+}
+
+static void test_sums_of_raw_values_are_ordered(void **state)
+{
+    (void)state;
+    static taken       t;
+    octet_graph *const graph = new_classifier(8);
+    session            s;
+    image_batch        images;
+    fill_images(&images, 2, 9);
+    session_begin(&s, graph, &(octet_plan_options){ .keep_values = true, .batch = 2 });
+    t = (taken){ .workspace = s.workspace, .graph = graph };
+    octet_workspace_set_raw_hook(s.workspace, take_sums, &t);
+    session_run(&s, &images.tensor);
+    assert_true(t.seen > 10);
+#ifdef OCTET_HAVE_ONEDNN
+    assert_true(t.out_of_order > 3);
+#endif
+    session_end(&s);
+    octet_graph_free(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rerun_equals_a_full_run),
         cmocka_unit_test(test_kept_values_read_in_logical_order),
         cmocka_unit_test(test_a_constant_cannot_change),
+        cmocka_unit_test(test_sums_of_raw_values_are_ordered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
