@@ -4,6 +4,7 @@ import pathlib, sys, tempfile, warnings
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnxruntime as ort
 from onnxruntime.quantization import (CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static)
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -39,10 +40,20 @@ def run_ort(path, x, batch=50):
     return np.concatenate([session.run(None, {port.name: x[i:i + step]})[0] for i in range(0, len(x), step)])
 
 
+def raise_opset(path, out):
+    """The model at opset 13 at least: per-channel DequantizeLinear does not exist before."""
+    model = onnx.load(str(path))
+    if model.opset_import[0].version >= 13:
+        return path
+    onnx.save(onnx.version_converter.convert_version(model, 13), str(out))
+    return out
+
+
 def quantize_ort(out, path, samples, method, signed):
     """As its documentation advises: pre-processed, QDQ, weights per channel."""
     ready = pathlib.Path(out).with_suffix('.ready.onnx')
-    quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+    raised = raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'))
+    quant_pre_process(str(raised), str(ready), skip_symbolic_shape=True)
     extra = {'ActivationSymmetric': signed, 'CalibMaxIntermediateOutputs': 8}
     quantize_static(str(ready), str(out), Reader(input_of(path).name, samples), quant_format=QuantFormat.QDQ,
                     per_channel=True, activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
