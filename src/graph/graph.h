@@ -24,7 +24,6 @@ typedef struct octet_fake_quantize {
     octet_qparams qparams;  /* count 0 until calibrated */
     void         *observer; /* observe/observer.h's, while observing; NULL otherwise */
     const char   *method;   /* how the range was found, for reports; or NULL */
-    bool          fixed;    /* parameters given by the file or the user: calibration leaves them */
 } octet_fake_quantize;
 
 /* A tensor of the network: an input, a constant, or a node's output. */
@@ -85,7 +84,7 @@ struct octet_graph {
     octet_stage     stage;
     const char     *name;
     const char     *path; /* file it came from, for messages; NULL: built in memory */
-    int             opset, ir_version; /* of the file it came from */
+    int             opset; /* of the file it came from */
     octet_node     *first, *last; /* execution order */
     octet_value    *values;       /* all, in the order of their making */
     octet_value    *values_last;

@@ -208,7 +208,6 @@ static octet_status attach(octet_reader *reader, octet_value *value, const octet
     octet_fake_quantize *fake;
     OCTET_TRY(octet_arena_get(&fake, reader->graph->arena, 1, sizeof *fake, err));
     fake->qparams = *qparams;
-    fake->fixed = true;
     fake->method = "given";
     value->fake_quantize = fake;
     return OCTET_OK;

@@ -39,7 +39,6 @@ static octet_status check_versions(octet_reader *reader, octet_error *err)
                                 "opset %lld, need %d to %d", opset, OPSET_LOW, OPSET_HIGH);
     reader->opset = (int)opset;
     reader->graph->opset = (int)opset;
-    reader->graph->ir_version = (int)ir;
     return OCTET_OK;
 }
 

@@ -25,7 +25,6 @@ static const octet_qparams *parameters(const octet_graph *graph, const char *nam
     const octet_value *value = octet_graph_find_value(graph, name);
     assert_non_null(value);
     assert_non_null(value->fake_quantize);
-    assert_true(value->fake_quantize->fixed);
     return &value->fake_quantize->qparams;
 }
 

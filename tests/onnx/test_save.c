@@ -128,7 +128,6 @@ static void quantize(octet_graph *graph, const char *name, int which, int32_t qm
 {
     octet_fake_quantize *fake = octet_arena_alloc(graph->arena, 1, sizeof *fake);
     fake->qparams = (octet_qparams){ &scales[which], &zeros[which], 1, 0, OCTET_U8, qmin, qmax };
-    fake->fixed = true;
     octet_graph_find_value(graph, name)->fake_quantize = fake;
 }
 
