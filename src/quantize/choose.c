@@ -242,8 +242,8 @@ static int best_of(const search *s, size_t group)
     return best;
 }
 
-/* The choice must promise less than half the error of MSE ranges, all together; else those stay: what little it gains on
-   these samples it loses on others (FastestDet, calibrated on one kind of photographs and run on another: 12.9 dB
+/* The choice must promise less than half the error of MSE ranges, all together; else those stay: what little it gains
+   on these samples it loses on others (FastestDet, calibrated on one kind of photographs and run on another: 12.9 dB
    chosen, 16.3 by MSE; its promise was 0.6. MobileNetV2: 22.2 chosen, 18 by MSE; 0.4). */
 static bool choice_pays(const search *s)
 {
