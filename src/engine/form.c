@@ -82,7 +82,8 @@ octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, o
 octet_status octet_plan_new_step(octet_step *step, const octet_plan *plan, int in_count, int out_count,
                                  octet_error *err)
 {
-    *step = (octet_step){ .in_count = in_count, .out_count = out_count, .scratch = -1, .declined = "" };
+    *step = (octet_step){ .in_count = in_count, .out_count = out_count, .scratch = -1, .declined = "", .algorithm = "",
+                           .parts = 1 };
     OCTET_TRY(octet_arena_get(&step->in, plan->arena, (size_t)in_count, sizeof *step->in, err));
     OCTET_TRY(octet_arena_get(&step->out, plan->arena, (size_t)out_count, sizeof *step->out, err));
     OCTET_TRY(octet_arena_get(&step->in_layout, plan->arena, (size_t)in_count, sizeof *step->in_layout, err));

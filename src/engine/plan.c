@@ -220,6 +220,21 @@ static octet_status add_scratch(octet_plan *plan, octet_step *step, octet_error 
     return OCTET_OK;
 }
 
+/* Multiply-accumulates of a node with the plan's shapes; 0 where memory is short. */
+static int64_t macs_of(const octet_plan *plan, const octet_node *node)
+{
+    const octet_tensor **in;
+    octet_tensor       **out;
+    if (!node->op->macs || octet_arena_get(&in, plan->arena, (size_t)node->input_count, sizeof *in, NULL) != OCTET_OK ||
+        octet_arena_get(&out, plan->arena, (size_t)node->output_count, sizeof *out, NULL) != OCTET_OK)
+        return 0;
+    for (int i = 0; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
+    for (int i = 0; i < node->output_count; i++)
+        out[i] = node->outputs[i] ? &plan->shapes[node->outputs[i]->index] : NULL;
+    return node->op->macs(&(octet_call){ .node = node, .attrs = node->attrs, .in = in, .out = out,
+                                         .in_count = node->input_count, .out_count = node->output_count });
+}
+
 /* Whether anything is left to do for node when its plan runs. */
 static bool is_needed(const octet_plan *plan, const octet_node *node)
 {
@@ -238,6 +253,7 @@ static octet_status plan_node(octet_plan *plan, const octet_node *node, octet_er
     new.node      = node;
     new.mode      = octet_node_compute_mode(plan->graph, node);
     new.real_unit = real_unit_of(plan->graph, node);
+    new.macs      = macs_of(plan, node);
     OCTET_TRY(choose_engine(plan, &new, err));
     OCTET_TRY(find_inputs(plan, node, &new, err));
     OCTET_TRY(octet_plan_add_step(&step, plan, &new, err));
@@ -328,7 +344,8 @@ octet_step_info octet_plan_step(const octet_plan *plan, size_t index)
 {
     const octet_step *const step = &plan->steps[index];
     return (octet_step_info){ .node = step->name, .op = step->op, .engine = step->engine->name,
-                              .declined = step->declined, .mode = step->mode };
+                              .declined = step->declined, .mode = step->mode, .algorithm = step->algorithm,
+                              .threads = step->parts, .macs = step->macs };
 }
 
 const char *octet_engine_name(size_t index, const char **version)

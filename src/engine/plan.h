@@ -53,7 +53,9 @@ struct octet_step {
     const char         *name, *op;
     const octet_node   *node; /* NULL: a conversion */
     const octet_engine *engine;
-    const char         *declined;
+    const char         *declined, *algorithm;
+    int                 parts; /* threads that share it */
+    int64_t             macs;
     octet_node_mode     mode;
     int                *in, *out; /* forms; -1: none */
     int                 in_count, out_count;

@@ -2,6 +2,7 @@
 /* Running a plan. A workspace is one piece of memory: the buffers and, prepared once, the call of every step. */
 #include "engine/run.h"
 
+#include "base/clock.h"
 #include "engine/plan.h"
 
 #include <assert.h>
@@ -21,6 +22,7 @@ struct octet_workspace {
     octet_value_hook     hook;
     void                *hook_context;
     bool                 raw;
+    double              *seconds; /* per step; NULL: not timed */
 };
 
 /* ---- making ---- */
@@ -191,6 +193,8 @@ static octet_status show(octet_workspace *ws, int form, octet_error *err)
 
 /* ---- running ---- */
 
+void octet_workspace_set_times(octet_workspace *workspace, double *seconds) { workspace->seconds = seconds; }
+
 static octet_status run_step(octet_workspace *ws, size_t index, octet_error *err)
 {
     const octet_step *const step = &ws->plan->steps[index];
@@ -258,7 +262,9 @@ octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, o
     for (size_t i = 0; i < plan->graph->input_count; i++) OCTET_TRY(put_input(workspace, i, &inputs[i], err));
     for (size_t i = 0; i < plan->step_count; i++) {
         const octet_step *const step = &plan->steps[i];
+        const double began = workspace->seconds ? octet_clock() : 0;
         OCTET_TRY(run_step(workspace, i, err));
+        if (workspace->seconds) workspace->seconds[i] += octet_clock() - began;
         for (int o = 0; o < step->out_count; o++) OCTET_TRY(show(workspace, step->out[o], err));
     }
     for (size_t i = 0; i < plan->graph->output_count; i++) outputs[i] = workspace->tensors[plan->output_forms[i]];

@@ -4,6 +4,7 @@
 #include <octet/report.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/parallel.h"
 #include "measure/score.h"
 #include "measure/sqnr.h"
@@ -11,7 +12,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { OUTPUTS_MAX = 64, CHUNK_MAX = 64, CHUNK_BYTES = 16 << 20, WORKERS_MAX = 4 };
 
@@ -75,13 +75,6 @@ static octet_status read_chunk(evaluation *e, size_t count, octet_error *err)
 
 /* ---- running ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The first output as one sample's; its type and batch must be what scores can be made of. */
 static octet_status take_output(runner *r, const octet_tensor *output, octet_error *err)
 {
@@ -116,9 +109,9 @@ static octet_status run_batch(evaluation *e, int which, int worker, size_t at, o
     runner *const      r = &e->runners[which];
     octet_tensor       outputs[OUTPUTS_MAX] = {0};
     const octet_tensor input = batch_input(e, r, worker, at);
-    const double       start = now();
+    const double       start = octet_clock();
     OCTET_TRY(octet_run(r->workspaces[worker], &input, outputs, err));
-    e->spent[which][worker] += now() - start;
+    e->spent[which][worker] += octet_clock() - start;
     if (!e->kept[which]) {
         OCTET_TRY(take_output(r, &outputs[0], err));
         const size_t room = e->chunk * (size_t)octet_tensor_count(&r->output);

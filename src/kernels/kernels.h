@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Integer kernels: pointers and numbers, no tensors. Every instruction set offers the same table and computes the same
+   bits (docs/arithmetic.md); the rules below are those of its sections 2 and 3.
+
+   Levels are bytes 0..255 here. s8 levels are stored plus 128 (the same bits with the top one flipped), and their
+   zero points and bounds likewise: so there is one kind of activation, while weights are s8 with zero point 0.
+
+   Images lie channels last: a pixel's channels lie together, pixels and rows at any distance. A kernel reads and
+   writes exactly what its call names, except that convolutions may read (and ignore) up to OCTET_OVERREAD pixels and
+   as many bytes past the input's last byte. Nothing here allocates or fails. */
+#ifndef OCTET_KERNELS_KERNELS_H
+#define OCTET_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OCTET_OVERREAD = 64 };
+
+/* Where results go: y = clamp(rne(t) + zero_point), as levels in bytes. */
+typedef struct octet_to_levels {
+    int32_t zero_point;
+    int32_t lo, hi; /* bounds of y, within 0..255 */
+} octet_to_levels;
+
+/* ---- sums of products: convolution, matrix product ---- */
+
+/* Output pixels ("rows" of a matrix product) come in groups (images) of equal size; input and output of a group lie a
+   fixed distance from those of the group before. In a group input row r begins at input + r * pixel, and its sum runs
+   over taps x depth bytes: depth bytes from tap[t] on, for each t. So a convolution over an image with borders is a
+   matrix product whose rows are all pixels, those in the border included, which nobody wants. */
+typedef struct octet_conv_shape {
+    size_t groups, rows; /* of one group */
+    size_t columns;      /* output channels */
+    size_t taps, depth;
+    size_t pixel;        /* bytes from an input row to the next */
+} octet_conv_shape;
+
+/* s8 weights of column c, tap t, depth d: at[c * column + t * tap + d * depth]. */
+typedef struct octet_conv_weights {
+    const int8_t  *at;
+    size_t         column, tap, depth;
+    const int32_t *bias;       /* one per column, in units of the sums */
+    const float   *multiplier; /* one per column */
+    int32_t        input_zero; /* zero point of the input's bytes */
+} octet_conv_weights;
+
+/* How a convolution is cut, decided once per shape. The fields belong to the set that filled them in. */
+typedef struct octet_conv_tiling {
+    int  rows, columns;    /* of one block */
+    int  depth, steps;     /* bytes of one step over depth, steps of a tap */
+    bool columns_outer;    /* a column block meets all rows before the next; otherwise the other way round */
+    bool split_columns;    /* parts are ranges of columns; otherwise of rows */
+    char text[40];         /* for people: "6x64, rows outer" */
+} octet_conv_tiling;
+
+/* acc = sum (x - input_zero) * w + bias, int32 (the caller has proven that it fits; intermediate sums may wrap);
+   t = f32(f32(acc) * multiplier); with a residual: t = f32(t + f32(f32(r - residual_zero) * residual_multiplier)).
+   Levels: y as octet_to_levels says. Real numbers: t between real_lo and real_hi. */
+typedef struct octet_conv_call {
+    const octet_conv_shape  *shape;
+    const octet_conv_tiling *tiling;
+    const void              *weights; /* packed by the same set for the same shape and tiling */
+    const size_t            *tap;     /* shape->taps offsets in bytes */
+    const uint8_t           *input;
+    size_t                   input_group; /* bytes from a group to the next */
+    void                    *output;      /* uint8_t levels, or float */
+    size_t                   output_group;
+    const int32_t           *place; /* per row of a group: bytes from the group's output to its first column, or
+                                       negative: nobody wants this row. Columns lie together. */
+    const uint8_t           *residual; /* NULL: none */
+    size_t                   residual_group;
+    const int32_t           *residual_place; /* per row, as place; not read where place is negative */
+    float                    residual_multiplier;
+    int32_t                  residual_zero;
+    octet_to_levels          to;
+    bool                     real;  /* write floats */
+    bool                     tame;  /* |t| < 2^30 for every sum that can occur: rounding before clamping is exact */
+    float                    real_lo, real_hi;
+} octet_conv_call;
+
+typedef struct octet_conv_kernel {
+    /* Decides for a shape and number of threads. */
+    void (*choose)(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts);
+    /* Bytes of packed weights, bias and multipliers; pack fills them (64-byte aligned, zeroed before). */
+    size_t (*packed_size)(const octet_conv_shape *shape, const octet_conv_tiling *tiling);
+    void (*pack)(void *packed, const octet_conv_shape *shape, const octet_conv_tiling *tiling,
+                 const octet_conv_weights *weights);
+    /* Computes part number `part` of `parts`; all of them together compute everything once. */
+    void (*run)(const octet_conv_call *call, int part, int parts);
+} octet_conv_kernel;
+
+/* ---- depthwise convolution: output channel c reads input channel c alone ---- */
+
+typedef struct octet_depthwise_shape {
+    size_t images, height, width; /* of the output */
+    size_t channels;
+    int    kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
+} octet_depthwise_shape;
+
+/* Distances in bytes between images, rows and pixels. */
+typedef struct octet_steps {
+    size_t image, row, pixel;
+} octet_steps;
+
+/* As octet_conv_call; output pixel (n, y, x) reads the input's pixels (n, y * stride + i * dilation, ...) from input
+   on: the caller has moved input to the first tap of the first window, and everything windows touch is readable. */
+typedef struct octet_depthwise_call {
+    const octet_depthwise_shape *shape;
+    const void                  *weights; /* packed */
+    const uint8_t               *input, *residual; /* residual NULL: none */
+    void                        *output;           /* levels */
+    octet_steps                  input_steps, output_steps, residual_steps;
+    float                        residual_multiplier;
+    int32_t                      residual_zero;
+    octet_to_levels              to;
+    bool                         tame;
+} octet_depthwise_call;
+
+typedef struct octet_depthwise_kernel {
+    size_t (*packed_size)(const octet_depthwise_shape *shape);
+    /* weights->column: distance between channels, ->tap: between taps (row-major kernel); depth is not used. */
+    void (*pack)(void *packed, const octet_depthwise_shape *shape, const octet_conv_weights *weights);
+    void (*run)(const octet_depthwise_call *call, int part, int parts); /* parts are ranges of output rows */
+} octet_depthwise_kernel;
+
+/* ---- element by element: n bytes that lie together ---- */
+
+/* t = f32(f32(f32(a - a_zero) * a_multiplier) + f32(f32(b - b_zero) * b_multiplier)); Sub has a negative
+   b_multiplier. */
+typedef struct octet_add_levels {
+    int32_t         a_zero, b_zero;
+    float           a_multiplier, b_multiplier;
+    octet_to_levels to;
+} octet_add_levels;
+
+/* t = f32(f32((a - a_zero) * (b - b_zero)) * multiplier). */
+typedef struct octet_mul_levels {
+    int32_t         a_zero, b_zero;
+    float           multiplier;
+    octet_to_levels to;
+} octet_mul_levels;
+
+/* t = f32(f32(q - zero) * multiplier): another scale; also the mean of a window, where q - zero is the sum over it. */
+typedef struct octet_rescale_levels {
+    int32_t         zero;
+    float           multiplier;
+    octet_to_levels to;
+} octet_rescale_levels;
+
+/* A window: rows x columns pixels from `first` on, row and column bytes apart. */
+typedef struct octet_window_view {
+    const uint8_t *first;
+    size_t         rows, columns, row, column;
+} octet_window_view;
+
+/* Real numbers and levels: y = clamp(rne(f32(x / scale)) + zero_point), NaN as 0; x = f32(f32(q - zero_point) * scale). */
+typedef struct octet_real_levels {
+    float           scale;
+    octet_to_levels to;
+} octet_real_levels;
+
+typedef struct octet_element_kernel {
+    void (*add)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const octet_add_levels *rule);
+    void (*mul)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const octet_mul_levels *rule);
+    void (*rescale)(uint8_t *y, const uint8_t *q, size_t n, const octet_rescale_levels *rule);
+    void (*clamp)(uint8_t *y, const uint8_t *q, size_t n, uint8_t lo, uint8_t hi);
+    void (*look_up)(uint8_t *y, const uint8_t *q, size_t n, const uint8_t table[256]);
+    /* y[i] = q[from[i]] for `pixels` pixels, y_pixel and q_pixel bytes apart: channel shuffles, splits, gathers. */
+    void (*select)(uint8_t *y, size_t y_pixel, const uint8_t *q, size_t q_pixel, size_t pixels, const int32_t *from,
+                   size_t n);
+    /* One output pixel of n channels. */
+    void (*max)(uint8_t *y, const octet_window_view *window, size_t n);
+    void (*mean)(uint8_t *y, const octet_window_view *window, size_t n, const octet_rescale_levels *rule);
+} octet_element_kernel;
+
+/* ---- between planes (channels first) and pixels (channels last) ---- */
+
+/* `pixels` pixels of a row: plane c's number p is planes[c * plane + p]; pixel p's channel c is at
+   levels[p * pixel + c]. The flip is 0x80 where the planes' levels are s8, else 0: it is applied to every byte moved
+   between levels and levels, and not to real numbers. */
+typedef struct octet_planes {
+    size_t pixels, channels, plane, pixel; /* plane in elements */
+} octet_planes;
+
+typedef struct octet_planes_kernel {
+    void (*quantize)(uint8_t *levels, const float *planes, const octet_planes *size, const octet_real_levels *rule);
+    void (*dequantize)(float *planes, const uint8_t *levels, const octet_planes *size, const octet_real_levels *rule);
+    void (*to_pixels)(uint8_t *levels, const uint8_t *planes, const octet_planes *size, uint8_t flip);
+    void (*to_planes)(uint8_t *planes, const uint8_t *levels, const octet_planes *size, uint8_t flip);
+    /* floats: pixels of `pixel` floats to planes */
+    void (*real_to_planes)(float *planes, const float *pixels, const octet_planes *size);
+} octet_planes_kernel;
+
+/* ---- sets ---- */
+
+typedef struct octet_kernels {
+    const char                    *name;  /* "avx512vnni" */
+    unsigned                       needs; /* OCTET_CPU_... bits */
+    const octet_conv_kernel       *conv;
+    const octet_depthwise_kernel  *depthwise;
+    const octet_element_kernel    *element;
+    const octet_planes_kernel     *planes;
+} octet_kernels;
+
+/* Sets of this build, best first, scalar last, then NULL. */
+extern const octet_kernels *const octet_kernel_sets[];
+
+/* The best set that needs nothing beyond the OCTET_CPU_... bits of cpu. */
+const octet_kernels *octet_kernels_select(unsigned cpu);
+
+#endif
