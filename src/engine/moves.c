@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize.
+
+   A plan does not run them one by one. Each is applied, while planning, to a tensor of element numbers by its own
+   definition; so the result of a whole chain is known as "element i is element index[i] of value base". Only where a
+   reader wants the result is there a step, the cheapest that index allows: none at all (the same bytes in another
+   shape), whole pixels, the same channels of every pixel (a channel shuffle), or any elements. */
+#include "engine/native/native.h"
+
+#include "ops/rescale.h"
+
+#include <string.h>
+
+typedef struct octet_moved octet_moved;
+struct octet_moved {
+    const octet_value *base;  /* lies in memory; NULL: the value is not moved */
+    octet_tensor       index; /* int32, of the value's shape: which element of base each is */
+};
+
+typedef struct move_step {
+    octet_native_run            run;
+    const octet_element_kernel *kernel;
+    octet_area                  in, out;
+    const int32_t              *channels; /* per channel; NULL: all of a pixel */
+    const int32_t              *pixels;   /* byte where output pixel's input pixel begins; NULL: the same pixel */
+    const int32_t              *bytes;    /* per element: where its byte lies; NULL: pixels or channels say it */
+} move_step;
+
+/* ---- following ---- */
+
+octet_status octet_plan_begin_moves(octet_plan *plan, octet_error *err)
+{
+    plan->temporary = octet_arena_new();
+    if (!plan->temporary) return octet_fail_memory(err);
+    return octet_arena_get(&plan->moved, plan->temporary, (size_t)plan->graph->value_count, sizeof *plan->moved, err);
+}
+
+static bool only_moves(const octet_plan *plan, const octet_node *node)
+{
+    static const char *const names[] = { "DepthToSpace", "Flatten", "Gather", "Identity", "Reshape", "Resize", "Slice",
+                                         "Split", "Squeeze", "Transpose", "Unsqueeze" };
+    bool known = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) known = known || !strcmp(names[i], node->op->name);
+    if (!known || node->op->quant != OCTET_QUANT_SAME || node->activation.on || !node->op->forward) return false;
+    for (int i = 1; i < node->input_count; i++)
+        if (node->inputs[i] && !octet_plan_known(plan, node->inputs[i])) return false;
+    return true;
+}
+
+/* Element numbers of the value itself. */
+static octet_status number_elements(octet_tensor *index, const octet_plan *plan, const octet_value *value,
+                                    octet_error *err)
+{
+    *index             = plan->shapes[value->index];
+    index->dtype       = OCTET_I32;
+    index->qparams     = NULL;
+    const size_t count = (size_t)octet_tensor_count(index);
+    OCTET_TRY(octet_arena_get(&index->data, plan->temporary, count, sizeof(int32_t), err));
+    for (size_t i = 0; i < count; i++) ((int32_t *)index->data)[i] = (int32_t)i;
+    return OCTET_OK;
+}
+
+static octet_status move_numbers(octet_plan *plan, const octet_node *node, const octet_moved *from, octet_error *err)
+{
+    const octet_tensor **in;
+    octet_tensor       **out;
+    octet_call           call = { .node = node, .attrs = node->attrs, .in_count = node->input_count,
+                                  .out_count = node->output_count, .threads = 1, .profile = plan->profile };
+    OCTET_TRY(octet_arena_get(&in, plan->temporary, (size_t)node->input_count, sizeof *in, err));
+    OCTET_TRY(octet_arena_get(&out, plan->temporary, (size_t)node->output_count, sizeof *out, err));
+    for (int i = 1; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
+    in[0] = &from->index;
+    for (int i = 0; i < node->output_count; i++) {
+        if (!node->outputs[i]) continue;
+        octet_moved *const to = &plan->moved[node->outputs[i]->index];
+        to->base              = from->base;
+        OCTET_TRY(number_elements(&to->index, plan, node->outputs[i], err));
+        out[i] = &to->index;
+    }
+    call.in  = in;
+    call.out = out;
+    if (node->op->scratch_size) {
+        const size_t bytes = node->op->scratch_size(&call, false);
+        OCTET_TRY(octet_arena_get(&call.scratch, plan->temporary, bytes, 1, err));
+    }
+    return node->op->forward(&call, err);
+}
+
+octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octet_node *node, octet_error *err)
+{
+    enum { MOST = 1 << 22 }; /* elements worth numbering */
+    const octet_value *const x = node->inputs[0];
+    *followed                  = false;
+    if (plan->keep_values || !plan->uses_native || !only_moves(plan, node) ||
+        octet_node_compute_mode(plan->graph, node) != OCTET_MODE_INTEGER || !octet_native_pixels(plan, x) ||
+        octet_tensor_count(&plan->shapes[x->index]) > MOST)
+        return OCTET_OK;
+    for (int i = 0; i < node->output_count; i++)
+        if (node->outputs[i] && (!octet_native_pixels(plan, node->outputs[i]) ||
+                                 octet_tensor_count(&plan->shapes[node->outputs[i]->index]) > MOST ||
+                                 !octet_qparams_equal(octet_value_levels(plan->graph, x),
+                                                      octet_value_levels(plan->graph, node->outputs[i]))))
+            return OCTET_OK;
+    octet_moved from = plan->moved[x->index];
+    if (!from.base) {
+        from.base = x;
+        OCTET_TRY(number_elements(&from.index, plan, x, err));
+    }
+    *followed = true;
+    return move_numbers(plan, node, &from, err);
+}
+
+/* ---- what an index says ---- */
+
+/* Element number of a value's channel c of pixel p of image n. */
+static size_t element_at(const octet_area *a, size_t n, size_t c, size_t p)
+{
+    return (n * a->channels + c) * a->height * a->width + p;
+}
+
+static size_t byte_at(const octet_area *a, size_t element)
+{
+    const size_t pixels = a->height * a->width, p = element % pixels, c = element / pixels % a->channels;
+    const size_t n = element / pixels / a->channels;
+    return a->offset + n * a->steps.image + p / a->width * a->steps.row + p % a->width * a->steps.pixel + c;
+}
+
+/* Whether index is base's channel channels[c] of base's pixel pixels[n * pixels + p], for every element. */
+static bool factors(const move_step *s, const int32_t *index, int32_t *channels, int32_t *pixels)
+{
+    const octet_area *const in = &s->in, *const out = &s->out;
+    const size_t            from = in->height * in->width, to = out->height * out->width;
+    for (size_t c = 0; c < out->channels; c++) channels[c] = (int32_t)((size_t)index[c * to] / from % in->channels);
+    for (size_t n = 0; n < out->images; n++)
+        for (size_t p = 0; p < to; p++) {
+            const size_t first = (size_t)index[element_at(out, n, 0, p)];
+            const size_t image = first / from / in->channels, pixel = first % from;
+            pixels[n * to + p] = (int32_t)(image * from + pixel);
+            for (size_t c = 0; c < out->channels; c++)
+                if ((size_t)index[element_at(out, n, c, p)] != element_at(in, image, (size_t)channels[c], pixel))
+                    return false;
+        }
+    return true;
+}
+
+static bool is_identity(const int32_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((size_t)numbers[i] != i) return false;
+    return true;
+}
+
+static bool holds(const octet_border *has, const octet_border *needs)
+{
+    return has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
+           has->right >= needs->right;
+}
+
+/* ---- steps ---- */
+
+static void move_pixel(const move_step *s, uint8_t *y, const uint8_t *input, size_t number)
+{
+    const uint8_t *const x = input + (s->pixels ? (size_t)s->pixels[number] : 0);
+    if (s->bytes)
+        for (size_t c = 0; c < s->out.channels; c++) y[c] = input[s->bytes[number * s->out.channels + c]];
+    else if (s->channels)
+        s->kernel->select(y, 0, x, 0, 1, s->channels, s->out.channels);
+    else
+        memcpy(y, x, s->out.channels);
+}
+
+static void run(const octet_step *step, const octet_call *call, int phase, int part)
+{
+    (void)phase;
+    const move_step *const s      = step->state;
+    const uint8_t *const   input  = call->in[0]->data;
+    uint8_t *const         output = call->out[0]->data;
+    const octet_share      share  = octet_native_share(s->out.images * s->out.height, part, step->parts);
+    if (part == 0) octet_area_fill_border(&s->out, output);
+    for (size_t r = share.first; r < share.last; r++) {
+        uint8_t *y = output + octet_native_row_at(&s->out, r);
+        if (!s->bytes && !s->pixels) {
+            s->kernel->select(y, s->out.steps.pixel, input + octet_native_row_at(&s->in, r), s->in.steps.pixel,
+                              s->out.width, s->channels, s->out.channels);
+            continue;
+        }
+        for (size_t x = 0; x < s->out.width; x++, y += s->out.steps.pixel) move_pixel(s, y, input, r * s->out.width + x);
+    }
+}
+
+/* Chooses how to move; nothing to do: both lists stay NULL. */
+static octet_status choose_move(move_step *s, const int32_t *index, octet_plan *plan, octet_error *err)
+{
+    const size_t channels = s->out.channels, pixels = s->out.images * s->out.height * s->out.width;
+    int32_t     *channel, *pixel;
+    OCTET_TRY(octet_arena_get(&channel, plan->arena, channels, sizeof *channel, err));
+    OCTET_TRY(octet_arena_get(&pixel, plan->arena, pixels, sizeof *pixel, err));
+    if (factors(s, index, channel, pixel)) {
+        const bool same_space = s->in.images == s->out.images && s->in.height == s->out.height &&
+                                s->in.width == s->out.width;
+        if (!is_identity(channel, channels) || s->in.channels != channels) s->channels = channel;
+        if (same_space && is_identity(pixel, pixels)) return OCTET_OK;
+        s->pixels = pixel;
+        for (size_t i = 0; i < pixels; i++) {
+            const size_t from = s->in.height * s->in.width, number = (size_t)pixel[i];
+            pixel[i] = (int32_t)byte_at(&s->in, number / from * s->in.channels * from + number % from);
+        }
+        return OCTET_OK;
+    }
+    int32_t *bytes;
+    OCTET_TRY(octet_arena_get(&bytes, plan->arena, pixels * channels, sizeof *bytes, err));
+    const size_t space = s->out.height * s->out.width;
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t c = 0; c < channels; c++)
+            bytes[i * channels + c] =
+                (int32_t)byte_at(&s->in, (size_t)index[element_at(&s->out, i / space, c, i % space)]);
+    s->bytes = bytes;
+    return OCTET_OK;
+}
+
+static const octet_engine moves_engine = { .name = "native", .run_part = octet_native_run_part };
+
+static octet_status add_step(octet_plan *plan, move_step *s, const octet_value *value, const int forms[2],
+                             octet_error *err)
+{
+    octet_step new, *step;
+    OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
+    s->run        = run;
+    s->kernel     = plan->kernels->element;
+    new.name      = value->producer->name;
+    new.op        = value->producer->op->name;
+    new.mode      = OCTET_MODE_INTEGER;
+    new.engine    = &moves_engine;
+    new.state     = s;
+    new.view      = !s->channels && !s->pixels && !s->bytes;
+    new.phases    = !new.view;
+    new.parts     = octet_native_parts(plan, (double)s->out.bytes / 4000);
+    new.algorithm = new.view ? "the same bytes" : s->bytes ? "any bytes" : s->pixels ? "whole pixels" : "channels";
+    new.in[0]     = forms[0];
+    new.out[0]    = forms[1];
+    return octet_plan_add_step(&step, plan, &new, err);
+}
+
+octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_error *err)
+{
+    octet_moved *const moved = &plan->moved[value->index];
+    move_step         *s;
+    int                forms[2];
+    if (!moved->base) return OCTET_OK;
+    const octet_form want = { .value = moved->base, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS };
+    OCTET_TRY(octet_plan_want_form(&forms[0], plan, want, err));
+    OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
+    s->in            = plan->forms[forms[0]].area;
+    octet_form  like = { .value = value, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS, .buffer = -1 };
+    s->out           = octet_plan_area(plan, value);
+    OCTET_TRY(choose_move(s, moved->index.data, plan, err));
+    const bool same = !s->channels && !s->pixels && !s->bytes;
+    moved->base     = NULL;
+    if (same && holds(&s->in.border, &s->out.border)) {
+        like.area            = s->in;
+        like.area.channels   = s->out.channels;
+        like.buffer          = plan->forms[forms[0]].buffer;
+        OCTET_TRY(octet_plan_add_form(&forms[1], plan, like, err));
+    } else {
+        if (same) { /* the border is missing: a copy */
+            int32_t *all;
+            OCTET_TRY(octet_arena_get(&all, plan->arena, s->out.channels, sizeof *all, err));
+            for (size_t c = 0; c < s->out.channels; c++) all[c] = (int32_t)c;
+            s->channels = all;
+        }
+        OCTET_TRY(octet_plan_add_pixels(&forms[1], plan, value, err));
+        s->out = plan->forms[forms[1]].area;
+    }
+    return add_step(plan, s, value, forms, err);
+}
