@@ -38,7 +38,7 @@ void octet_area_make(octet_area *area, const octet_tensor *tensor, const octet_b
     area->border      = *border;
     area->steps.pixel = pixel_bytes(area->channels, tight);
     const size_t side = border->left > border->right ? border->left : border->right, row = area->width + side;
-    size_t       pixels, bytes;
+    size_t       pixels, bytes = 0;
     area->flip = tensor->qparams->dtype == OCTET_I8 ? 0x80 : 0;
     area->zero = (uint8_t)((uint8_t)tensor->qparams->zero_point[0] ^ area->flip);
     area->steps.row = row * area->steps.pixel;

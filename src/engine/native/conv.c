@@ -11,9 +11,8 @@
    window row are one tap of more depth (padding bytes meet weights of zero). */
 #include "engine/native/native.h"
 
-#include "base/checked.h"
+#include "ops/attrs.h"
 
-#include <stdio.h>
 #include <string.h>
 
 typedef struct conv_step {
