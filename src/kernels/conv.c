@@ -213,16 +213,6 @@ static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_
     return n;
 }
 
-static void finish_tile(const octet_conv_call *call, const conv_sums *sums, size_t vectors)
-{
-    switch (vectors) {
-    case 1: finish(call, sums, 1); break;
-    case 2: finish(call, sums, 2); break;
-    case 3: finish(call, sums, 3); break;
-    default: finish(call, sums, 4); break;
-    }
-}
-
 /* A panel meets a strip of n rows. Tiles are as equal as possible: 49 rows are 4 x 6 + 5 x 5. */
 static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv_row *strip, size_t n)
 {
@@ -240,12 +230,13 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
                                   .first = first,
                                   .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
                                   .row = strip };
+    finish_function *const finish = finish_for(call, vectors, sums.columns);
     for (size_t left = (n + most - 1) / most; left; left--) {
         sums.rows = (n + left - 1) / left;
         size_t rows = sums.rows;
         while (!tiles[vectors][rows]) rows++;
         tiles[vectors][rows](sum, sums.row, &product);
-        finish_tile(call, &sums, vectors);
+        finish(call, &sums);
         sums.row += sums.rows;
         n -= sums.rows;
     }
