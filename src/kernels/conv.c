@@ -20,6 +20,9 @@
 enum {
     MOST_VECTORS = 4,
     MOST_ROWS = 16,
+    SHORT_STRIP = 48,
+    MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
+    FEW_STEPS = 32,
     MOST_STRIP = 240, /* divides into tiles of 6, 8, 10 and 12 rows */
     STEP = 4,         /* input bytes of a product */
     VECTOR = STEP * V_LANES, /* weights of a step and vector */
@@ -124,7 +127,7 @@ static void choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, int
     const conv_layout layout = layout_of(shape);
     const size_t vectors = panel_of(&layout, 0).vectors;
     const bool   columns_outer = layout.vectors * VECTOR * layout.steps * sizeof(v_weight) > NEAR_BYTES;
-    *tiling = (octet_conv_tiling){ .rows = columns_outer ? MOST_STRIP : (int)most_rows(vectors),
+    *tiling = (octet_conv_tiling){ .rows = columns_outer ? MOST_STRIP : SHORT_STRIP,
                                    .columns = (int)(vectors * V_LANES),
                                    .depth = STEP,
                                    .steps = (int)((shape->depth + STEP - 1) / STEP),
@@ -194,21 +197,21 @@ typedef struct cursor {
 /* The next wanted rows, at most `room`; returns how many. */
 static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call)
 {
-    const octet_conv_shape *const shape = call->shape;
-    size_t                        n = 0;
-    for (; n < room && at->left; at->left--) {
-        const int32_t place = call->place[at->row];
-        if (place >= 0) {
-            strip[n].input = call->input + at->group * call->input_group + at->row * shape->pixel;
-            strip[n].output = (uint8_t *)call->output + at->group * call->output_group + place;
-            if (call->residual)
-                strip[n].residual = call->residual + at->group * call->residual_group + call->residual_place[at->row];
-            n++;
+    const size_t rows = call->shape->rows, pixel = call->shape->pixel;
+    size_t       n = 0;
+    while (n < room && at->left) {
+        const uint8_t *const x = call->input + at->group * call->input_group;
+        uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
+        const uint8_t *const q = call->residual ? call->residual + at->group * call->residual_group : NULL;
+        const size_t         first = at->row, end = at->left < rows - first ? first + at->left : rows;
+        size_t               row = first;
+        for (; row < end && n < room; row++) {
+            if (call->place[row] < 0) continue;
+            strip[n++] = (conv_row){ x + row * pixel, q ? q + call->residual_place[row] : NULL, y + call->place[row] };
         }
-        if (++at->row == shape->rows) {
-            at->row = 0;
-            at->group++;
-        }
+        at->left -= row - first;
+        at->row = row < rows ? row : 0;
+        at->group += row == rows;
     }
     return n;
 }
@@ -223,22 +226,27 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
     const v_weight *const   weights = (const v_weight *)call->weights + panel->first * layout.steps * VECTOR;
     const conv_product      product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
                                         bias + first };
-    int32_t              sum[MOST_ROWS * MOST_VECTORS * V_LANES] __attribute__((aligned(64)));
-    conv_sums            sums = { .at = sum,
-                                  .pitch = vectors * V_LANES,
-                                  .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
-                                  .first = first,
-                                  .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
-                                  .row = strip };
-    finish_function *const finish = finish_for(call, vectors, sums.columns);
-    for (size_t left = (n + most - 1) / most; left; left--) {
-        sums.rows = (n + left - 1) / left;
-        size_t rows = sums.rows;
-        while (!tiles[vectors][rows]) rows++;
-        tiles[vectors][rows](sum, sums.row, &product);
+    int32_t                 sum[MOST_SUMS] __attribute__((aligned(64)));
+    conv_sums               sums = { .at = sum,
+                                     .pitch = vectors * V_LANES,
+                                     .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
+                                     .first = first,
+                                     .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
+                                     .row = strip };
+    const size_t            together = layout.steps > FEW_STEPS ? 1 : MOST_SUMS / (most * vectors * V_LANES);
+    finish_function *const  finish = finish_for(call, vectors, sums.columns);
+    for (size_t left = (n + most - 1) / most; left;) {
+        sums.rows = 0;
+        for (size_t i = 0; i < together && left; i++, left--) {
+            const size_t wanted_rows = (n + left - 1) / left;
+            size_t       rows = wanted_rows;
+            while (!tiles[vectors][rows]) rows++;
+            tiles[vectors][rows](sum + sums.rows * sums.pitch, sums.row + sums.rows, &product);
+            sums.rows += wanted_rows;
+            n -= wanted_rows;
+        }
         finish(call, &sums);
         sums.row += sums.rows;
-        n -= sums.rows;
     }
 }
 

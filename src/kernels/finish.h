@@ -32,36 +32,38 @@ V_INLINE v_float finish_residual(v_float t, const octet_conv_call *call, v_int l
 }
 
 /* As many columns as the vectors hold, tame: the usual case, without a branch. Rows of one or two vectors are narrowed
-   together; the last row is repeated to fill up, which writes it twice. */
-V_INLINE void finish_full(const octet_conv_call *call, const conv_sums *sums, const int vectors, const bool residual)
+   together; the last row is repeated to fill up, which writes it twice. Everything is copied first: a store of bytes
+   might change it, for all the compiler knows. */
+V_INLINE void finish_full(const octet_conv_call *call, const conv_sums *all, const int vectors, const bool residual)
 {
     const int             together = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
-    const octet_to_levels to = call->to;
     const octet_conv_call local = *call;
+    const octet_to_levels to = call->to;
+    const conv_sums       sums = *all;
     v_float               m[4];
     V_UNROLL
-    for (int v = 0; v < vectors; v++) m[v] = v_load_float(sums->multiplier + v * V_LANES);
-    for (size_t row = 0; row < sums->rows; row += (size_t)together) {
-        v_int q[4];
+    for (int v = 0; v < vectors; v++) m[v] = v_load_float(sums.multiplier + v * V_LANES);
+    for (size_t row = 0; row < sums.rows; row += (size_t)together) {
+        size_t each[4]; /* row number i / vectors of those together */
+        v_int  q[4];
+        V_UNROLL
+        for (int i = 0; i < together; i++)
+            each[i] = i && row + (size_t)i >= sums.rows ? sums.rows - 1 : row + (size_t)i;
         V_UNROLL
         for (int i = 0; i < 4; i++) {
-            const size_t r = row + (size_t)(i / vectors), at = (size_t)(i % vectors) * V_LANES;
-            const size_t last = sums->rows - 1, from = together > 1 && r > last ? last : r;
             if (i >= together * vectors) {
                 q[i] = q[0];
                 continue;
             }
-            v_float t = v_mul(v_to_float(v_load(sums->at + from * sums->pitch + at)), m[i % vectors]);
-            if (residual)
-                t = finish_residual(t, &local, v_load_levels(sums->row[from].residual + sums->first + at));
+            const size_t r = each[i / vectors], at = (size_t)(i % vectors) * V_LANES;
+            v_float      t = v_mul(v_to_float(v_load(sums.at + r * sums.pitch + at)), m[i % vectors]);
+            if (residual) t = finish_residual(t, &local, v_load_levels(sums.row[r].residual + sums.first + at));
             q[i] = v_round(t);
         }
         const v_bytes y = v_narrow(q, &to);
         V_UNROLL
-        for (int i = 0; i < together; i++) {
-            const size_t r = row + (size_t)i, last = sums->rows - 1, place = together > 1 && r > last ? last : r;
-            v_store_levels(sums->row[place].output + sums->first, y, i * vectors, vectors);
-        }
+        for (int i = 0; i < together; i++)
+            v_store_levels(sums.row[each[i]].output + sums.first, y, i * vectors, vectors);
     }
 }
 
