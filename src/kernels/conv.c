@@ -23,6 +23,8 @@ enum {
     SHORT_STRIP = 48,
     MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
     FEW_STEPS = 32,
+    WIDE = 16,
+    LINE = 64,
     MOST_STRIP = 240, /* divides into tiles of 6, 8, 10 and 12 rows */
     STEP = 4,         /* input bytes of a product */
     VECTOR = STEP * V_LANES, /* weights of a step and vector */
@@ -57,6 +59,7 @@ typedef struct conv_product {
     const size_t   *tap;
     size_t          taps, steps; /* steps of a tap */
     const v_weight *weights;
+    const uint8_t  *ahead; /* memory that will be read soon, wide tiles fetch 64 bytes of it each step */
     const int32_t  *bias;
 } conv_product;
 
@@ -72,9 +75,14 @@ V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *produ
         for (int v = 0; v < vectors; v++) sum[r][v] = v_load(product->bias + v * V_LANES);
     }
     const v_weight *w = product->weights;
+    const uint8_t  *ahead = product->ahead;
     for (size_t t = 0; t < product->taps; t++) {
         const size_t begin = product->tap[t], end = begin + product->steps * STEP;
         for (size_t i = begin; i < end; i += STEP, w += vectors * VECTOR) {
+            if (vectors * rows >= WIDE) {
+                __builtin_prefetch(ahead, 0, 2); /* into second-level cache */
+                ahead += LINE;
+            }
             V_UNROLL
             for (int r = 0; r < rows; r++) {
                 const v_input four = v_spread(x[r] + i);
@@ -224,8 +232,8 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
     const size_t         first = panel->first * V_LANES, vectors = panel->vectors;
     const size_t         wanted = call->shape->columns - first, most = most_rows(vectors);
     const v_weight *const   weights = (const v_weight *)call->weights + panel->first * layout.steps * VECTOR;
-    const conv_product      product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
-                                        bias + first };
+    conv_product            product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
+                                        NULL, bias + first };
     int32_t                 sum[MOST_SUMS] __attribute__((aligned(64)));
     conv_sums               sums = { .at = sum,
                                      .pitch = vectors * V_LANES,
@@ -235,12 +243,17 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
                                      .row = strip };
     const size_t            together = layout.steps > FEW_STEPS ? 1 : MOST_SUMS / (most * vectors * V_LANES);
     finish_function *const  finish = finish_for(call, vectors, sums.columns);
+    const uint8_t *const    end = (const uint8_t *)(weights + vectors * layout.steps * VECTOR);
+    const size_t            fetches = vectors * VECTOR * sizeof(v_weight) / LINE; /* tiles that fetch the next panel */
+    size_t                  number = 0;
     for (size_t left = (n + most - 1) / most; left;) {
         sums.rows = 0;
         for (size_t i = 0; i < together && left; i++, left--) {
             const size_t wanted_rows = (n + left - 1) / left;
             size_t       rows = wanted_rows;
             while (!tiles[vectors][rows]) rows++;
+            product.ahead = number < fetches ? end + number * layout.steps * LINE : (const uint8_t *)weights;
+            number++;
             tiles[vectors][rows](sum + sums.rows * sums.pitch, sums.row + sums.rows, &product);
             sums.rows += wanted_rows;
             n -= wanted_rows;
