@@ -202,24 +202,37 @@ typedef struct cursor {
     size_t group, row, left; /* left: how many are to come */
 } cursor;
 
-/* The next wanted rows, at most `room`; returns how many. */
+/* Wanted rows of one group, from at->row on, no more than `room`; returns how many, and moves at past them. */
+V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call, bool residual)
+{
+    const size_t         pixel = call->shape->pixel, left = call->shape->rows - at->row;
+    const int32_t *const place = call->place + at->row;
+    const int32_t *const other = call->residual_place + (residual ? at->row : 0);
+    const uint8_t       *x = call->input + at->group * call->input_group + at->row * pixel;
+    const uint8_t *const q = call->residual + (residual ? at->group * call->residual_group : 0);
+    uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
+    const size_t         end = at->left < left ? at->left : left;
+    conv_row            *to = strip;
+    size_t               row = 0;
+    for (; row < end && to < strip + room; row++, x += pixel) {
+        if (place[row] < 0) continue;
+        *to++ = (conv_row){ x, residual ? q + other[row] : NULL, y + place[row] };
+    }
+    at->left -= row;
+    at->row += row;
+    return (size_t)(to - strip);
+}
+
+/* The next wanted rows, no more than `room`; returns how many: none at the end. */
 static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call)
 {
-    const size_t rows = call->shape->rows, pixel = call->shape->pixel;
-    size_t       n = 0;
+    size_t n = 0;
     while (n < room && at->left) {
-        const uint8_t *const x = call->input + at->group * call->input_group;
-        uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
-        const uint8_t *const q = call->residual ? call->residual + at->group * call->residual_group : NULL;
-        const size_t         first = at->row, end = at->left < rows - first ? first + at->left : rows;
-        size_t               row = first;
-        for (; row < end && n < room; row++) {
-            if (call->place[row] < 0) continue;
-            strip[n++] = (conv_row){ x + row * pixel, q ? q + call->residual_place[row] : NULL, y + call->place[row] };
-        }
-        at->left -= row - first;
-        at->row = row < rows ? row : 0;
-        at->group += row == rows;
+        n += call->residual ? gather_group(strip + n, room - n, at, call, true)
+                            : gather_group(strip + n, room - n, at, call, false);
+        if (at->row < call->shape->rows) continue;
+        at->row = 0;
+        at->group++;
     }
     return n;
 }

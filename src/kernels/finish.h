@@ -80,15 +80,18 @@ V_INLINE v_float finish_value(const octet_conv_call *call, const conv_sums *sums
 
 V_INLINE void finish_some(const octet_conv_call *call, const conv_sums *sums, const int vectors)
 {
+    const octet_conv_call local = *call;
     const octet_to_levels to = call->to;
     const float           lo = (float)(to.lo - to.zero_point), hi = (float)(to.hi - to.zero_point);
     for (size_t row = 0; row < sums->rows; row++) {
         v_int q[4];
         V_UNROLL
-        for (int v = 0; v < 4; v++) {
-            const v_float t = finish_value(call, sums, row, (size_t)(v < vectors ? v : 0) * V_LANES);
-            q[v] = v_round(call->tame ? t : v_clamp(t, lo, hi));
+        for (int v = 0; v < vectors; v++) {
+            const v_float t = finish_value(&local, sums, row, (size_t)v * V_LANES);
+            q[v] = v_round(local.tame ? t : v_clamp(t, lo, hi));
         }
+        V_UNROLL
+        for (int v = vectors; v < 4; v++) q[v] = q[0];
         v_store_some_levels(sums->row[row].output + sums->first, v_narrow(q, &to), sums->columns);
     }
 }
