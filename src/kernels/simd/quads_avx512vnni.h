@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quads (see depthwise.c) in 512 bits: the four products of a channel in one instruction. */
+#ifndef OCTET_KERNELS_SIMD_QUADS_AVX512VNNI_H
+#define OCTET_KERNELS_SIMD_QUADS_AVX512VNNI_H
+
+#include "kernels/simd/avx512vnni.h"
+
+enum { V_QUAD_PIXELS = 4 };
+
+typedef __m512i   v_quads;
+typedef __mmask64 v_part;
+typedef struct v_quad_weights {
+    int8_t at[64];
+} v_quad_weights;
+
+V_INLINE v_part v_part_of(size_t n) { return ~(__mmask64)0 >> (64 - n); }
+
+V_INLINE v_bytes v_part_load(const uint8_t *from, v_part part) { return _mm512_maskz_loadu_epi8(part, from); }
+
+V_INLINE void v_part_store(uint8_t *to, v_bytes bytes, v_part part)
+{
+    if (part == ~(v_part)0)
+        _mm512_storeu_si512(to, bytes);
+    else
+        _mm512_mask_storeu_epi8(to, part, bytes);
+}
+
+V_INLINE v_bytes v_zero_bytes(void) { return _mm512_setzero_si512(); }
+
+V_INLINE void v_interleave(v_int to[4], v_bytes a, v_bytes b, v_bytes c, v_bytes d)
+{
+    const __m512i ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
+    const __m512i ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
+    to[0] = _mm512_unpacklo_epi16(ab, cd);
+    to[1] = _mm512_unpackhi_epi16(ab, cd);
+    to[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
+    to[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
+}
+
+V_INLINE v_quads v_quads_of(v_int bytes) { return bytes; }
+
+V_INLINE void v_quad_put(v_quad_weights *weights, size_t lane, size_t k, int8_t w) { weights->at[4 * lane + k] = w; }
+
+V_INLINE v_int v_quad_dot(v_int sum, v_quads x, const v_quad_weights *w)
+{
+    return _mm512_dpbusd_epi32(sum, x, _mm512_load_si512(w));
+}
+
+V_INLINE v_bytes v_quad_narrow(const v_int q[4], const octet_to_levels *to)
+{
+    const __m512i zero = _mm512_set1_epi16((int16_t)to->zero_point);
+    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
+    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
+    const __m512i y = _mm512_max_epu8(_mm512_packus_epi16(a, b), _mm512_set1_epi8((char)to->lo));
+    return _mm512_min_epu8(y, _mm512_set1_epi8((char)to->hi));
+}
+
+#endif
