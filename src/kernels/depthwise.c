@@ -17,7 +17,8 @@
    v_quads, v_quads_of(v)     quads in the form that v_quad_dot takes
    v_quad_put(w, lane, k, x)  the packed weight of a lane for byte k of its quad
    v_quad_dot(sum, x, w)      sum + the four products of each lane; inputs lose V_WEIGHT_SHIFT
-   v_quad_narrow(q, to)       clamp(q + zero_point, lo, hi) of 4 vectors, as bytes in order of channels */
+   v_bounds, v_bounds_of(to)  zero point and bounds, spread over vectors once
+   v_quad_narrow(q, bounds)   clamp(q + zero_point, lo, hi) of 4 vectors, as bytes in order of channels */
 #include OCTET_SIMD
 
 #define QUADS_(isa) V_TEXT_(kernels/simd/quads_##isa.h)
@@ -200,71 +201,103 @@ static void fill(v_quads *slots, const job *j, const strip *s, size_t first, siz
     }
 }
 
-V_INLINE void finish(const job *j, const strip *s, const v_int sum[4], size_t row, size_t unit)
+/* What turns sums into levels. A copy of its own, since stores of bytes could change the call's as far as C knows. */
+typedef struct ending {
+    v_bounds      bounds;
+    float         lo, hi; /* less the zero point */
+    bool          tame, residual;
+    float         residual_multiplier, residual_shift;
+    const float  *multiplier;
+    size_t        output_unit, residual_unit; /* bytes from a unit to the next */
+} ending;
+
+V_INLINE ending ending_of(const job *j, const strip *s)
 {
     const octet_depthwise_call *const call = j->call;
-    const octet_to_levels             to = call->to;
-    v_float                           t[4];
-    v_int                             q[4];
+    const octet_to_levels *const      to = &call->to;
+    return (ending){
+        .bounds = v_bounds_of(to),
+        .lo = (float)(to->lo - to->zero_point),
+        .hi = (float)(to->hi - to->zero_point),
+        .tame = call->tame,
+        .residual = call->residual,
+        .residual_multiplier = call->residual_multiplier,
+        .residual_shift = -(float)call->residual_zero,
+        .multiplier = s->packed->multiplier,
+        .output_unit = j->cut.fold * call->output_steps.pixel,
+        .residual_unit = j->cut.fold * call->residual_steps.pixel,
+    };
+}
+
+V_INLINE void finish(const strip *s, const ending *end, const v_int sum[4], size_t row, size_t unit)
+{
+    v_float t[4];
+    v_int   q[4];
     V_UNROLL
-    for (int v = 0; v < 4; v++)
-        t[v] = v_mul(v_to_float(sum[v]), v_load_float(s->packed->multiplier + v * V_LANES));
-    if (call->residual) {
-        const uint8_t *const from = s->residual[row] + unit * j->cut.fold * call->residual_steps.pixel;
-        const v_bytes        none = v_zero_bytes();
-        v_interleave(q, v_part_load(from, s->part), none, none, none);
+    for (int v = 0; v < 4; v++) t[v] = v_mul(v_to_float(sum[v]), v_load_float(end->multiplier + v * V_LANES));
+    if (end->residual) {
+        const v_bytes none = v_zero_bytes();
+        v_interleave(q, v_part_load(s->residual[row] + unit * end->residual_unit, s->part), none, none, none);
         V_UNROLL
         for (int v = 0; v < 4; v++) { /* adding -zero is subtracting it, exactly */
-            const v_float r = v_add(v_to_float(q[v]), v_set(-(float)call->residual_zero));
-            t[v] = v_add(t[v], v_mul(r, v_set(call->residual_multiplier)));
+            const v_float r = v_add(v_to_float(q[v]), v_set(end->residual_shift));
+            t[v] = v_add(t[v], v_mul(r, v_set(end->residual_multiplier)));
         }
     }
-    if (!call->tame) {
+    if (!end->tame) {
         V_UNROLL
-        for (int v = 0; v < 4; v++)
-            t[v] = v_clamp(t[v], (float)(to.lo - to.zero_point), (float)(to.hi - to.zero_point));
+        for (int v = 0; v < 4; v++) t[v] = v_clamp(t[v], end->lo, end->hi);
     }
     V_UNROLL
     for (int v = 0; v < 4; v++) q[v] = v_round(t[v]);
-    v_part_store(s->output[row] + unit * j->cut.fold * call->output_steps.pixel, v_quad_narrow(q, &to), s->part);
+    v_part_store(s->output[row] + unit * end->output_unit, v_quad_narrow(q, &end->bounds), s->part);
 }
 
-/* `units` units from `first` on in `rows` rows. slots: quads from the first unit's on, or NULL. */
-V_INLINE void tile(const job *j, const strip *s, const v_quads *slots, size_t first, const int rows, const int units)
+/* The quads of one step of one unit where none are held. */
+static void make_lone(v_quads to[4], const job *j, const strip *s, size_t unit, size_t step)
 {
-    const size_t          groups = j->cut.groups, step = 4 * j->cut.outputs, next = 4 * groups * j->unit;
+    const size_t   first = unit * j->unit, at = first + step / j->cut.groups * j->column;
+    const uint8_t *row[4];
+    if (j->cut.flat)
+        pixels_of(row, j, s, at, first + j->reach);
+    else
+        rows_of(row, j, s, step % j->cut.groups);
+    make_quads(to, row, at * j->call->input_steps.pixel, s->part);
+}
+
+/* `units` units from `first` on in `rows` rows. x: quads from the first unit's on, or NULL. */
+V_INLINE void tile(const job *j, const strip *s, const ending *end, const v_quads *x, size_t first, const int rows,
+                   const int units)
+{
+    const size_t          groups = j->cut.groups, next = 4 * groups * j->unit, steps = j->cut.columns * groups;
+    const size_t          skip = 4 * groups * (j->column - 1); /* from a column's last group to the next column */
     const v_quad_weights *w = (const v_quad_weights *)(const void *)(s->packed + 1);
+    const bool            held = x != NULL;
     v_int                 sum[TALL][V_QUAD_PIXELS][4];
     v_quads               made[4];
     V_UNROLL
-    for (int r = 0; r < rows; r++)
+    for (int v = 0; v < 4; v++)
         V_UNROLL
-        for (int u = 0; u < units; u++)
+        for (int i = 0; i < rows * units; i++) sum[i / units][i % units][v] = v_load(s->packed->bias + v * V_LANES);
+    size_t left = groups;
+    for (size_t step = 0; step < steps; step++, w += 4 * j->cut.outputs) {
+        if (!held) make_lone(made, j, s, first, step);
+        const v_quads *const at = held ? x : made;
+        V_UNROLL
+        for (int v = 0; v < 4; v++)
             V_UNROLL
-            for (int v = 0; v < 4; v++) sum[r][u][v] = v_load(s->packed->bias + v * V_LANES);
-    for (size_t column = 0; column < j->cut.columns; column++)
-        for (size_t g = 0; g < groups; g++, w += step) {
-            const v_quads *x = slots + 4 * (column * j->column * groups + g);
-            if (!slots) {
-                const size_t   at = first * j->unit + column * j->column;
-                const uint8_t *row[4];
-                if (j->cut.flat) pixels_of(row, j, s, at, first * j->unit + j->reach);
-                else rows_of(row, j, s, g);
-                make_quads(made, row, at * j->call->input_steps.pixel, s->part);
-                x = made;
-            }
-            V_UNROLL
-            for (int v = 0; v < 4; v++)
+            for (int u = 0; u < units; u++) {
+                const v_quads q = at[(size_t)u * next + (size_t)v];
                 V_UNROLL
-                for (int u = 0; u < units; u++)
-                    V_UNROLL
-                    for (int r = 0; r < rows; r++)
-                        sum[r][u][v] = v_quad_dot(sum[r][u][v], x[(size_t)u * next + (size_t)v], w + 4 * r + v);
-        }
+                for (int r = 0; r < rows; r++) sum[r][u][v] = v_quad_dot(sum[r][u][v], q, w + 4 * r + v);
+            }
+        const bool last = --left == 0;
+        x += last ? 4 + skip : 4;
+        left = last ? groups : left;
+    }
     V_UNROLL
-    for (int r = 0; r < rows; r++)
-        V_UNROLL
-        for (int u = 0; u < units; u++) finish(j, s, sum[r][u], (size_t)r, first + (size_t)u);
+    for (int i = 0; i < rows * units; i++)
+        finish(s, end, sum[i / units][i % units], (size_t)(i / units), first + (size_t)(i % units));
 }
 
 /* Units first..end of a strip. */
@@ -272,25 +305,38 @@ static void run_chunk(const job *j, const strip *s, size_t first, size_t end)
 {
     _Alignas(64) v_quads slots[4 * SLOTS];
     const v_quads       *at = slots;
+    const ending         how = ending_of(j, s);
     const size_t         next = 4 * j->cut.groups * j->unit;
     size_t               unit = first;
     fill(slots, j, s, first * j->unit, end - first);
     if (s->rows == TALL) {
-        for (; unit + PAIRED <= end; unit += PAIRED, at += PAIRED * next) tile(j, s, at, unit, TALL, PAIRED);
-        for (; unit < end; unit++, at += next) tile(j, s, at, unit, TALL, 1);
+        for (; unit + PAIRED <= end; unit += PAIRED, at += PAIRED * next) tile(j, s, &how, at, unit, TALL, PAIRED);
+        for (; unit < end; unit++, at += next) tile(j, s, &how, at, unit, TALL, 1);
     } else {
-        for (; unit + LONE <= end; unit += LONE, at += LONE * next) tile(j, s, at, unit, 1, LONE);
-        for (; unit < end; unit++, at += next) tile(j, s, at, unit, 1, 1);
+        for (; unit + LONE <= end; unit += LONE, at += LONE * next) tile(j, s, &how, at, unit, 1, LONE);
+        for (; unit < end; unit++, at += next) tile(j, s, &how, at, unit, 1, 1);
+    }
+}
+
+/* The same, each tap on its own. */
+static void run_alone(const job *j, const strip *s, size_t first, size_t end)
+{
+    const ending how = ending_of(j, s);
+    for (size_t unit = first; unit < end; unit++) {
+        if (s->rows == TALL)
+            tile(j, s, &how, NULL, unit, TALL, 1);
+        else
+            tile(j, s, &how, NULL, unit, 1, 1);
     }
 }
 
 static void run_units(const job *j, const strip *s, size_t first, size_t end)
 {
-    for (size_t unit = first; j->chunk == 0 && unit < end; unit++) {
-        if (s->rows == TALL) tile(j, s, NULL, unit, TALL, 1);
-        else tile(j, s, NULL, unit, 1, 1);
+    if (j->chunk == 0) {
+        run_alone(j, s, first, end);
+        return;
     }
-    for (size_t unit = first; j->chunk > 0 && unit < end; unit += j->chunk)
+    for (size_t unit = first; unit < end; unit += j->chunk)
         run_chunk(j, s, unit, end - unit < j->chunk ? end : unit + j->chunk);
 }
 

@@ -46,13 +46,22 @@ V_INLINE v_int v_quad_dot(v_int sum, v_quads x, const v_quad_weights *w)
     return _mm512_dpbusd_epi32(sum, x, _mm512_load_si512(w));
 }
 
-V_INLINE v_bytes v_quad_narrow(const v_int q[4], const octet_to_levels *to)
+typedef struct v_bounds {
+    __m512i zero, lo, hi;
+} v_bounds;
+
+V_INLINE v_bounds v_bounds_of(const octet_to_levels *to)
 {
-    const __m512i zero = _mm512_set1_epi16((int16_t)to->zero_point);
-    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
-    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
-    const __m512i y = _mm512_max_epu8(_mm512_packus_epi16(a, b), _mm512_set1_epi8((char)to->lo));
-    return _mm512_min_epu8(y, _mm512_set1_epi8((char)to->hi));
+    return (v_bounds){ .zero = _mm512_set1_epi16((int16_t)to->zero_point),
+                       .lo = _mm512_set1_epi8((char)to->lo),
+                       .hi = _mm512_set1_epi8((char)to->hi) };
+}
+
+V_INLINE v_bytes v_quad_narrow(const v_int q[4], const v_bounds *bounds)
+{
+    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), bounds->zero);
+    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), bounds->zero);
+    return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(a, b), bounds->lo), bounds->hi);
 }
 
 #endif

@@ -55,6 +55,10 @@ V_INLINE v_int v_quad_dot(v_int sum, v_quads x, const v_quad_weights *w)
     return sum;
 }
 
-V_INLINE v_bytes v_quad_narrow(const v_int q[4], const octet_to_levels *to) { return v_narrow(q, to); }
+typedef octet_to_levels v_bounds;
+
+V_INLINE v_bounds v_bounds_of(const octet_to_levels *to) { return *to; }
+
+V_INLINE v_bytes v_quad_narrow(const v_int q[4], const v_bounds *bounds) { return v_narrow(q, bounds); }
 
 #endif

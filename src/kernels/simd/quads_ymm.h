@@ -59,13 +59,22 @@ V_INLINE void v_interleave(v_int to[4], v_bytes a, v_bytes b, v_bytes c, v_bytes
     to[3] = _mm256_unpackhi_epi16(ab_high, cd_high);
 }
 
-V_INLINE v_bytes v_quad_narrow(const v_int q[4], const octet_to_levels *to)
+typedef struct v_bounds {
+    __m256i zero, lo, hi;
+} v_bounds;
+
+V_INLINE v_bounds v_bounds_of(const octet_to_levels *to)
 {
-    const __m256i zero = _mm256_set1_epi16((int16_t)to->zero_point);
-    const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero);
-    const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), zero);
-    const __m256i y = _mm256_max_epu8(_mm256_packus_epi16(a, b), _mm256_set1_epi8((char)to->lo));
-    return _mm256_min_epu8(y, _mm256_set1_epi8((char)to->hi));
+    return (v_bounds){ .zero = _mm256_set1_epi16((int16_t)to->zero_point),
+                       .lo = _mm256_set1_epi8((char)to->lo),
+                       .hi = _mm256_set1_epi8((char)to->hi) };
+}
+
+V_INLINE v_bytes v_quad_narrow(const v_int q[4], const v_bounds *bounds)
+{
+    const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), bounds->zero);
+    const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), bounds->zero);
+    return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), bounds->lo), bounds->hi);
 }
 
 #endif
