@@ -5,25 +5,10 @@
    - A row of quads is made once, into first-level cache, and serves every column of the window.
    - Often the same quads serve two output rows: with 3 x 3 taps the weights of the first are (w0, w1, w2, 0), of the
      second (0, w0, w1, w2).
-   - Interleaving works within 128 bits: lane l of vector v holds channel l / 4 * 16 + v * 4 + l % 4. Weights, bias
-     and multipliers are packed in this order, and narrowing the results undoes it.
+   - Weights, bias and multipliers are packed in the order that interleaving gives (kernels/simd/quads.h).
    - A kernel of one row has its quads along the row.
-   - Where channels fill less than half a vector, the pixel after goes into the rest ("folding").
-
-   What a set must offer, beside simd.h:
-   V_QUAD_PIXELS              tiles of at most so many pixels times 4 vectors of sums fit the registers
-   v_part, v_part_of(n)       1..4 * V_LANES bytes; v_part_load, v_part_store: exactly these
-   v_interleave(to, a, b, c, d)  the bytes of four rows as 4 vectors of quads
-   v_quads, v_quads_of(v)     quads in the form that v_quad_dot takes
-   v_quad_put(w, lane, k, x)  the packed weight of a lane for byte k of its quad
-   v_quad_dot(sum, x, w)      sum + the four products of each lane; inputs lose V_WEIGHT_SHIFT
-   v_bounds, v_bounds_of(to)  zero point and bounds, spread over vectors once
-   v_quad_narrow(q, bounds)   clamp(q + zero_point, lo, hi) of 4 vectors, as bytes in order of channels */
-#include OCTET_SIMD
-
-#define QUADS_(isa) V_TEXT_(kernels/simd/quads_##isa.h)
-#define QUADS(isa)  QUADS_(isa)
-#include QUADS(V_ISA)
+   - Where channels fill less than half a vector, the pixel after goes into the rest ("folding"). */
+#include "kernels/simd/quads.h"
 
 enum {
     BLOCK = 4 * V_LANES, /* channels */

@@ -18,7 +18,7 @@ V_INLINE v_part v_part_of(size_t n) { return n; }
 V_INLINE v_bytes v_part_load(const uint8_t *from, v_part part)
 {
     v_bytes bytes = { { 0 } };
-    memcpy(bytes.at, from, part);
+    memcpy(bytes.at, from, part == sizeof bytes ? sizeof bytes : part);
     return bytes;
 }
 
@@ -60,5 +60,21 @@ typedef octet_to_levels v_bounds;
 V_INLINE v_bounds v_bounds_of(const octet_to_levels *to) { return *to; }
 
 V_INLINE v_bytes v_quad_narrow(const v_int q[4], const v_bounds *bounds) { return v_narrow(q, bounds); }
+
+V_INLINE v_bytes v_larger(v_bytes a, v_bytes b)
+{
+    for (int i = 0; i < 4 * V_LANES; i++) a.at[i] = a.at[i] > b.at[i] ? a.at[i] : b.at[i];
+    return a;
+}
+
+typedef const uint8_t *v_table;
+
+V_INLINE v_table v_table_of(const uint8_t table[256]) { return table; }
+
+V_INLINE v_bytes v_look_up(v_bytes q, const v_table *table)
+{
+    for (int i = 0; i < 4 * V_LANES; i++) q.at[i] = (*table)[q.at[i]];
+    return q;
+}
 
 #endif

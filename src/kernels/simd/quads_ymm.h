@@ -77,4 +77,39 @@ V_INLINE v_bytes v_quad_narrow(const v_int q[4], const v_bounds *bounds)
     return _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), bounds->lo), bounds->hi);
 }
 
+V_INLINE v_bytes v_larger(v_bytes a, v_bytes b) { return _mm256_max_epu8(a, b); }
+
+/* Each 16 bytes of the table xor the 16 before, except those where bytes change sign. */
+typedef struct v_table {
+    __m256i step[16];
+} v_table;
+
+V_INLINE v_table v_table_of(const uint8_t table[256])
+{
+    v_table t;
+    __m128i before = _mm_setzero_si128();
+    for (int i = 0; i < 16; i++) {
+        const __m128i now = _mm_loadu_si128((const __m128i *)(table + 16 * i));
+        t.step[i] = _mm256_broadcastsi128_si256(_mm_xor_si128(now, i % 8 == 0 ? _mm_setzero_si128() : before));
+        before = now;
+    }
+    return t;
+}
+
+/* vpshufb yields 0 for negative bytes: step i counts for bytes of at least 16 * i, so the steps up to a byte's own
+   cancel out to its entry. */
+V_INLINE v_bytes v_look_up(v_bytes q, const v_table *table)
+{
+    const __m256i sixteen = _mm256_set1_epi8(16);
+    __m256i       low = q, high = _mm256_xor_si256(q, _mm256_set1_epi8(-128)), y = _mm256_setzero_si256();
+    V_UNROLL
+    for (int i = 0; i < 8; i++) {
+        y = _mm256_xor_si256(y, _mm256_shuffle_epi8(table->step[i], low));
+        y = _mm256_xor_si256(y, _mm256_shuffle_epi8(table->step[i + 8], high));
+        low = _mm256_subs_epi8(low, sixteen);
+        high = _mm256_subs_epi8(high, sixteen);
+    }
+    return y;
+}
+
 #endif
