@@ -3,6 +3,7 @@
 #ifndef OCTET_OCTET_H
 #define OCTET_OCTET_H
 
+#include <octet/bench.h>
 #include <octet/dataset.h>
 #include <octet/engine.h>
 #include <octet/error.h>
