@@ -5,6 +5,7 @@
 
 #include <octet/bench.h>
 #include <octet/dataset.h>
+#include <octet/diff.h>
 #include <octet/engine.h>
 #include <octet/error.h>
 #include <octet/file.h>

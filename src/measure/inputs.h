@@ -16,8 +16,8 @@ typedef struct octet_inputs {
     size_t               port_count; /* tensors in one set */
 } octet_inputs;
 
-/* Different sets that there are: all of the dataset in batches, the last one filled up from its begin; as many as anyone
-   likes (SIZE_MAX) without one. */
+/* Different sets that there are: all of the dataset in batches, the last one filled up from its begin; as many as
+   anyone likes (SIZE_MAX) without one. */
 size_t octet_inputs_count(const octet_inputs *inputs);
 
 /* One set: shapes, and memory of the arena. Free leading dimensions become batch; a fixed one must be it. */
