@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A layer loses to float when it is slower by more than what a quiet machine's medians differ by from run to run. */
-#define LOSES 1.05
+/* A layer loses to float when it is slower by more than what a quiet machine's medians differ by from run to run, and
+   by more than what two looks at the clock do. */
+#define LOSES_SHARE   1.05
+#define LOSES_SECONDS 0.5e-6
+
+enum { FEW_RUNS = 10 };
 
 typedef struct benching {
     octet_graph   *model, *baseline;
@@ -72,6 +76,8 @@ static void warn_of_engine(benching *b, const cli_call *call, const octet_bench_
 static void warn_of_all(benching *b, const cli_call *call)
 {
     const octet_bench *const r = b->bench;
+    if (!call->args.runs && r->engines[0].time.runs < FEW_RUNS)
+        warn(b, call, "few runs: --seconds or --runs gives more, and steadier figures");
     warn_of_frequency(b, call);
     for (size_t i = 0; i < r->engine_count; i++) warn_of_engine(b, call, &r->engines[i], "");
     if (r->baseline) warn_of_engine(b, call, r->baseline, " (baseline)");
@@ -112,7 +118,10 @@ static json_t *engine_json(const octet_bench *r, const octet_bench_engine *e)
     return row;
 }
 
-static bool loses(const octet_layer_time *l) { return l->seconds > LOSES * l->baseline_seconds; }
+static bool loses(const octet_layer_time *l)
+{
+    return l->seconds > LOSES_SHARE * l->baseline_seconds && l->seconds - l->baseline_seconds > LOSES_SECONDS;
+}
 
 static double gops(const octet_layer_time *l) { return l->macs > 0 ? 2e-9 * (double)l->macs / l->seconds : NAN; }
 
@@ -198,7 +207,8 @@ static void print_engines(cli_call *call, const benching *b)
     cli_say(call, "threads %d, batch %lld, %zu runs each, %zu inputs in turns, %s\n", r->threads, (long long)r->batch,
             e->time.runs, r->inputs, octet_cpu_features());
     cli_say(call, "%s: loaded in %.1f ms, planned in %.1f ms, workspace %s\n\n",
-            cli_clean(clean, call->args.operands[0]), 1e3 * b->load_seconds, 1e3 * e->plan_seconds, cli_bytes(text, (double)e->workspace_bytes));
+            cli_clean(clean, call->args.operands[0]), 1e3 * b->load_seconds, 1e3 * e->plan_seconds,
+            cli_bytes(text, (double)e->workspace_bytes));
     cli_say(call, "%-22s %10s %10s %10s %10s %11s%s\n", "engine", "min ms", "median ms", "p99 ms", "MAD ms", "images/s",
             r->baseline ? "  of float" : "");
     for (size_t i = 0; i < r->engine_count; i++) print_engine(call, r, &r->engines[i]);

@@ -46,6 +46,9 @@ typedef struct octet_diff {
     /* Values that lie in memory in a way that diff cannot replace: local counts of their readers include what came
        before. */
     size_t not_fed;
+    /* Samples for which a side's outputs are other bytes when it keeps every value: then values does not show what is
+       deployed. */
+    size_t unlike_deployed[2];
 } octet_diff;
 
 /* One network as one choice of engines runs it. */

@@ -20,7 +20,8 @@ typedef struct side {
     const char      *engines;
     octet_plan      *plans[PLANS];
     octet_workspace *workspaces[PLANS];
-    octet_tensor    *outputs;
+    octet_tensor    *outputs[PLANS];
+    size_t           unlike_deployed;
     const char     **engine_of; /* by node->index; NULL: none */
 } side;
 
@@ -108,7 +109,8 @@ static octet_status make_side(side *s, const diffing *d, octet_error *err)
         OCTET_TRY(octet_plan_create(&s->plans[i], s->graph, &how, err));
         OCTET_TRY(octet_workspace_create(&s->workspaces[i], s->plans[i], err));
     }
-    OCTET_TRY(octet_arena_get(&s->outputs, d->arena, s->graph->output_count, sizeof *s->outputs, err));
+    for (int i = 0; i < PLANS; i++)
+        OCTET_TRY(octet_arena_get(&s->outputs[i], d->arena, s->graph->output_count, sizeof *s->outputs[i], err));
     return list_engines(s, d->arena, err);
 }
 
@@ -146,19 +148,34 @@ static octet_status prepare(diffing *d, octet_error *err)
 static octet_status compare_outputs(diffing *d, octet_error *err)
 {
     for (int i = 0; i < 2; i++)
-        OCTET_TRY(octet_run(d->sides[i].workspaces[DEPLOYED], d->set, d->sides[i].outputs, err));
+        OCTET_TRY(octet_run(d->sides[i].workspaces[DEPLOYED], d->set, d->sides[i].outputs[DEPLOYED], err));
     for (size_t i = 0; i < d->output_count; i++) {
         const int twin = output_twin(d, i);
         if (twin >= 0)
-            octet_differ_add(&d->outputs[i].accumulated, &d->sides[0].outputs[i], &d->sides[1].outputs[twin]);
+            octet_differ_add(&d->outputs[i].accumulated, &d->sides[0].outputs[DEPLOYED][i],
+                             &d->sides[1].outputs[DEPLOYED][twin]);
     }
     return OCTET_OK;
 }
 
+/* Keeping values is to change nothing; whether it does is for the caller to see. */
+static bool is_as_deployed(const side *s)
+{
+    for (size_t i = 0; i < s->graph->output_count; i++) {
+        const octet_tensor *const a = &s->outputs[DEPLOYED][i], *const b = &s->outputs[KEPT][i];
+        const int64_t             bytes = octet_tensor_bytes(a);
+        if (bytes != octet_tensor_bytes(b) || (bytes && memcmp(a->data, b->data, (size_t)bytes) != 0)) return false;
+    }
+    return true;
+}
+
 static octet_status compare_values(diffing *d, octet_error *err)
 {
-    for (int i = 0; i < 2; i++)
-        OCTET_TRY(octet_run(d->sides[i].workspaces[KEPT], d->set, d->sides[i].outputs, err));
+    for (int i = 0; i < 2; i++) {
+        side *const s = &d->sides[i];
+        OCTET_TRY(octet_run(s->workspaces[KEPT], d->set, s->outputs[KEPT], err));
+        s->unlike_deployed += is_as_deployed(s) ? 0 : 1;
+    }
     for (size_t i = 0; i < d->row_count; i++) {
         octet_tensor tensors[2];
         for (int k = 0; k < 2; k++)
@@ -188,7 +205,7 @@ static octet_status compare_nodes(diffing *d, octet_error *err)
 {
     octet_workspace *const workspace = d->sides[0].workspaces[KEPT];
     octet_workspace_set_hook(workspace, take_value, d);
-    const octet_status status = octet_run(workspace, d->set, d->sides[0].outputs, err);
+    const octet_status status = octet_run(workspace, d->set, d->sides[0].outputs[KEPT], err);
     octet_workspace_set_hook(workspace, NULL, NULL);
     return status;
 }
@@ -274,6 +291,7 @@ static octet_status fill_result(octet_diff *diff, diffing *d, octet_error *err)
     diff->output_count = d->output_count;
     diff->samples      = d->samples;
     memcpy(diff->only, d->only, sizeof diff->only);
+    for (int i = 0; i < 2; i++) diff->unlike_deployed[i] = d->sides[i].unlike_deployed;
     return OCTET_OK;
 }
 

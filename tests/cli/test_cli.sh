@@ -200,7 +200,7 @@ has out 'max-levels NOT MET'
 expect 0 diff tensor.onnx channel.onnx --data calib.npy --max-levels 255 --json
 has out '"passed": true'
 expect 0 diff q.onnx --engine reference --max-levels 0 --max-local 0 --limit 3 --json
-keys out local.histogram local.max not_fed values.local max_local max_levels
+keys out as_deployed local.histogram local.max not_fed values.local max_local max_levels
 has out '"samples": 3'
 expect 0 diff q.onnx --all
 has out '^levels apart when fed the same'

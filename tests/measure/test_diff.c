@@ -132,6 +132,7 @@ static void same_engine_is_equal(void **state)
     MUST(octet_diff_run(&d, (const octet_diff_side[]){ { graphs[0], NULL }, { graphs[1], NULL } }, NULL, &err));
     assert_int_equal(d->samples, 16);
     assert_int_equal(d->only[0] + d->only[1], 0);
+    assert_int_equal(d->unlike_deployed[0] + d->unlike_deployed[1], 0);
     for (size_t i = 0; i < d->value_count; i++) {
         assert_int_equal(d->values[i].accumulated.differing, 0);
         assert_int_equal(d->values[i].local.count, 0); /* two graphs */
