@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that run in turns, for bench/speed: all wait for their line, one at a time gets it."""
+import glob, json, os, select, statistics, subprocess, tempfile, time
+
+from speed_files import PYTHON, SCRIPTS
+
+TURN = 0.05        # seconds that a turn should take
+PAUSE = 0.005      # before every turn: threads that spin after a parallel region come to rest
+STUCK = 300        # seconds without an answer
+FEW, MANY = 1, 2000  # runs of a turn
+
+
+class WorkerFailed(RuntimeError):
+    pass
+
+
+class Worker:
+    def __init__(self, job, env):
+        self.messages = tempfile.TemporaryFile('w+')
+        self.answers, self.seconds, self.rounds, self.changed, self.stolen = b'', [], [], 0, 0.0
+        began = time.perf_counter()
+        self.process = subprocess.Popen([str(PYTHON), str(SCRIPTS / 'speed_worker.py'), json.dumps(job)],
+                                        env={**os.environ, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.messages)
+        try:
+            self.found = self.answer()
+            self.found['start'] = time.perf_counter() - began
+            self.found.update(self.answer())
+        except WorkerFailed:
+            self.kill()
+            raise
+        self.count = max(FEW, min(MANY, round(TURN / self.found['typical'])))
+
+    def answer(self):
+        deadline = time.monotonic() + STUCK
+        while b'\n' not in self.answers:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise WorkerFailed(f'no answer for {STUCK} s')
+            piece = os.read(self.process.stdout.fileno(), 1 << 20)
+            if not piece:
+                raise WorkerFailed(self.last_words())
+            self.answers += piece
+        line, self.answers = self.answers.split(b'\n', 1)
+        return json.loads(line)
+
+    def last_words(self):
+        self.messages.seek(0)
+        lines = self.messages.read().strip().splitlines()
+        return lines[-1][-300:] if lines else f'ended with {self.process.wait()}'
+
+    def ask(self, text):
+        try:
+            self.process.stdin.write(text.encode() + b'\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerFailed(self.last_words()) from None
+        return self.answer()
+
+    def turn(self):
+        answer = self.ask(f'run {self.count}')
+        self.seconds += answer['seconds']
+        self.rounds.append(statistics.median(answer['seconds']))
+        self.changed += answer['changed']
+
+    def cpu(self):
+        """Seconds that all its threads have used."""
+        total = 0
+        for path in glob.glob(f'/proc/{self.process.pid}/task/*/schedstat'):
+            try:
+                with open(path) as stat:
+                    total += int(stat.read().split()[0])
+            except OSError:  # the thread has ended
+                pass
+        return total * 1e-9
+
+    def end(self):
+        """Everything measured, and the process is gone."""
+        if self.seconds:
+            ordered = sorted(self.seconds)
+            self.found.update(median=statistics.median(ordered), min=ordered[0], runs=len(ordered),
+                              p99=ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))])
+        self.found.update(rounds=self.rounds, changed=self.changed, stolen=self.stolen, **self.ask('end'))
+        self.kill()
+        return self.found
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.messages):
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass
+
+
+def take_turns(workers, rounds, patience):
+    """Who begins changes from round to round. An engine that has run for patience seconds is done (its rounds are the
+    first ones). stolen: the share of a turn that the others used, who should sleep."""
+    everybody = list(workers.values())
+    for index in range(rounds):
+        shift = index % max(1, len(everybody))
+        for worker in everybody[shift:] + everybody[:shift]:
+            if sum(worker.seconds) > patience:
+                continue
+            time.sleep(PAUSE)
+            idle = [w for w in everybody if w is not worker]
+            before, began = sum(w.cpu() for w in idle), time.perf_counter()
+            worker.turn()
+            used = sum(w.cpu() for w in idle) - before
+            worker.stolen = max(worker.stolen, used / (time.perf_counter() - began))
