@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that run in turns, for bench/speed: all wait for their line, one at a time gets it."""
-import glob, json, os, select, statistics, subprocess, tempfile, time
+"""Processes that run in turns, for bench/speed. Who has no turn is stopped (SIGSTOP): ONNX Runtime's threads spin for 60 ms
+and more after their last work, libgomp's for 10."""
+import glob, json, os, select, signal, statistics, subprocess, tempfile, time
 
 from speed_files import PYTHON, SCRIPTS
 
 TURN = 0.05        # seconds that a turn should take
-PAUSE = 0.005      # before every turn: threads that spin after a parallel region come to rest
+PAUSE = 0.003      # before a turn: until the others have stopped and their time is booked
 STUCK = 300        # seconds without an answer
-FEW, MANY = 1, 2000  # runs of a turn
+MOST = 2000        # runs of a turn
 
 
 class WorkerFailed(RuntimeError):
@@ -29,7 +30,8 @@ class Worker:
         except WorkerFailed:
             self.kill()
             raise
-        self.count = max(FEW, min(MANY, round(TURN / self.found['typical'])))
+        self.count = max(1, min(MOST, round(TURN / self.found['typical'])))
+        self.process.send_signal(signal.SIGSTOP)
 
     def answer(self):
         deadline = time.monotonic() + STUCK
@@ -58,7 +60,9 @@ class Worker:
         return self.answer()
 
     def turn(self):
+        self.process.send_signal(signal.SIGCONT)
         answer = self.ask(f'run {self.count}')
+        self.process.send_signal(signal.SIGSTOP)
         self.seconds += answer['seconds']
         self.rounds.append(statistics.median(answer['seconds']))
         self.changed += answer['changed']
@@ -80,6 +84,7 @@ class Worker:
             ordered = sorted(self.seconds)
             self.found.update(median=statistics.median(ordered), min=ordered[0], runs=len(ordered),
                               p99=ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))])
+        self.process.send_signal(signal.SIGCONT)
         self.found.update(rounds=self.rounds, changed=self.changed, stolen=self.stolen, **self.ask('end'))
         self.kill()
         return self.found
@@ -97,7 +102,7 @@ class Worker:
 
 def take_turns(workers, rounds, patience):
     """Who begins changes from round to round. An engine that has run for patience seconds is done (its rounds are the
-    first ones). stolen: the share of a turn that the others used, who should sleep."""
+    first ones). stolen: the share of a turn that the others used, who should do nothing."""
     everybody = list(workers.values())
     for index in range(rounds):
         shift = index % max(1, len(everybody))
