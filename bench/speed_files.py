@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What bench/speed needs before it can run: networks, samples, int8 networks of every tool. All lie in bench/work, under
 names that hold what they depend on: the network's bytes, and the tool's version (octet's: its bytes)."""
-import hashlib, json, os, pathlib, shutil, subprocess, time
+import hashlib, json, pathlib, shutil, subprocess, tempfile, time
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 PYTHON, WORK = SCRIPTS / '.venv/bin/python', SCRIPTS / 'work'
@@ -23,17 +23,30 @@ def library_of(program):
     return pathlib.Path(program).resolve().parent / 'src/liboctet.so'
 
 
+def peak_of(pid):
+    """Bytes, or 0 where the process has just ended."""
+    try:
+        with open(f'/proc/{pid}/status') as status:
+            return next((int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM')), 0)
+    except OSError:
+        return 0
+
+
 def run(words):
-    """(seconds, peak bytes) of a process."""
-    began = time.monotonic()
-    process = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)
-    message = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        lines = message.decode(errors='replace').strip().splitlines()
-        raise ToolFailed(lines[-1][-300:] if lines else f'ended with {status}')
-    return time.monotonic() - began, usage.ru_maxrss * 1024
+    """(seconds, peak bytes) of a process. Its peak is looked at while it runs: wait4's is at least that of this process."""
+    peak, began = 0, time.monotonic()
+    with tempfile.TemporaryFile('w+') as messages:
+        process = subprocess.Popen([str(w) for w in words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=messages)
+        while process.poll() is None:
+            peak = max(peak, peak_of(process.pid))
+            time.sleep(0.004)
+        seconds = time.monotonic() - began
+        if process.returncode:
+            messages.seek(0)
+            lines = messages.read().strip().splitlines()
+            raise ToolFailed(lines[-1][-300:] if lines else f'ended with {process.returncode}')
+    return seconds, peak
 
 
 def script(name, *words):
@@ -53,11 +66,13 @@ class Files:
         self.program, self.versions = pathlib.Path(program).resolve(), versions()
         self.octet_digest = digest(self.program, library_of(program))
         self.versions['octet'] = self.octet_digest
-        self.networks = WORK / 'networks'
-        self.folders = {}
-        if not (self.networks / 'resnet50.onnx').exists():
-            self.networks.mkdir(parents=True, exist_ok=True)
-            run([self.program.parent / 'bench/make_models', self.networks])
+        maker = self.program.parent / 'bench/make_models'
+        self.networks, self.folders = WORK / f'networks-{digest(maker)}', {}
+        if not self.networks.exists():
+            made = self.networks.with_suffix('.part')
+            made.mkdir(parents=True, exist_ok=True)
+            run([maker, made])
+            made.rename(self.networks)
 
     def available(self, contest):
         return contest.path(self.networks).exists()

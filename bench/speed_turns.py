@@ -6,7 +6,6 @@ import glob, json, os, select, signal, statistics, subprocess, tempfile, time
 from speed_files import PYTHON, SCRIPTS
 
 TURN = 0.05        # seconds that a turn should take
-PAUSE = 0.003      # before a turn: until the others have stopped and their time is booked
 STUCK = 300        # seconds without an answer
 MOST = 2000        # runs of a turn
 
@@ -30,8 +29,12 @@ class Worker:
         except WorkerFailed:
             self.kill()
             raise
-        self.count = max(1, min(MOST, round(TURN / self.found['typical'])))
-        self.process.send_signal(signal.SIGSTOP)
+        self.plan(self.found['typical'])
+        self.stop()
+
+    def plan(self, seconds):
+        """How many runs fill the next turn, if one takes so long."""
+        self.count = max(1, min(MOST, round(TURN / seconds)))
 
     def answer(self):
         deadline = time.monotonic() + STUCK
@@ -62,21 +65,32 @@ class Worker:
     def turn(self):
         self.process.send_signal(signal.SIGCONT)
         answer = self.ask(f'run {self.count}')
-        self.process.send_signal(signal.SIGSTOP)
+        self.stop()
         self.seconds += answer['seconds']
         self.rounds.append(statistics.median(answer['seconds']))
         self.changed += answer['changed']
+        self.plan(self.rounds[-1])
+
+    def threads(self, name):
+        """What /proc has under that name for each of its threads."""
+        for path in glob.glob(f'/proc/{self.process.pid}/task/*/{name}'):
+            try:
+                with open(path) as text:
+                    yield text.read()
+            except OSError:  # the thread has ended
+                pass
+
+    def stop(self):
+        """On return no thread of it runs."""
+        self.process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline and any(text.rpartition(')')[2].split()[0] in 'RSD'
+                                                  for text in self.threads('stat')):
+            time.sleep(0.0005)
 
     def cpu(self):
         """Seconds that all its threads have used."""
-        total = 0
-        for path in glob.glob(f'/proc/{self.process.pid}/task/*/schedstat'):
-            try:
-                with open(path) as stat:
-                    total += int(stat.read().split()[0])
-            except OSError:  # the thread has ended
-                pass
-        return total * 1e-9
+        return sum(int(text.split()[0]) for text in self.threads('schedstat')) * 1e-9
 
     def end(self):
         """Everything measured, and the process is gone."""
@@ -109,7 +123,6 @@ def take_turns(workers, rounds, patience):
         for worker in everybody[shift:] + everybody[:shift]:
             if sum(worker.seconds) > patience:
                 continue
-            time.sleep(PAUSE)
             idle = [w for w in everybody if w is not worker]
             before, began = sum(w.cpu() for w in idle), time.perf_counter()
             worker.turn()
