@@ -3,6 +3,8 @@
 names that hold what they depend on: the network's bytes, and the tool's version (octet's: its bytes)."""
 import hashlib, json, pathlib, shutil, subprocess, tempfile, time
 
+from models import DATA
+
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 PYTHON, WORK = SCRIPTS / '.venv/bin/python', SCRIPTS / 'work'
 PACKAGES = {'ort': 'onnxruntime', 'openvino': 'openvino', 'nncf': 'nncf'}
@@ -81,7 +83,7 @@ class Files:
         """With the samples in it."""
         if contest.name not in self.folders:
             path = contest.path(self.networks)
-            folder = WORK / f'{contest.name}-{digest(path)}'
+            folder = WORK / f'{contest.name}-{digest(path)}{"" if DATA.is_dir() else "-noise"}'
             if not (folder / 'reference.npy').exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 script('prepare.py', 'data', contest.name, path, folder)

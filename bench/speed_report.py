@@ -14,7 +14,7 @@ def machine(versions):
     flags = lines.get('flags', lines.get('Features', '')).split()
     return {'cpu': lines.get('model name', platform.machine()), 'family': lines.get('cpu family'),
             'model': lines.get('model'), 'cores': len(os.sched_getaffinity(0)), 'sets': [s for s in SETS if s in flags],
-            'system': platform.release(), 'versions': versions, 'date': datetime.date.today().isoformat()}
+            'system': platform.release(), 'load': round(os.getloadavg()[0], 1), 'versions': versions, 'date': datetime.date.today().isoformat()}
 
 
 # ---- one row ----
@@ -115,7 +115,7 @@ def markdown(results):
     return '\n'.join([
         '# Speed', '', '<!-- made by: bench/speed -->', '',
         f'{m["cpu"]} (family {m["family"]}, model {m["model"]}), {m["cores"]} cores, {" ".join(m["sets"])}; {tools}; '
-        f'{m["date"]}. Milliseconds are medians over all runs of {results["rounds"]} rounds in which the engines took '
+        f'{m["date"]}; load average at the start {m["load"]}. Milliseconds are medians over all runs of {results["rounds"]} rounds in which the engines took '
         'turns; a ratio is the median over rounds of octet\'s median by that of the best peer (the one with the '
         'smallest median). Input and output are float32 in memory.', '',
         table(['model', 'batch', 'threads', *(f'{n} int8, ms' for n in NAMES.values()), 'octet / best peer', 'promised',
@@ -138,7 +138,7 @@ def markdown(results):
 STYLE = '''text { font: 13px sans-serif; fill: #24292f } .small { font-size: 11px; fill: #57606a }
 .bar { fill: #2f81f7 } .rest { fill: #8c959f; opacity: .25 } .line { stroke: #57606a; stroke-dasharray: 3 3 }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9198a1 } .line { stroke: #9198a1 } }'''
-LEFT, WIDE, STEP, TOP = 210, 360, 34, 52  # names, a ratio of 1, a row, the title
+LEFT, WIDE, STEP, TOP = 220, 360, 34, 52  # names, a ratio of 1, a row, the title
 
 
 def chart(results):
@@ -158,7 +158,7 @@ def chart(results):
                   f'<rect x="{LEFT}" y="{y}" width="{WIDE}" height="22" class="rest"/>',
                   f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="22" class="bar"/>',
                   f'<text x="{LEFT + max(width, WIDE) + 8:.1f}" y="{y + 16}">{row["ratio"]:.2f}'
-                  f'<tspan class="small">  {ms(row, "octet int8")} / {ms(row, best)} ms, {NAMES[best.split()[0]]}</tspan></text>']
+                  f'<tspan class="small" dx="8">{ms(row, "octet int8")} / {ms(row, best)} ms, {NAMES[best.split()[0]]}</tspan></text>']
     lines += [f'<line x1="{LEFT + WIDE}" x2="{LEFT + WIDE}" y1="{TOP - 6}" y2="{height - 22}" class="line"/>', '</svg>']
     return '\n'.join(lines) + '\n'
 
