@@ -2,6 +2,8 @@
 """What bench/speed prints and writes: speed.md, speed.json, speed.svg."""
 import datetime, json, os, platform
 
+from speed_models import CONTESTS
+
 SETS = ('avx2', 'avx_vnni', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_tile', 'amx_int8', 'amx_bf16', 'asimddp', 'i8mm')
 ENGINES = [f'{tool} {kind}' for kind in ('int8', 'float') for tool in ('octet', 'ort', 'openvino')]
 NAMES = {'octet': 'octet', 'ort': 'ONNX Runtime', 'openvino': 'OpenVINO'}
@@ -47,6 +49,8 @@ def show(row):
 
 def complaints(row):
     for engine, found in row['engines'].items():
+        if 'failed' in found:
+            yield f'{case_of(row)}: {engine}: {found["failed"]}'
         if found.get('changed'):
             yield f'{case_of(row)}: {engine}: {found["changed"]} of {found["runs"]} runs gave other outputs than before'
         if found.get('stolen', 0) > RESTLESS:
@@ -87,6 +91,7 @@ def rate(row):
 
 
 def spread_rows(results):
+    classify = {c.name for c in CONTESTS if c.model.metric == 'top1'}
     for row in results['rows']:
         for engine, found in row['engines'].items():
             if 'median' in found:
@@ -95,7 +100,7 @@ def spread_rows(results):
                        engine, *(f'{1e3 * found[key]:.4g}' for key in ('median', 'min', 'p99')), str(found['runs']),
                        f'{1e3 * found["load"]:.3g}', f'{1e3 * found["start"]:.3g}', f'{found["peak"] / 1e6:.0f}',
                        f'{(found["peak"] - found["before"]) / 1e6:.1f}', '-' if sqnr is None else f'{sqnr:.1f}',
-                       f'{100 * found["agreement"]:.0f} %']
+                       f'{100 * found["agreement"]:.0f} %' if row['model'] in classify else '-']
 
 
 def file_rows(results):
