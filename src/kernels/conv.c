@@ -218,9 +218,9 @@ V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const oct
 {
     const size_t         pixel = call->shape->pixel, left = call->shape->rows - at->row;
     const int32_t *const place = call->place + at->row;
-    const int32_t *const other = call->residual_place + (residual ? at->row : 0);
+    const int32_t *const other = residual ? call->residual_place + at->row : NULL;
     const uint8_t       *x = call->input + at->group * call->input_group + at->row * pixel;
-    const uint8_t *const q = call->residual + (residual ? at->group * call->residual_group : 0);
+    const uint8_t *const q = residual ? call->residual + at->group * call->residual_group : NULL;
     uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
     const size_t         end = at->left < left ? at->left : left;
     conv_row            *to = strip;
