@@ -28,7 +28,10 @@ bool octet_workspace_put(octet_workspace *workspace, const octet_plan *plan, con
         if (bytes) memcpy(place.data, numbers->data, (size_t)bytes);
         return true;
     }
-    if (form->layout != OCTET_LAYOUT_BLOCKED) return false;
+    if (form->layout == OCTET_LAYOUT_PIXELS) {
+        octet_pixels_from_dense(plan, place.data, form, numbers->data);
+        return true;
+    }
     octet_form from = *form;
     from.layout     = OCTET_LAYOUT_DENSE;
     octet_conversion_run(octet_conversion(&from, form), &place, numbers, plan->profile, 1);

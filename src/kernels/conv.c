@@ -23,7 +23,6 @@ enum {
     SHORT_STRIP = 48,
     MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
     FEW_STEPS = 32,
-    WIDE = 16,
     LINE = 64,
     MOST_STRIP = 240, /* divides into tiles of 6, 8, 10 and 12 rows */
     STEP = 4,         /* input bytes of a product */
@@ -59,9 +58,26 @@ typedef struct conv_product {
     const size_t   *tap;
     size_t          taps, steps; /* steps of a tap */
     const v_weight *weights;
-    const uint8_t  *ahead; /* memory that will be read soon, wide tiles fetch 64 bytes of it each step */
+    const uint8_t  *ahead; /* memory that will be read soon: large tiles fetch 64 bytes of it each step */
     const int32_t  *bias;
 } conv_product;
+
+/* One step: what is used most often stays in registers, the inputs of few rows or the weights of few vectors. */
+V_INLINE void step(v_int sum[][MOST_VECTORS], const uint8_t *const *x, size_t i, const v_weight *w, const int rows,
+                   const int vectors)
+{
+    v_input four[MOST_ROWS];
+    V_UNROLL
+    for (int r = 0; r < rows; r++) {
+        four[r] = v_spread(x[r] + i);
+        V_UNROLL
+        for (int v = 0; v < vectors && rows >= vectors; v++) sum[r][v] = v_dot4(sum[r][v], four[r], w + v * VECTOR);
+    }
+    V_UNROLL
+    for (int v = 0; v < vectors && rows < vectors; v++)
+        V_UNROLL
+        for (int r = 0; r < rows; r++) sum[r][v] = v_dot4(sum[r][v], four[r], w + v * VECTOR);
+}
 
 /* sums[r][v] = bias[v] + the products of row r's bytes with the panel's weights. */
 V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *product, const int rows, const int vectors)
@@ -79,16 +95,11 @@ V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *produ
     for (size_t t = 0; t < product->taps; t++) {
         const size_t begin = product->tap[t], end = begin + product->steps * STEP;
         for (size_t i = begin; i < end; i += STEP, w += vectors * VECTOR) {
-            if (vectors * rows >= WIDE) {
+            if (rows >= 2 && vectors >= 3) {
                 __builtin_prefetch(ahead, 0, 2); /* into second-level cache */
                 ahead += LINE;
             }
-            V_UNROLL
-            for (int r = 0; r < rows; r++) {
-                const v_input four = v_spread(x[r] + i);
-                V_UNROLL
-                for (int v = 0; v < vectors; v++) sum[r][v] = v_dot4(sum[r][v], four, w + v * VECTOR);
-            }
+            step(sum, x, i, w, rows, vectors);
         }
     }
     V_UNROLL
@@ -207,9 +218,9 @@ V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const oct
 {
     const size_t         pixel = call->shape->pixel, left = call->shape->rows - at->row;
     const int32_t *const place = call->place + at->row;
-    const int32_t *const other = call->residual_place + (residual ? at->row : 0);
+    const int32_t *const other = residual ? call->residual_place + at->row : NULL;
     const uint8_t       *x = call->input + at->group * call->input_group + at->row * pixel;
-    const uint8_t *const q = call->residual + (residual ? at->group * call->residual_group : 0);
+    const uint8_t *const q = residual ? call->residual + at->group * call->residual_group : NULL;
     uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
     const size_t         end = at->left < left ? at->left : left;
     conv_row            *to = strip;

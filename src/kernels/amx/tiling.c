@@ -26,10 +26,12 @@ void octet_amx_choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, 
     *tiling = (octet_conv_tiling){ .rows = choose_rows(shape->rows), .columns = AMX_COLUMNS };
     tiling->steps = (int)octet_amx_ceil(shape->depth, 64);
     tiling->depth = (int)octet_amx_ceil(octet_amx_ceil(shape->depth, (size_t)tiling->steps), 4) * 4;
-    const size_t sum = shape->taps * shape->depth;
+    const size_t weights = shape->taps * shape->depth * shape->columns;
     const size_t row_blocks = shape->groups * octet_amx_ceil(shape->rows, (size_t)tiling->rows);
     const size_t column_blocks = octet_amx_ceil(shape->columns, AMX_COLUMNS);
-    tiling->columns_outer = sum * shape->columns > 32768;
+    /* Weights of all columns from the first-level cache, or from the second while the inputs of one row block stay in
+       the first; but rows that several taps share stay there anyway while the weights of a column block do, too. */
+    tiling->columns_outer = weights > 131072 || (shape->taps > 1 && weights > 32768);
     tiling->split_columns = parts > 1 && row_blocks < column_blocks;
     snprintf(tiling->text, sizeof tiling->text, "%dx%d, %s outer", tiling->rows, tiling->columns,
              tiling->columns_outer ? "columns" : "rows");
