@@ -29,6 +29,7 @@ typedef struct octet_area {
     size_t       bytes;  /* of the buffer; 0: too many to count */
     uint8_t      zero;   /* byte of the zero point, which fills the border */
     uint8_t      flip;   /* 0x80 where the levels are s8, else 0 */
+    bool         shared; /* other values' channels lie in the same pixels: a part of a Concat */
 } octet_area;
 
 /* Images, extents and channels of a shape: [N, C], [N, C, L], [N, C, H, W]; of a longer one the last two dimensions are
