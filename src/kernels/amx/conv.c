@@ -218,7 +218,7 @@ static void run(const octet_conv_call *call, int part, int parts)
 {
     const octet_conv_shape *const  shape = call->shape;
     const octet_conv_tiling *const tiling = call->tiling;
-    _Alignas(64) walk w;
+    walk w;
     w.call = call;
     w.tile_rows = (size_t)(tiling->rows <= AMX_LANES ? tiling->rows : tiling->rows / 2);
     w.row_blocks = octet_amx_ceil(shape->rows, (size_t)tiling->rows);
