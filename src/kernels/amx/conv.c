@@ -16,7 +16,7 @@
 #define CONV octet_conv_amx
 #endif
 
-#include "kernels/amx/finish.h"
+#include "kernels/amx/finish_template.h"
 
 /* One part of a call. */
 typedef struct walk {
@@ -71,7 +71,8 @@ V_INLINE remainder begin_remainder(walk *w, int kind)
 /* With a residual it is quicker behind all products. */
 V_INLINE void finish_piece(remainder *rest, int kind)
 {
-    if (rest && !(kind & FINISH_RESIDUAL)) rest->row = finish_more(&rest->state, rest->of, rest->row, rest->row + rest->share, kind);
+    if (rest && !(kind & FINISH_RESIDUAL))
+        rest->row = finish_more(&rest->state, rest->of, rest->row, rest->row + rest->share, kind);
 }
 
 /* Sums of the block before that a first step of a smaller block has left. */
@@ -116,7 +117,8 @@ V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8
 V_INLINE void compute(walk *w, const position *at, int kind)
 {
     const octet_conv_call *const call = w->call;
-    const size_t  taps = call->shape->taps, pieces = (size_t)call->tiling->steps, depth = (size_t)call->tiling->depth;
+    const size_t  taps = call->shape->taps;
+    const size_t  pieces = (size_t)call->tiling->steps, depth = (size_t)call->tiling->depth;
     const size_t  weights_step = w->tile * (at->wide ? 2 : 1);
     finish *const last = &w->finish[w->last];
     const size_t  share = last->share;
@@ -260,7 +262,8 @@ static void run(const octet_conv_call *call, int part, int parts)
     w.fetch_ahead = octet_amx_ceil(65536, w.block) * w.block;
     w.last = 0;
     w.before = 0;
-    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .constants = call->weights }; /* no rows, but constants that can be read */
+    /* Nothing to finish yet, but constants that can be read. */
+    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .constants = call->weights };
     const range all_rows = { 0, shape->groups * w.row_blocks };
     const range all_columns = { 0, octet_amx_ceil(shape->columns, AMX_COLUMNS) };
     const range rows = tiling->split_columns ? all_rows : part_of(all_rows.end, part, parts);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From sums to levels or real numbers: what amx/conv.c does with finished sums. It is included behind the vectors
    (simd/amx.h or simd/amx_model.h) that it is written in. */
-#ifndef OCTET_KERNELS_AMX_FINISH_H
-#define OCTET_KERNELS_AMX_FINISH_H
+#ifndef OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
+#define OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
 
 #include "kernels/amx/layout.h"
 
