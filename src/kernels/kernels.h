@@ -80,6 +80,7 @@ typedef struct octet_conv_call {
 } octet_conv_call;
 
 typedef struct octet_conv_kernel {
+    size_t step; /* bytes of depth that one product of the set sums up: less depth than that is wasted */
     /* Decides for a shape and number of threads. */
     void (*choose)(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts);
     /* Bytes of packed weights, bias and multipliers; pack fills them (64-byte aligned, zeroed before). */

@@ -161,15 +161,15 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
 
 /* ---- weights ---- */
 
-/* Weights [column][window y][window x][channel, filled up to the pixel], for merged and packed rows. */
+/* Weights [column][window y][window x][channel, filled up to the product's depth]. */
 static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
 {
     const size_t  height = (size_t)s->window.y.kernel, width = (size_t)s->window.x.kernel, taps = height * width;
     const size_t  pixel = s->shape.depth * s->shape.taps / taps;
     const int8_t *from  = s->sums.weights;
-    for (size_t n = 0; n < s->columns; n++)
-        for (size_t c = 0; c < channels; c++)
-            for (size_t t = 0; t < taps; t++) to[(n * taps + t) * pixel + c] = *from++;
+    for (size_t n = 0; n < s->columns; n++, to += taps * pixel, from += channels * taps)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t c = 0; c < channels; c++) to[t * pixel + c] = from[c * taps + t];
 }
 
 /* Packs the weights of one group of channels, which are the graph's own order unless spread is given. */
@@ -197,7 +197,7 @@ static octet_status pack_group(conv_step *s, size_t group, const int8_t *spread,
 
 static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *err)
 {
-    const bool spreads = merges_taps(s) || s->way == OCTET_CONV_PACKED;
+    const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED;
     OCTET_TRY(octet_arena_get(&s->packed, arena, s->conv_groups, sizeof *s->packed, err));
     if (!spreads) {
         for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, g, NULL, arena, err));
