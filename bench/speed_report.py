@@ -122,8 +122,8 @@ def markdown(results):
         '# Speed', '', '<!-- made by: bench/speed -->', '',
         f'{m["cpu"]} (family {m["family"]}, model {m["model"]}), {m["cores"]} cores, {" ".join(m["sets"])}; {tools}; '
         f'{m["date"]}; load average at the start {m["load"]}. Milliseconds are medians over all runs of '
-        f'{results["rounds"]} rounds in which the engines took turns; a ratio is the median over rounds of octet\'s median by that of the best peer (the one with the '
-        'smallest median). Input and output are float32 in memory.', '',
+        f'{results["rounds"]} rounds in which the engines took turns; a ratio is the median over rounds of octet\'s median '
+        'by that of the best peer (the one with the smallest median). Input and output are float32 in memory.', '',
         table(['model', 'batch', 'threads', *(f'{n} int8, ms' for n in NAMES.values()), 'octet / best peer', 'promised',
                'samples/s, octet / best peer', *(f'{n} float, ms' for n in NAMES.values()), 'octet / best peer, float'],
               latency_rows(results)), '',
