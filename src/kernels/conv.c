@@ -313,4 +313,4 @@ static void run(const octet_conv_call *call, int part, int parts)
 }
 
 extern const octet_conv_kernel V_NAME(octet_conv);
-const octet_conv_kernel V_NAME(octet_conv) = { choose, packed_size, pack, run };
+const octet_conv_kernel V_NAME(octet_conv) = { 4, choose, packed_size, pack, run };

@@ -23,7 +23,7 @@ typedef struct conv_step {
     octet_conv_call          call; /* without pointers into a workspace */
     octet_native_sums        sums;
     octet_area               in, out, residual;
-    octet_window2            window;
+    octet_window2            window, source; /* over the input's pixels; the graph's, where those are folded */
     octet_conv_way           way;
     size_t                   conv_groups, image_calls; /* products that are computed one after the other */
     const void             **packed;                   /* one per group of channels */
@@ -45,9 +45,8 @@ static size_t tap_at(const conv_step *s, int64_t y, int64_t x)
 
 static bool merges_taps(const conv_step *s)
 {
-    enum { KERNEL_STEP = 64 };
     return s->conv_groups == 1 && s->window.x.kernel > 1 && s->window.x.dilation == 1 &&
-           s->in.steps.pixel % KERNEL_STEP != 0;
+           s->in.steps.pixel % s->kernels->conv->step != 0;
 }
 
 /* Rows of the product; taps and depth as they come before merging. */
@@ -161,6 +160,21 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
 
 /* ---- weights ---- */
 
+/* The same for folded pixels: a window of half the extent over 2 x 2 source pixels each. */
+static void fold_weights(int8_t *to, const conv_step *s)
+{
+    const octet_axis_window *const wy = &s->source.y, *const wx = &s->source.x;
+    const octet_fold *const        fold = &s->in.fold;
+    const int8_t                  *from = s->sums.weights;
+    for (size_t n = 0; n < s->columns; n++, to += s->shape.taps * s->shape.depth)
+        for (size_t c = 0; c < fold->channels; c++)
+            for (int64_t i = 0; i < wy->kernel; i++)
+                for (int64_t j = 0; j < wx->kernel; j++) {
+                    const size_t pixel = (size_t)(i / 2 * s->window.x.kernel + j / 2);
+                    to[pixel * s->in.channels + (size_t)(i % 2 * 2 + j % 2) * fold->unit + c] = *from++;
+                }
+}
+
 /* Weights [column][window y][window x][channel, filled up to the product's depth]. */
 static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
 {
@@ -209,7 +223,8 @@ static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *
     const size_t       bytes = s->shape.taps * s->shape.depth;
     if (status == OCTET_OK) status = octet_arena_get(&spread, temporary, s->columns * bytes, 1, err);
     if (status == OCTET_OK) {
-        spread_weights(spread, s, s->in.channels / s->conv_groups);
+        if (s->in.fold.unit) fold_weights(spread, s);
+        else spread_weights(spread, s, s->in.channels / s->conv_groups);
         for (size_t g = 0; status == OCTET_OK && g < s->conv_groups; g++)
             status = pack_group(s, g, spread + g * s->shape.columns * bytes, arena, err);
     }
@@ -331,6 +346,7 @@ static double microseconds(const octet_step *step, const octet_area *out)
 static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     static const char *const ways[] = { "direct", "by row", "packed", "depthwise" };
+    const char *const        way    = s->in.fold.unit ? "folded" : ways[s->way];
     step->parts = octet_native_parts(plan, microseconds(step, &s->out));
     s->window_bytes =
         (size_t)(s->window.y.kernel * s->window.x.kernel) * s->in.steps.pixel;
@@ -348,7 +364,7 @@ static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *ste
     step->scratch_bytes = window_scratch(s);
     if (s->transposes) step->scratch_bytes += s->out.images * s->out.steps.image;
     step->overread = OCTET_OVERREAD * (s->shape.pixel + 1);
-    step->algorithm = octet_arena_format(arena, "%s %s", ways[s->way], s->tiling.text);
+    step->algorithm = octet_arena_format(arena, "%s %s", way, s->tiling.text);
     return step->algorithm ? OCTET_OK : octet_fail_memory(err);
 }
 
@@ -383,6 +399,17 @@ bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_r
     return octet_window2_of(&window, plan, step->node) || octet_native_decline(why, "more than two dimensions of space");
 }
 
+static void fold_window(conv_step *s)
+{
+    octet_axis_window *const axes[] = { &s->window.y, &s->window.x };
+    s->source       = s->window;
+    s->window.reach = (octet_border){ 0 };
+    s->way          = OCTET_CONV_DIRECT;
+    for (int i = 0; i < 2; i++)
+        *axes[i] = (octet_axis_window){ .in = (axes[i]->kernel + 1) / 2 + axes[i]->out - 1, .out = axes[i]->out,
+                                        .kernel = (axes[i]->kernel + 1) / 2, .stride = 1, .dilation = 1 };
+}
+
 octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     conv_step            *s;
@@ -391,7 +418,8 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
     OCTET_TRY(begin(&s, plan, step, &terms, err));
     octet_window2_of(&s->window, plan, step->node);
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
-    s->conv_groups = s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
+    if (s->in.fold.unit) fold_window(s);
+    s->conv_groups = s->in.fold.unit ? 1 : s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
     const octet_border *const has = &s->in.border, *const needs = &s->window.reach;
     s->has_border = has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
                     has->right >= needs->right;
