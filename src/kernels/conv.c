@@ -231,7 +231,10 @@ V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const oct
     size_t               row = 0;
     for (; row < end && to < strip + room; row++, x += pixel) {
         if (place[row] < 0) continue;
-        *to++ = (conv_row){ x, residual ? q + other[row] : NULL, y + place[row] };
+        to->input = x;
+        to->output = y + place[row];
+        if (residual) to->residual = q + other[row];
+        to++;
     }
     at->left -= row;
     at->row += row;
