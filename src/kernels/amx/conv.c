@@ -113,6 +113,13 @@ V_INLINE void compute(walk *w, const position *at, int kind)
     w->before = row;
 }
 
+static inline bool all_wanted(const int32_t *place, size_t rows)
+{
+    int32_t signs = 0;
+    for (size_t r = 0; r < rows; r++) signs |= place[r];
+    return signs >= 0;
+}
+
 /* The block that will be the last after the one that is computed now. */
 static inline void begin_finish(const walk *w, finish *f, size_t row_block, size_t column_block)
 {
@@ -131,6 +138,7 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual_place = call->residual_place + row;
     }
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
+    f->full = f->wide && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
 }
 
@@ -218,7 +226,7 @@ static void run(const octet_conv_call *call, int part, int parts)
 {
     const octet_conv_shape *const  shape = call->shape;
     const octet_conv_tiling *const tiling = call->tiling;
-    _Alignas(64) walk w;
+    walk w;
     w.call = call;
     w.tile_rows = (size_t)(tiling->rows <= AMX_LANES ? tiling->rows : tiling->rows / 2);
     w.row_blocks = octet_amx_ceil(shape->rows, (size_t)tiling->rows);
