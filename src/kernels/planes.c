@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between planes (channels first) and pixels (channels last), with real numbers and levels on either side. Four channels
-   of a pixel are one 32-bit word: planes turn into words and back in loops that compilers make vectors of, and only
-   whole words, not bytes, are scattered over pixels or gathered from them. */
+/* Between planes (channels first) and pixels (channels last), with real numbers and levels on either side. Four
+   channels of a pixel are one 32-bit word: planes turn into words and back in loops that compilers make vectors of,
+   and only whole words, not bytes, are scattered over pixels or gathered from them. */
 #include OCTET_SIMD
 
 enum { RUN = 64 }; /* pixels of which words are held */
@@ -97,8 +97,9 @@ static bool try_words(uint32_t *restrict words, const float *restrict x, size_t 
     return farthest < rule->near;
 }
 
-/* The definition. words: without the channel at `shift`. */
-static void divide_words(uint32_t *restrict words, const float *restrict x, size_t n, const divide *rule, unsigned shift)
+/* The definition, in place of whatever words have at `shift`. */
+static void divide_words(uint32_t *restrict words, const float *restrict x, size_t n, const divide *rule,
+                         unsigned shift)
 {
     const float   scale = rule->scale, lo = rule->lo, hi = rule->hi;
     const int32_t zero_point = rule->zero_point;
