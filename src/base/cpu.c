@@ -8,6 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Granted once, it holds for the process and all its threads; asking again changes nothing. */
+bool octet_cpu_allow_tiles(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
+}
+
+#else
+
+bool octet_cpu_allow_tiles(void) { return false; }
+
+#endif
+
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -80,7 +98,8 @@ unsigned octet_cpu_sets(void)
     unsigned          cap   = ~0u;
     for (size_t i = 0; asked && i < sizeof caps / sizeof *caps; i++)
         if (strcmp(asked, caps[i].name) == 0) cap = caps[i].sets;
-    return detect() & cap;
+    const unsigned sets = detect() & cap;
+    return sets & OCTET_CPU_AMX && !octet_cpu_allow_tiles() ? sets & ~(unsigned)OCTET_CPU_AMX : sets;
 }
 
 const char *octet_cpu_features(void)

@@ -16,6 +16,18 @@ static const octet_form *shown_form(const octet_plan *plan, const octet_value *v
     return NULL;
 }
 
+/* Plain loops: only comparisons come here. The border stays as it is. */
+static void put_pixels(const octet_area *area, uint8_t *pixels, const uint8_t *dense)
+{
+    const size_t plane = area->height * area->width, all = area->images * area->channels * plane;
+    for (size_t i = 0; i < all; i++) {
+        const size_t n = i / plane / area->channels, c = i / plane % area->channels;
+        const size_t y = i % plane / area->width, x = i % area->width;
+        pixels[area->offset + n * area->steps.image + y * area->steps.row + x * area->steps.pixel + c] =
+            dense[i] ^ area->flip;
+    }
+}
+
 bool octet_workspace_put(octet_workspace *workspace, const octet_plan *plan, const octet_value *value,
                          const octet_tensor *numbers)
 {
@@ -26,6 +38,10 @@ bool octet_workspace_put(octet_workspace *workspace, const octet_plan *plan, con
         return false;
     if (form->layout == OCTET_LAYOUT_DENSE) {
         if (bytes) memcpy(place.data, numbers->data, (size_t)bytes);
+        return true;
+    }
+    if (form->layout == OCTET_LAYOUT_PIXELS) {
+        put_pixels(&form->area, place.data, numbers->data);
         return true;
     }
     if (form->layout != OCTET_LAYOUT_BLOCKED) return false;
