@@ -390,8 +390,8 @@ static octet_status list_layers(octet_bench *bench, const benching *b, octet_err
         rows[i] = (octet_layer_time){
             .name = octet_arena_copy(b->arena, step.node), .op = octet_arena_copy(b->arena, step.op),
             .engine = octet_arena_copy(b->arena, step.engine), .algorithm = octet_arena_copy(b->arena, step.algorithm),
-            .conversion = !nodes.node, .threads = step.threads, .macs = step.macs, .seconds = step_median(r, i, runs, room),
-            .baseline_seconds = NAN,
+            .conversion = !nodes.node, .threads = step.threads, .macs = step.macs,
+            .seconds = step_median(r, i, runs, room), .baseline_seconds = NAN,
         };
         if (!rows[i].name || !rows[i].op || !rows[i].engine || !rows[i].algorithm) return octet_fail_memory(err);
         if (nodes.node) row_of[nodes.node->index] = &rows[i];
