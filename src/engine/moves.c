@@ -91,16 +91,20 @@ static octet_status number_elements(octet_tensor *index, const octet_plan *plan,
 
 static octet_status move_numbers(octet_plan *plan, const octet_node *node, const octet_moved *from, octet_error *err)
 {
+    enum { PAD_INPUTS = 3 };
     static int32_t       nothing = NOTHING;
     const octet_tensor   added   = { .dtype = OCTET_I32, .data = &nothing };
     const octet_tensor **in;
     octet_tensor       **out;
     octet_call           call = { .node = node, .attrs = node->attrs, .in_count = node->input_count,
                                   .out_count = node->output_count, .threads = 1, .profile = plan->profile };
-    OCTET_TRY(octet_arena_get(&in, plan->temporary, (size_t)node->input_count, sizeof *in, err));
+    OCTET_TRY(octet_arena_get(&in, plan->temporary, (size_t)node->input_count + PAD_INPUTS, sizeof *in, err));
     OCTET_TRY(octet_arena_get(&out, plan->temporary, (size_t)node->output_count, sizeof *out, err));
     for (int i = 1; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
-    if (node->input_count > 2 && !strcmp(node->op->name, "Pad")) in[2] = &added;
+    if (!strcmp(node->op->name, "Pad")) {
+        in[2]         = &added;
+        call.in_count = PAD_INPUTS;
+    }
     in[0] = &from->index;
     for (int i = 0; i < node->output_count; i++) {
         if (!node->outputs[i]) continue;

@@ -424,6 +424,7 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
     s->has_border = has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
                     has->right >= needs->right;
     if (!s->has_border) s->way = OCTET_CONV_PACKED;
+    if (s->way == OCTET_CONV_DIRECT && s->out.width > row_pixels(&s->in)) s->way = OCTET_CONV_BY_ROW;
     if (s->way == OCTET_CONV_DEPTHWISE && !s->sums.real)
         return octet_native_prepare_depthwise(plan, step, &s->sums, arena, err);
     if (s->way == OCTET_CONV_DEPTHWISE) s->way = OCTET_CONV_PACKED;

@@ -46,7 +46,7 @@ static void pool_pixel(const pool_step *s, uint8_t *y, const uint8_t *image, con
         if (s->clamps) s->kernel->clamp(y, y, s->out.channels, (uint8_t)s->to.lo, (uint8_t)s->to.hi);
         return;
     }
-    const octet_rescale_levels rule = { .zero = (int32_t)(cy->count * cx->count) * octet_native_zero(&s->in),
+    const octet_rescale_levels rule = { .zero = octet_native_zero(&s->in),
                                         .multiplier = (float)(s->from / ((double)(cy->divisor * cx->divisor) * s->unit)),
                                         .to = s->to };
     s->kernel->mean(y, &window, s->out.channels, &rule);
