@@ -66,7 +66,7 @@ static inline size_t octet_native_row_at(const octet_area *area, size_t row)
 typedef struct octet_native_sums {
     float         *multiplier;
     int32_t       *bias;
-    const int8_t  *weights; /* s8, zero point 0, in the order of the graph */
+    const int8_t  *weights; /* s8, zero point 0: all of a column, then the next, each in the order of the graph */
     bool           tame;
     bool           real; /* output of real numbers */
     octet_to_levels to;
@@ -77,7 +77,7 @@ typedef struct octet_native_sums {
 bool octet_native_weights_fit(const octet_plan *plan, const octet_node *node, octet_reason *why);
 
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
-                                    const octet_mac_terms *terms, octet_error *err);
+                                    octet_error *err);
 
 /* ---- the rows' functions, by file ---- */
 
