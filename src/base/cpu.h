@@ -3,6 +3,7 @@
 #ifndef OCTET_BASE_CPU_H
 #define OCTET_BASE_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { /* bits of octet_cpu_sets */
@@ -16,6 +17,9 @@ enum { /* bits of octet_cpu_sets */
 /* Instruction sets that both CPU and operating system support. OCTET_CPU=scalar|avx2|avxvnni|avx512vnni|amx|neon
    leaves out every set after the named one; any other value leaves out none. */
 unsigned octet_cpu_sets(void);
+
+/* Whether OCTET_CPU names one of them. */
+bool octet_cpu_capped(void);
 
 /* Bytes that could be allocated now without swapping; 0 when the system does not say. */
 size_t octet_memory_available(void);

@@ -35,6 +35,10 @@ bool octet_native_pixels(const octet_plan *plan, const octet_value *value);
 /* The same for the first `inputs` inputs and output 0 of the step's node; sets their layouts. */
 bool octet_native_take(const octet_plan *plan, octet_step *step, int inputs, octet_reason *why);
 
+/* The Add that a node is summed in, if an engine can do both at once: its other input must lie in pixels, too. NULL:
+   none. */
+const octet_node *octet_native_add(const octet_plan *plan, const octet_node *node);
+
 /* The area of an input or output form of the step. */
 const octet_area *octet_native_in(const octet_plan *plan, const octet_step *step, int slot);
 const octet_area *octet_native_out(const octet_plan *plan, const octet_step *step);
