@@ -8,6 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Granted once, it holds for the process and all its threads; asking again changes nothing. */
+bool octet_cpu_allow_tiles(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
+}
+
+#else
+
+bool octet_cpu_allow_tiles(void) { return false; }
+
+#endif
+
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -87,8 +105,9 @@ bool octet_cpu_capped(void) { return find_cap() != NULL; }
 
 unsigned octet_cpu_sets(void)
 {
-    const cpu_cap *const cap = find_cap();
-    return detect() & (cap ? cap->sets : ~0u);
+    const cpu_cap *const cap  = find_cap();
+    const unsigned       sets = detect() & (cap ? cap->sets : ~0u);
+    return sets & OCTET_CPU_AMX && !octet_cpu_allow_tiles() ? sets & ~(unsigned)OCTET_CPU_AMX : sets;
 }
 
 const char *octet_cpu_features(void)

@@ -10,7 +10,7 @@ enum { /* bits of octet_cpu_sets */
     OCTET_CPU_AVX2       = 1,
     OCTET_CPU_AVXVNNI    = 2,
     OCTET_CPU_AVX512VNNI = 4, /* with F, BW, DQ and VL */
-    OCTET_CPU_AMX        = 8, /* with its int8 products; the process must still ask the system for the tiles */
+    OCTET_CPU_AMX        = 8, /* with its int8 products, and the system has allowed the process to use tiles */
     OCTET_CPU_NEON       = 16,
 };
 
@@ -20,6 +20,9 @@ unsigned octet_cpu_sets(void);
 
 /* Whether OCTET_CPU names one of them. */
 bool octet_cpu_capped(void);
+
+/* Asks the system to let this process use tiles (AMX). Some kernels and emulators refuse, though the CPU has them. */
+bool octet_cpu_allow_tiles(void);
 
 /* Bytes that could be allocated now without swapping; 0 when the system does not say. */
 size_t octet_memory_available(void);

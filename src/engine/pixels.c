@@ -30,7 +30,7 @@ static octet_border border_of(const octet_plan *plan, const octet_value *value)
         octet_window2           window;
         if (strcmp(reader->op->name, "Conv") != 0 || value->uses[i].slot != 0 ||
             octet_node_compute_mode(plan->graph, reader) == OCTET_MODE_REAL ||
-            !octet_window2_of(&window, plan, reader) || octet_conv_way_of(plan, reader, &window) == OCTET_CONV_PACKED)
+            !octet_window2_of(&window, plan, reader) || octet_window2_is_far(&window))
             continue;
         widen(&border, &window.reach);
     }

@@ -212,7 +212,9 @@ static octet_status quantize_outputs(octet_plan *plan, const octet_node *node, o
     for (int i = 0; i < node->output_count; i++) {
         const octet_form want = { .value = node->outputs[i], .kind = OCTET_FORM_LEVELS };
         int              unused;
-        if (!want.value || octet_plan_kind(plan, want.value) != OCTET_FORM_LEVELS) continue;
+        if (!want.value || octet_plan_kind(plan, want.value) != OCTET_FORM_LEVELS ||
+            octet_plan_form(plan, want.value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0)
+            continue;
         OCTET_TRY(octet_plan_want_form(&unused, plan, want, err));
     }
     return OCTET_OK;

@@ -29,6 +29,7 @@ typedef struct conv_step {
     const void             **packed;                   /* one per group of channels */
     ptrdiff_t                first_tap;                /* bytes from the input's pixel (0, 0) */
     size_t                   columns, window_bytes;    /* of all groups; of one packed row */
+    bool                     has_border;               /* that windows need */
     bool                     transposes;               /* real numbers with space: pixels to planes afterwards */
 } conv_step;
 
@@ -218,8 +219,8 @@ static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *
 
 /* ---- running ---- */
 
-/* Copies one window: a piece per window row where it lies inside the border, else pixel by pixel. */
-static void pack_window(uint8_t *to, const conv_step *s, const uint8_t *image, int64_t y, int64_t x)
+/* Copies one window whose first tap is at (y, x), pixel by pixel. */
+static void pack_pixels(uint8_t *to, const conv_step *s, const uint8_t *image, int64_t y, int64_t x)
 {
     const octet_axis_window *const wy = &s->window.y, *const wx = &s->window.x;
     const size_t                   pixel = s->in.steps.pixel;
@@ -234,13 +235,24 @@ static void pack_window(uint8_t *to, const conv_step *s, const uint8_t *image, i
     }
 }
 
+/* The same where the border holds what lies outside and the pixels of a window row lie together. */
+static void pack_window_rows(uint8_t *to, const conv_step *s, const uint8_t *image, int64_t y, int64_t x)
+{
+    const size_t   bytes = (size_t)s->window.x.kernel * s->in.steps.pixel;
+    const uint8_t *from  = image + y * (int64_t)s->in.steps.row + x * (int64_t)s->in.steps.pixel;
+    for (int64_t i = 0; i < s->window.y.kernel; i++, to += bytes)
+        memcpy(to, from + (size_t)(i * s->window.y.dilation) * s->in.steps.row, bytes);
+}
+
 static void pack_rows(const conv_step *s, uint8_t *scratch, const uint8_t *input, octet_share share)
 {
     for (size_t r = share.first; r < share.last; r++) {
         const size_t n = r / s->out.width / s->out.height, y = r / s->out.width % s->out.height, x = r % s->out.width;
-        pack_window(scratch + r * s->window_bytes, s, input + s->in.offset + n * s->in.steps.image,
-                    (int64_t)y * s->window.y.stride - s->window.y.pad,
-                    (int64_t)x * s->window.x.stride - s->window.x.pad);
+        const uint8_t *const image = input + s->in.offset + n * s->in.steps.image;
+        const int64_t at_y = (int64_t)y * s->window.y.stride - s->window.y.pad;
+        const int64_t at_x = (int64_t)x * s->window.x.stride - s->window.x.pad;
+        (s->has_border && s->window.x.dilation == 1 ? pack_window_rows : pack_pixels)
+            (scratch + r * s->window_bytes, s, image, at_y, at_x);
     }
 }
 
@@ -378,8 +390,9 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
     s->conv_groups = s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
     const octet_border *const has = &s->in.border, *const needs = &s->window.reach;
-    if (has->top < needs->top || has->left < needs->left || has->bottom < needs->bottom || has->right < needs->right)
-        s->way = OCTET_CONV_PACKED;
+    s->has_border = has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
+                    has->right >= needs->right;
+    if (!s->has_border) s->way = OCTET_CONV_PACKED;
     if (s->way == OCTET_CONV_DEPTHWISE && !s->sums.real)
         return octet_native_prepare_depthwise(plan, step, &s->sums, arena, err);
     if (s->way == OCTET_CONV_DEPTHWISE) s->way = OCTET_CONV_PACKED;

@@ -40,10 +40,10 @@ bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet
     return true;
 }
 
-/* A border that wide would cost more than it saves. */
-static bool is_far(const octet_border *reach)
+bool octet_window2_is_far(const octet_window2 *window)
 {
     enum { FAR = 8 };
+    const octet_border *const reach = &window->reach;
     return reach->top > FAR || reach->left > FAR || reach->bottom > FAR || reach->right > FAR;
 }
 
@@ -51,7 +51,7 @@ octet_conv_way octet_conv_way_of(const octet_plan *plan, const octet_node *node,
 {
     enum { WIDE = 28 };
     const octet_tensor *const x = &plan->shapes[node->inputs[0]->index], *const w = &plan->shapes[node->inputs[1]->index];
-    if (is_far(&window->reach)) return OCTET_CONV_PACKED;
+    if (octet_window2_is_far(window)) return OCTET_CONV_PACKED;
     if (w->dims[1] == 1 && x->dims[1] > 1 && w->dims[0] == x->dims[1]) return OCTET_CONV_DEPTHWISE;
     if (window->y.stride == 1 && window->x.stride == 1) return OCTET_CONV_DIRECT;
     return window->x.out >= WIDE ? OCTET_CONV_BY_ROW : OCTET_CONV_PACKED;

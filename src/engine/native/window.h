@@ -19,6 +19,9 @@ typedef struct octet_window2 {
    than two dimensions. */
 bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet_node *node);
 
+/* Whether windows reach so far outside that a border would cost more than it saves. */
+bool octet_window2_is_far(const octet_window2 *window);
+
 typedef enum octet_conv_way {
     OCTET_CONV_DIRECT,    /* stride 1: rows of the product are the image's pixels, one after the other */
     OCTET_CONV_BY_ROW,    /* wide output, stride above 1: each output row is a group of its own */

@@ -36,7 +36,7 @@
 /* Tiles live in registers only if their loops vanish, so neither is left to the compiler's judgement. */
 #define V_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
-#define V_UNROLL _Pragma("unroll")
+#define V_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define V_UNROLL _Pragma("GCC unroll 16")
 #endif
