@@ -357,7 +357,7 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
 {
     conv_step *s;
     OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
-    OCTET_TRY(octet_native_sums_make(&s->sums, plan, step, err));
+    OCTET_TRY(octet_native_sums_make(&s->sums, plan, step, plan->arena, err));
     s->kernels = plan->kernels;
     s->in      = *octet_native_in(plan, step, 0);
     if (step->add) s->residual = *octet_native_in(plan, step, step->in_count - 1);

@@ -81,7 +81,7 @@ typedef struct octet_native_sums {
 bool octet_native_weights_fit(const octet_plan *plan, const octet_node *node, octet_reason *why);
 
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
-                                    octet_error *err);
+                                    octet_arena *arena, octet_error *err);
 
 /* ---- the rows' functions, by file ---- */
 

@@ -125,7 +125,7 @@ static void take_output(octet_native_sums *sums, const octet_plan *plan, const o
 }
 
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
-                                    octet_error *err)
+                                    octet_arena *arena, octet_error *err)
 {
     const octet_node *const   node = step->node;
     const octet_tensor *const w    = weights_of(plan, node);
@@ -140,14 +140,14 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     out.qparams = step->add ? NULL : octet_value_levels(plan->graph, node->outputs[0]);
     const octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = outs, .in_count = 2, .out_count = 1,
                               .profile = plan->profile, .real_unit = step->real_unit };
-    OCTET_TRY(octet_arena_get(&rules, plan->arena, columns, sizeof *rules, err));
-    OCTET_TRY(octet_arena_get(&magnitude, plan->arena, columns, sizeof *magnitude, err));
-    OCTET_TRY(octet_arena_get(&sums->multiplier, plan->arena, columns, sizeof *sums->multiplier, err));
-    OCTET_TRY(octet_arena_get(&sums->bias, plan->arena, columns, sizeof *sums->bias, err));
+    OCTET_TRY(octet_arena_get(&rules, arena, columns, sizeof *rules, err));
+    OCTET_TRY(octet_arena_get(&magnitude, arena, columns, sizeof *magnitude, err));
+    OCTET_TRY(octet_arena_get(&sums->multiplier, arena, columns, sizeof *sums->multiplier, err));
+    OCTET_TRY(octet_arena_get(&sums->bias, arena, columns, sizeof *sums->bias, err));
     OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
-    OCTET_TRY(signed_weights(&sums->weights, w, plan->arena, err));
+    OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
     sum_magnitudes(magnitude, w, sums->weights, terms.weight_axis);
-    if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, plan->arena, err));
+    if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {
         sums->multiplier[c] = rules[c].multiplier;

@@ -236,7 +236,7 @@ octet_status octet_dnnl_prepare_levels(const octet_plan *plan, octet_step *step,
     octet_dnnl_step      *s;
     dnnl_primitive_desc_t descriptor = NULL;
     const char           *name       = "";
-    OCTET_TRY(octet_native_sums_make(&sums, plan, step, err));
+    OCTET_TRY(octet_native_sums_make(&sums, plan, step, arena, err));
     OCTET_TRY(octet_arena_get(&s, arena, 1, sizeof *s, err));
     dnnl_status_t status = describe(&p, plan, step);
     step->state          = s; /* release sees to the rest */
