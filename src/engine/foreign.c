@@ -8,15 +8,8 @@
 
 static octet_area area_of(const octet_plan *plan, const octet_value *value)
 {
-    static const int32_t none = 0;
-    const octet_qparams  any  = { .dtype = OCTET_U8, .zero_point = &none };
-    const octet_border   flat = { 0 };
-    octet_tensor         tensor = plan->shapes[value->index];
-    octet_area           area;
-    tensor.qparams = octet_value_levels(plan->graph, value);
-    if (!tensor.qparams) tensor.qparams = &any;
-    octet_area_make(&area, &tensor, &flat, true);
-    return area;
+    return octet_value_levels(plan->graph, value) ? octet_plan_area(plan, value)
+                                                  : octet_native_dense_area(&plan->shapes[value->index]);
 }
 
 /* Rows of a matrix become pixels of one image row. */

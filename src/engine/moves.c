@@ -35,6 +35,8 @@ typedef struct move_step {
     int                         run_count;
     const int32_t              *pixels;   /* byte where output pixel's input pixel begins; NULL: the same pixel */
     const int32_t              *bytes;    /* per element: where its byte lies; NULL: pixels or channels say it */
+    bool                        rescales; /* the result has a scale of its own (nearest Resize of foreign files) */
+    octet_rescale_levels        rule;
 } move_step;
 
 /* ---- following ---- */
@@ -116,28 +118,37 @@ static octet_status move_numbers(octet_plan *plan, const octet_node *node, const
     return node->op->forward(&call, err);
 }
 
-octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octet_node *node, octet_error *err)
+/* Whether the plan can say where the outputs' elements are: nothing but places changes. */
+static bool can_follow(const octet_plan *plan, const octet_node *node)
 {
     enum { MOST = 1 << 22 }; /* elements worth numbering */
     const octet_value *const x = node->inputs[0];
-    *followed                  = false;
-    if (plan->keep_values || !plan->uses_native || !only_moves(plan, node) ||
-        octet_node_compute_mode(plan->graph, node) != OCTET_MODE_INTEGER || !octet_native_pixels(plan, x) ||
-        octet_tensor_count(&plan->shapes[x->index]) > MOST)
-        return OCTET_OK;
-    for (int i = 0; i < node->output_count; i++)
-        if (node->outputs[i] && (!octet_native_pixels(plan, node->outputs[i]) ||
-                                 octet_tensor_count(&plan->shapes[node->outputs[i]->index]) > MOST ||
-                                 !octet_qparams_equal(octet_value_levels(plan->graph, x),
-                                                      octet_value_levels(plan->graph, node->outputs[i]))))
-            return OCTET_OK;
+    bool fits = !plan->keep_values && plan->uses_native && only_moves(plan, node) &&
+                octet_node_compute_mode(plan->graph, node) == OCTET_MODE_INTEGER && octet_native_pixels(plan, x) &&
+                octet_tensor_count(&plan->shapes[x->index]) <= MOST;
+    for (int i = 0; fits && i < node->output_count; i++)
+        if (node->outputs[i])
+            fits = octet_native_pixels(plan, node->outputs[i]) &&
+                   octet_tensor_count(&plan->shapes[node->outputs[i]->index]) <= MOST;
+    return fits;
+}
+
+octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octet_node *node, octet_error *err)
+{
+    const octet_value *const x = node->inputs[0];
+    *followed                  = can_follow(plan, node);
+    if (!*followed) return OCTET_OK;
     octet_moved from = plan->moved[x->index];
     if (!from.base) {
         from.base = x;
         OCTET_TRY(number_elements(&from.index, plan, x, err));
     }
-    *followed = true;
-    return move_numbers(plan, node, &from, err);
+    OCTET_TRY(move_numbers(plan, node, &from, err));
+    for (int i = 0; i < node->output_count; i++) /* another scale: nobody can follow further */
+        if (node->outputs[i] && !octet_qparams_equal(octet_value_levels(plan->graph, x),
+                                                     octet_value_levels(plan->graph, node->outputs[i])))
+            OCTET_TRY(octet_plan_settle_move(plan, node->outputs[i], err));
+    return OCTET_OK;
 }
 
 /* ---- what an index says ---- */
@@ -263,8 +274,12 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
     uint8_t *const         output = call->out[0]->data;
     const octet_share      share  = octet_native_share(s->out.images * s->out.height, part, step->parts);
     if (part == 0) octet_area_fill_border(&s->out, output);
-    for (size_t r = share.first; r < share.last; r++)
-        move_row(s, output + octet_native_row_at(&s->out, r), call->in[0]->data, r);
+    for (size_t r = share.first; r < share.last; r++) {
+        uint8_t *y = output + octet_native_row_at(&s->out, r);
+        move_row(s, y, call->in[0]->data, r);
+        for (size_t x = 0; s->rescales && x < s->out.width; x++, y += s->out.steps.pixel)
+            s->kernel->rescale(y, y, s->out.channels, &s->rule);
+    }
 }
 
 /* Bytes of every element, where neither pixels nor channels stay together. */
@@ -311,7 +326,17 @@ static octet_status choose_move(move_step *s, const int32_t *index, octet_plan *
     return OCTET_OK;
 }
 
-static bool moves_nothing(const move_step *s) { return !s->channels && !s->runs && !s->pixels && !s->bytes; }
+static bool moves_nothing(const move_step *s)
+{
+    return !s->channels && !s->runs && !s->pixels && !s->bytes && !s->rescales;
+}
+
+static void choose_scale(move_step *s, const octet_qparams *from, const octet_qparams *to)
+{
+    s->rescales = !octet_qparams_equal(from, to);
+    s->rule     = (octet_rescale_levels){ .zero = octet_native_zero(&s->in), .to = octet_native_to(to, NULL),
+                                          .multiplier = (float)((double)from->scale[0] / to->scale[0]) };
+}
 
 static const octet_engine moves_engine = { .name = "native", .run_part = octet_native_run_part };
 
@@ -359,6 +384,7 @@ octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, 
     octet_form  like = { .value = value, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS, .buffer = -1 };
     s->out           = octet_plan_area(plan, value);
     OCTET_TRY(choose_move(s, moved->index.data, plan, err));
+    choose_scale(s, octet_value_levels(plan->graph, moved->base), octet_value_levels(plan->graph, value));
     const bool same = moves_nothing(s);
     moved->base     = NULL;
     if (same && holds(&s->in.border, &s->out.border)) {

@@ -205,9 +205,19 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
     return octet_plan_add_step(&step, plan, &new, err);
 }
 
-void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, const void *pixels)
+static void move_levels(const octet_plan *plan, void *dense, const octet_form *form, void *pixels, bool to_pixels)
 {
-    const pixels_step s    = { .planes = plan->kernels->planes, .area = form->area };
+    const pixels_step s    = { .planes = plan->kernels->planes, .area = form->area, .to_pixels = to_pixels };
     const size_t      rows = s.area.images * s.area.height;
-    for (size_t r = 0; r < rows; r++) convert_row(&s, r, dense, (uint8_t *)(uintptr_t)pixels);
+    for (size_t r = 0; r < rows; r++) convert_row(&s, r, dense, pixels);
+}
+
+void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, void *pixels)
+{
+    move_levels(plan, dense, form, pixels, false);
+}
+
+void octet_pixels_from_dense(const octet_plan *plan, void *pixels, const octet_form *form, void *dense)
+{
+    move_levels(plan, dense, form, pixels, true);
 }

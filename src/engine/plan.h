@@ -185,8 +185,9 @@ octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_valu
 /* A step that makes the form like of a value from the form from; one of the two lies in pixels. */
 octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err);
 
-/* The value's levels without the border, in logical order, on the calling thread. */
-void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, const void *pixels);
+/* The value's levels without the border, in logical order, and back, on the calling thread. */
+void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, void *pixels);
+void octet_pixels_from_dense(const octet_plan *plan, void *pixels, const octet_form *form, void *dense);
 
 /* ---- convert.c ---- */
 

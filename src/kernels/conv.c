@@ -20,6 +20,11 @@
 enum {
     MOST_VECTORS = 4,
     MOST_ROWS = 16,
+    SHORT_STRIP = 48,
+    MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
+    FEW_STEPS = 32,
+    WIDE = 16,
+    LINE = 64,
     MOST_STRIP = 240, /* divides into tiles of 6, 8, 10 and 12 rows */
     STEP = 4,         /* input bytes of a product */
     VECTOR = STEP * V_LANES, /* weights of a step and vector */
@@ -54,6 +59,7 @@ typedef struct conv_product {
     const size_t   *tap;
     size_t          taps, steps; /* steps of a tap */
     const v_weight *weights;
+    const uint8_t  *ahead; /* memory that will be read soon, wide tiles fetch 64 bytes of it each step */
     const int32_t  *bias;
 } conv_product;
 
@@ -69,9 +75,14 @@ V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *produ
         for (int v = 0; v < vectors; v++) sum[r][v] = v_load(product->bias + v * V_LANES);
     }
     const v_weight *w = product->weights;
+    const uint8_t  *ahead = product->ahead;
     for (size_t t = 0; t < product->taps; t++) {
         const size_t begin = product->tap[t], end = begin + product->steps * STEP;
         for (size_t i = begin; i < end; i += STEP, w += vectors * VECTOR) {
+            if (vectors * rows >= WIDE) {
+                __builtin_prefetch(ahead, 0, 2); /* into second-level cache */
+                ahead += LINE;
+            }
             V_UNROLL
             for (int r = 0; r < rows; r++) {
                 const v_input four = v_spread(x[r] + i);
@@ -124,7 +135,7 @@ static void choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, int
     const conv_layout layout = layout_of(shape);
     const size_t vectors = panel_of(&layout, 0).vectors;
     const bool   columns_outer = layout.vectors * VECTOR * layout.steps * sizeof(v_weight) > NEAR_BYTES;
-    *tiling = (octet_conv_tiling){ .rows = columns_outer ? MOST_STRIP : (int)most_rows(vectors),
+    *tiling = (octet_conv_tiling){ .rows = columns_outer ? MOST_STRIP : SHORT_STRIP,
                                    .columns = (int)(vectors * V_LANES),
                                    .depth = STEP,
                                    .steps = (int)((shape->depth + STEP - 1) / STEP),
@@ -191,36 +202,39 @@ typedef struct cursor {
     size_t group, row, left; /* left: how many are to come */
 } cursor;
 
-/* The next wanted rows, at most `room`; returns how many. */
-static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call)
+/* Wanted rows of one group, from at->row on, no more than `room`; returns how many, and moves at past them. */
+V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call, bool residual)
 {
-    const octet_conv_shape *const shape = call->shape;
-    size_t                        n = 0;
-    for (; n < room && at->left; at->left--) {
-        const int32_t place = call->place[at->row];
-        if (place >= 0) {
-            strip[n].input = call->input + at->group * call->input_group + at->row * shape->pixel;
-            strip[n].output = (uint8_t *)call->output + at->group * call->output_group + place;
-            if (call->residual)
-                strip[n].residual = call->residual + at->group * call->residual_group + call->residual_place[at->row];
-            n++;
-        }
-        if (++at->row == shape->rows) {
-            at->row = 0;
-            at->group++;
-        }
+    const size_t         pixel = call->shape->pixel, left = call->shape->rows - at->row;
+    const int32_t *const place = call->place + at->row;
+    const int32_t *const other = call->residual_place + (residual ? at->row : 0);
+    const uint8_t       *x = call->input + at->group * call->input_group + at->row * pixel;
+    const uint8_t *const q = call->residual + (residual ? at->group * call->residual_group : 0);
+    uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
+    const size_t         end = at->left < left ? at->left : left;
+    conv_row            *to = strip;
+    size_t               row = 0;
+    for (; row < end && to < strip + room; row++, x += pixel) {
+        if (place[row] < 0) continue;
+        *to++ = (conv_row){ x, residual ? q + other[row] : NULL, y + place[row] };
     }
-    return n;
+    at->left -= row;
+    at->row += row;
+    return (size_t)(to - strip);
 }
 
-static void finish_tile(const octet_conv_call *call, const conv_sums *sums, size_t vectors)
+/* The next wanted rows, no more than `room`; returns how many: none at the end. */
+static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_call *call)
 {
-    switch (vectors) {
-    case 1: finish(call, sums, 1); break;
-    case 2: finish(call, sums, 2); break;
-    case 3: finish(call, sums, 3); break;
-    default: finish(call, sums, 4); break;
+    size_t n = 0;
+    while (n < room && at->left) {
+        n += call->residual ? gather_group(strip + n, room - n, at, call, true)
+                            : gather_group(strip + n, room - n, at, call, false);
+        if (at->row < call->shape->rows) continue;
+        at->row = 0;
+        at->group++;
     }
+    return n;
 }
 
 /* A panel meets a strip of n rows. Tiles are as equal as possible: 49 rows are 4 x 6 + 5 x 5. */
@@ -231,23 +245,34 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
     const size_t         first = panel->first * V_LANES, vectors = panel->vectors;
     const size_t         wanted = call->shape->columns - first, most = most_rows(vectors);
     const v_weight *const   weights = (const v_weight *)call->weights + panel->first * layout.steps * VECTOR;
-    const conv_product      product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
-                                        bias + first };
-    int32_t              sum[MOST_ROWS * MOST_VECTORS * V_LANES] __attribute__((aligned(64)));
-    conv_sums            sums = { .at = sum,
-                                  .pitch = vectors * V_LANES,
-                                  .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
-                                  .first = first,
-                                  .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
-                                  .row = strip };
-    for (size_t left = (n + most - 1) / most; left; left--) {
-        sums.rows = (n + left - 1) / left;
-        size_t rows = sums.rows;
-        while (!tiles[vectors][rows]) rows++;
-        tiles[vectors][rows](sum, sums.row, &product);
-        finish_tile(call, &sums, vectors);
+    conv_product            product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
+                                        NULL, bias + first };
+    int32_t                 sum[MOST_SUMS] __attribute__((aligned(64)));
+    conv_sums               sums = { .at = sum,
+                                     .pitch = vectors * V_LANES,
+                                     .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
+                                     .first = first,
+                                     .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
+                                     .row = strip };
+    const size_t            together = layout.steps > FEW_STEPS ? 1 : MOST_SUMS / (most * vectors * V_LANES);
+    finish_function *const  finish = finish_for(call, vectors, sums.columns);
+    const uint8_t *const    end = (const uint8_t *)(weights + vectors * layout.steps * VECTOR);
+    const size_t            fetches = vectors * VECTOR * sizeof(v_weight) / LINE; /* tiles that fetch the next panel */
+    size_t                  number = 0;
+    for (size_t left = (n + most - 1) / most; left;) {
+        sums.rows = 0;
+        for (size_t i = 0; i < together && left; i++, left--) {
+            const size_t wanted_rows = (n + left - 1) / left;
+            size_t       rows = wanted_rows;
+            while (!tiles[vectors][rows]) rows++;
+            product.ahead = number < fetches ? end + number * layout.steps * LINE : (const uint8_t *)weights;
+            number++;
+            tiles[vectors][rows](sum + sums.rows * sums.pitch, sums.row + sums.rows, &product);
+            sums.rows += wanted_rows;
+            n -= wanted_rows;
+        }
+        finish(call, &sums);
         sums.row += sums.rows;
-        n -= sums.rows;
     }
 }
 

@@ -154,7 +154,8 @@ typedef struct octet_window_view {
     size_t         rows, columns, row, column;
 } octet_window_view;
 
-/* Real numbers and levels: y = clamp(rne(f32(x / scale)) + zero_point), NaN as 0; x = f32(f32(q - zero_point) * scale). */
+/* Real numbers and levels: y = clamp(rne(f32(x / scale)) + zero_point), NaN as 0;
+   x = f32(f32(q - zero_point) * scale). */
 typedef struct octet_real_levels {
     float           scale;
     octet_to_levels to;

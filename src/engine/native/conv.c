@@ -361,15 +361,8 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
     s->kernels = plan->kernels;
     s->in      = *octet_native_in(plan, step, 0);
     if (step->add) s->residual = *octet_native_in(plan, step, step->in_count - 1);
-    if (!s->sums.real) {
-        s->out = *octet_native_out(plan, step);
-    } else {
-        octet_tensor        shape = plan->shapes[step->node->outputs[0]->index];
-        const octet_border  none  = { 0 };
-        const octet_qparams any   = { .dtype = OCTET_U8, .zero_point = &(const int32_t){ 0 } };
-        shape.qparams             = &any;
-        octet_area_make(&s->out, &shape, &none, true);
-    }
+    s->out = s->sums.real ? octet_native_dense_area(&plan->shapes[step->node->outputs[0]->index])
+                          : *octet_native_out(plan, step);
     s->columns = s->out.channels;
     *made      = s;
     return OCTET_OK;

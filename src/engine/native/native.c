@@ -20,16 +20,34 @@ static const octet_native_row rows[] = {
     { "MaxPool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "Mul", octet_native_accepts_binary, octet_native_prepare_binary },
     { "ReduceMean", octet_native_accepts_pool, octet_native_prepare_pool },
+    { "Softmax", octet_native_accepts_softmax, octet_native_prepare_softmax },
     { "Sub", octet_native_accepts_binary, octet_native_prepare_binary },
+};
+
+/* In float. Flatten and its like are the same memory. */
+static const octet_native_row real_rows[] = {
+    { "DepthToSpace", octet_native_accepts_real, octet_native_prepare_depth },
+    { "Flatten", octet_native_accepts_real, octet_native_prepare_definition },
+    { "Reshape", octet_native_accepts_real, octet_native_prepare_definition },
+    { "Softmax", octet_native_accepts_real, octet_native_prepare_definition },
 };
 
 /* Any other function of one input is a table of 256 bytes. */
 static const octet_native_row table_row = { "", octet_native_accepts_table, octet_native_prepare_table };
 
-static const octet_native_row *row_of(const octet_node *node)
+static const octet_native_row *find_row(const octet_native_row *table, size_t count, const octet_node *node)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].op, node->op->name) == 0) return &rows[i];
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].op, node->op->name) == 0) return &table[i];
+    return NULL;
+}
+
+static const octet_native_row *row_of(const octet_step *step)
+{
+    const octet_node *const node = step->node;
+    if (step->mode == OCTET_MODE_REAL) return find_row(real_rows, sizeof real_rows / sizeof *real_rows, node);
+    const octet_native_row *const row = find_row(rows, sizeof rows / sizeof *rows, node);
+    if (row) return row;
     return node->op->quant == OCTET_QUANT_TABLE || node->op->quant == OCTET_QUANT_SAME ? &table_row : NULL;
 }
 
@@ -81,6 +99,18 @@ const octet_area *octet_native_out(const octet_plan *plan, const octet_step *ste
     return &plan->forms[step->out[0]].area;
 }
 
+octet_area octet_native_dense_area(const octet_tensor *shape)
+{
+    static const int32_t       zero  = 0;
+    static const octet_qparams bytes = { .zero_point = &zero, .count = 1, .dtype = OCTET_U8, .qmax = 255 };
+    const octet_border         none  = { 0 };
+    octet_tensor               levels = *shape;
+    octet_area                 area;
+    levels.qparams = &bytes;
+    octet_area_make(&area, &levels, &none, true);
+    return area;
+}
+
 octet_to_levels octet_native_to(const octet_qparams *qparams, const octet_activation *activation)
 {
     const octet_level_rule rule  = octet_level_rule_of(qparams, 0, activation);
@@ -112,8 +142,8 @@ const octet_node *octet_native_add(const octet_plan *plan, const octet_node *nod
 
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
-    const octet_native_row *const row = row_of(step->node);
-    if (step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
+    const octet_native_row *const row = row_of(step);
+    if (!row && step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
     if (!row) return octet_native_decline(why, "no int8 kernel for this operator");
     step->add = octet_native_add(plan, step->node);
     if (row->accepts(plan, step, why)) return true;
@@ -125,7 +155,7 @@ static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
-    return row_of(step->node)->prepare(plan, step, arena, err);
+    return row_of(step)->prepare(plan, step, arena, err);
 }
 
 void octet_native_run_part(const octet_step *step, const octet_call *call, int phase, int part)

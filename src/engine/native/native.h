@@ -43,6 +43,9 @@ const octet_node *octet_native_add(const octet_plan *plan, const octet_node *nod
 const octet_area *octet_native_in(const octet_plan *plan, const octet_step *step, int slot);
 const octet_area *octet_native_out(const octet_plan *plan, const octet_step *step);
 
+/* Extents of a value that does not lie in pixels, as if it did without any border. */
+octet_area octet_native_dense_area(const octet_tensor *shape);
+
 /* Where a value's results go, in bytes: its parameters, narrowed by an absorbed activation (NULL: none). */
 octet_to_levels octet_native_to(const octet_qparams *qparams, const octet_activation *activation);
 
@@ -101,5 +104,12 @@ octet_status octet_native_prepare_pool(const octet_plan *plan, octet_step *step,
 bool         octet_native_accepts_concat(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_concat(const octet_plan *plan, octet_step *step, octet_arena *arena,
                                          octet_error *err);
+bool         octet_native_accepts_softmax(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *step, octet_arena *arena,
+                                          octet_error *err);
+bool         octet_native_accepts_real(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_definition(const octet_plan *plan, octet_step *step, octet_arena *arena,
+                                             octet_error *err);
+octet_status octet_native_prepare_depth(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
 
 #endif

@@ -21,18 +21,20 @@
 /* One part of a call. */
 typedef struct walk {
     const octet_conv_call *call;
-    t_tiles                tiles;
     size_t                 tile_rows, row_blocks; /* rows of a tile, row blocks of a group */
     size_t                 steps, tile, block;    /* of a block; bytes of a tile of weights, of a column block */
     size_t                 fetch_ahead;           /* bytes from the weights in use to those fetched */
+    t_tiles                tiles;
+    int                    last;   /* of the following two, the block whose sums are still in the tiles */
+    size_t                 before; /* rows of the other that are finished */
     finish                 finish[2];
-    int                    last;                  /* of them, the block whose sums are still in the tiles */
 } walk;
 
 /* One block. */
 typedef struct position {
     const uint8_t *input;
     const int8_t  *weights;
+    bool           high, wide;       /* two tiles of rows, of columns */
     size_t         fetch, fetch_end; /* lines of each step's weights to fetch */
 } position;
 
@@ -59,55 +61,56 @@ V_INLINE void multiply(walk *w, int m, int n, bool first)
 }
 
 /* Sums of the block before that a first step of a smaller block has left. */
-V_INLINE void store_rest(walk *w, int m, int n)
+V_INLINE void store_rest(walk *w, bool high, bool wide)
 {
-    if (!n && w->finish[w->last].wide) store(w, 0, 1);
-    if (!m && w->finish[w->last].rows > w->tile_rows) store(w, 1, 0);
-    if (!(m && n) && w->finish[w->last].wide && w->finish[w->last].rows > w->tile_rows) store(w, 1, 1);
+    const finish *const last = &w->finish[w->last];
+    const bool          was_high = last->rows > w->tile_rows, was_wide = last->wide;
+    if (!wide && was_wide) store(w, 0, 1);
+    if (!high && was_high) store(w, 1, 0);
+    if (!(high && wide) && was_high && was_wide) store(w, 1, 1);
 }
 
-/* One step of a block whose last tiles are number m and n each way. */
-V_INLINE void step(walk *w, const uint8_t *input, const int8_t *weights, int shape, bool first)
+/* One step of a block. */
+V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, bool first)
 {
-    const int    m = shape >> 1, n = shape & 1;
     const size_t pixel = w->call->shape->pixel;
     t_load_inputs(&w->tiles, 0, input, pixel);
     t_load_weights(&w->tiles, 0, weights);
     multiply(w, 0, 0, first);
-    if (n) t_load_weights(&w->tiles, 1, weights + w->tile);
-    if (n) multiply(w, 0, 1, first);
-    if (m) t_load_inputs(&w->tiles, 1, input + w->tile_rows * pixel, pixel);
-    if (m) multiply(w, 1, 0, first);
-    if (m && n) multiply(w, 1, 1, first);
-    if (first) store_rest(w, m, n);
-}
-
-V_INLINE void fetch(const walk *w, const int8_t *weights, const position *at)
-{
+    if (at->wide) {
+        t_load_weights(&w->tiles, 1, weights + w->tile);
+        multiply(w, 0, 1, first);
+    }
+    if (at->high) {
+        t_load_inputs(&w->tiles, 1, input + w->tile_rows * pixel, pixel);
+        multiply(w, 1, 0, first);
+        if (at->wide) multiply(w, 1, 1, first);
+    }
+    if (first) store_rest(w, at->high, at->wide);
     for (size_t line = at->fetch; line < at->fetch_end; line++) t_fetch(weights + w->fetch_ahead + 64 * line);
 }
 
-V_INLINE void compute(walk *w, const position *at, int kind, int shape)
+V_INLINE void compute(walk *w, const position *at, int kind)
 {
     const octet_conv_call *const call = w->call;
     const size_t  taps = call->shape->taps, pieces = (size_t)call->tiling->steps, depth = (size_t)call->tiling->depth;
-    const size_t  weights_step = w->tile * (size_t)((shape & 1) + 1);
-    finish *const last = &w->finish[w->last], *const before = &w->finish[!w->last];
+    const size_t  weights_step = w->tile * (at->wide ? 2 : 1);
+    finish *const last = &w->finish[w->last];
+    const size_t  share = last->share;
     const int8_t *weights = at->weights;
-    size_t        piece = 1;
-    step(w, at->input + call->tap[0], weights, shape, true);
-    fetch(w, weights, at);
-    finish_rows(before, SIZE_MAX, kind);
+    size_t        piece = 1, row = 0;
+    step(w, at, at->input + call->tap[0], weights, true);
+    finish_rows(&w->finish[!w->last], call, w->before, SIZE_MAX, kind);
     for (size_t t = 0; t < taps; t++) {
         const uint8_t *input = at->input + call->tap[t] + piece * depth;
         for (; piece < pieces; piece++, input += depth) {
             weights += weights_step;
-            step(w, input, weights, shape, false);
-            fetch(w, weights, at);
-            finish_rows(last, last->share, kind);
+            step(w, at, input, weights, false);
+            row = finish_rows(last, call, row, row + share, kind);
         }
         piece = 0;
     }
+    w->before = row;
 }
 
 /* The block that will be the last after the one that is computed now. */
@@ -127,7 +130,6 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual = call->residual + group * call->residual_group + column;
         f->residual_place = call->residual_place + row;
     }
-    f->row = 0;
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
 }
@@ -138,16 +140,9 @@ V_INLINE void meet(walk *w, size_t row_block, size_t column_block, position *at,
     const size_t group = row_block / w->row_blocks, row = row_block % w->row_blocks * (size_t)call->tiling->rows;
     at->input = call->input + group * call->input_group + row * call->shape->pixel;
     at->weights = (const int8_t *)call->weights + column_block * w->block;
-    const bool wide = octet_amx_tiles(call->shape, column_block * AMX_COLUMNS) == 2;
-    const bool high = call->shape->rows - row > w->tile_rows;
-    if (high && wide)
-        compute(w, at, kind, 3);
-    else if (high)
-        compute(w, at, kind, 2);
-    else if (wide)
-        compute(w, at, kind, 1);
-    else
-        compute(w, at, kind, 0);
+    at->wide = octet_amx_tiles(call->shape, column_block * AMX_COLUMNS) == 2;
+    at->high = call->shape->rows - row > w->tile_rows;
+    compute(w, at, kind);
     w->last = !w->last;
     begin_finish(w, &w->finish[w->last], row_block, column_block);
 }
@@ -179,8 +174,8 @@ V_INLINE void run_kind(walk *w, range rows, range columns, int kind)
         }
     for (int m = 0; m < 2; m++)
         for (int k = 0; k < 2; k++) store(w, m, k);
-    finish_rows(&w->finish[!w->last], SIZE_MAX, kind);
-    finish_rows(&w->finish[w->last], SIZE_MAX, kind);
+    finish_rows(&w->finish[!w->last], w->call, w->before, SIZE_MAX, kind);
+    finish_rows(&w->finish[w->last], w->call, 0, SIZE_MAX, kind);
 }
 
 static int kind_of(const octet_conv_call *call)
@@ -192,19 +187,30 @@ static int kind_of(const octet_conv_call *call)
     return (to->zero_point != 0 || to->lo > 0 || to->hi < UINT8_MAX ? FINISH_SHIFT : 0) | residual;
 }
 
+/* A function for each kind, so that a compiler allots registers to one at a time. */
+#define RUN(name, kind) \
+    static __attribute__((noinline)) void name(walk *w, range rows, range columns) { run_kind(w, rows, columns, kind); }
+
+RUN(run_plain, 0)
+RUN(run_plain_residual, FINISH_RESIDUAL)
+RUN(run_shift, FINISH_SHIFT)
+RUN(run_shift_residual, FINISH_SHIFT | FINISH_RESIDUAL)
+RUN(run_clamp, FINISH_SHIFT | FINISH_CLAMP)
+RUN(run_clamp_residual, FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL)
+RUN(run_real, FINISH_REAL)
+RUN(run_real_residual, FINISH_REAL | FINISH_RESIDUAL)
+
 static void run_chosen(walk *w, range rows, range columns)
 {
     switch (kind_of(w->call)) {
-    case 0: run_kind(w, rows, columns, 0); break;
-    case FINISH_RESIDUAL: run_kind(w, rows, columns, FINISH_RESIDUAL); break;
-    case FINISH_SHIFT: run_kind(w, rows, columns, FINISH_SHIFT); break;
-    case FINISH_SHIFT | FINISH_RESIDUAL: run_kind(w, rows, columns, FINISH_SHIFT | FINISH_RESIDUAL); break;
-    case FINISH_SHIFT | FINISH_CLAMP: run_kind(w, rows, columns, FINISH_SHIFT | FINISH_CLAMP); break;
-    case FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL:
-        run_kind(w, rows, columns, FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL);
-        break;
-    case FINISH_REAL: run_kind(w, rows, columns, FINISH_REAL); break;
-    default: run_kind(w, rows, columns, FINISH_REAL | FINISH_RESIDUAL); break;
+    case 0: run_plain(w, rows, columns); break;
+    case FINISH_RESIDUAL: run_plain_residual(w, rows, columns); break;
+    case FINISH_SHIFT: run_shift(w, rows, columns); break;
+    case FINISH_SHIFT | FINISH_RESIDUAL: run_shift_residual(w, rows, columns); break;
+    case FINISH_SHIFT | FINISH_CLAMP: run_clamp(w, rows, columns); break;
+    case FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL: run_clamp_residual(w, rows, columns); break;
+    case FINISH_REAL: run_real(w, rows, columns); break;
+    default: run_real_residual(w, rows, columns); break;
     }
 }
 
@@ -221,7 +227,8 @@ static void run(const octet_conv_call *call, int part, int parts)
     w.block = octet_amx_block(shape, tiling);
     w.fetch_ahead = octet_amx_ceil(65536, w.block) * w.block;
     w.last = 0;
-    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .call = call };
+    w.before = 0;
+    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .rows = 0 };
     const range all_rows = { 0, shape->groups * w.row_blocks };
     const range all_columns = { 0, octet_amx_ceil(shape->columns, AMX_COLUMNS) };
     const range rows = tiling->split_columns ? all_rows : part_of(all_rows.end, part, parts);

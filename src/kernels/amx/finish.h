@@ -17,81 +17,120 @@ enum { /* what a call needs; constant wherever it is used, so each sum of them h
 typedef struct finish {
     t_block_sums               sums;
     uint8_t                    nowhere[4 * AMX_COLUMNS]; /* takes the place of rows that nobody wants */
-    const octet_conv_call     *call;
     const octet_amx_constants *constants;
-    uint8_t                   *output;  /* the block's first column, in the group */
+    uint8_t                   *output; /* the block's first column, in the group */
     const uint8_t             *residual;
     const int32_t             *place, *residual_place; /* of the block's first row */
-    size_t                     row, rows, share;       /* done, all, those to do in one step (even) */
+    size_t                     rows, share;            /* all; those of one step, an even number */
     uint32_t                   mask;                   /* of columns */
     bool                       wide;                   /* two tiles of columns */
 } finish;
 
-static const int32_t at_begin = 0;
+/* What the loop over rows needs. Bytes that are stored may alias anything in memory, but not these copies. */
+typedef struct finish_state {
+    const int32_t *sums, *place, *residual_place;
+    uint8_t       *output, *nowhere;
+    const uint8_t *residual;
+    v_int          bias[2], residual_zero;
+    v_real         multiplier[2], residual_multiplier, lo, hi;
+    int32_t        zero_point, byte_lo, byte_hi;
+    uint32_t       mask;
+    bool           wide;
+} finish_state;
 
-static inline uint8_t *row_output(finish *f, size_t row)
+V_INLINE finish_state finish_begin(finish *f, const octet_conv_call *call, int kind)
 {
-    const int32_t place = row < f->rows ? f->place[row] : -1;
-    return place < 0 ? f->nowhere : f->output + place;
+    finish_state s = { .sums = f->sums.at[0], .place = f->place, .output = f->output, .nowhere = f->nowhere,
+                       .mask = f->mask, .wide = f->wide };
+    for (int n = 0; n < 2; n++) {
+        s.bias[n] = v_load(&f->constants->bias[n * AMX_LANES]);
+        s.multiplier[n] = v_load_real(&f->constants->multiplier[n * AMX_LANES]);
+    }
+    if (kind & FINISH_RESIDUAL) {
+        s.residual = f->residual;
+        s.residual_place = f->residual_place;
+        s.residual_zero = v_spread_int(call->residual_zero);
+        s.residual_multiplier = v_spread(call->residual_multiplier);
+    }
+    if (kind & FINISH_CLAMP) {
+        s.lo = v_spread((float)(call->to.lo - call->to.zero_point));
+        s.hi = v_spread((float)(call->to.hi - call->to.zero_point));
+    }
+    if (kind & FINISH_REAL) {
+        s.lo = v_spread(call->real_lo);
+        s.hi = v_spread(call->real_hi);
+    }
+    if (kind & FINISH_SHIFT) {
+        s.zero_point = call->to.zero_point;
+        s.byte_lo = call->to.lo;
+        s.byte_hi = call->to.hi;
+    }
+    return s;
 }
 
-static inline const uint8_t *row_residual(const finish *f, size_t row)
+static const int32_t at_begin = 0;
+
+/* Without branches: holes come at the end of every image row, too rarely to be foreseen. */
+V_INLINE uint8_t *row_output(const finish_state *s, size_t row)
 {
-    const bool wanted = row < f->rows && f->place[row] >= 0;
-    return (wanted ? f->residual : f->nowhere) + *(wanted ? f->residual_place + row : &at_begin);
+    const int32_t  place = s->place[row];
+    uint8_t *const wanted = s->output + place;
+    return place < 0 ? s->nowhere : wanted;
+}
+
+V_INLINE const uint8_t *row_residual(const finish_state *s, size_t row)
+{
+    const bool           wanted = s->place[row] >= 0;
+    const int32_t *const place = wanted ? s->residual_place + row : &at_begin;
+    return (wanted ? s->residual : s->nowhere) + *place;
 }
 
 /* t of 16 sums. */
-V_INLINE v_real scaled(const finish *f, size_t row, int n, int kind)
+V_INLINE v_real scaled(const finish_state *s, size_t row, int n, int kind)
 {
-    const octet_conv_call *const call = f->call;
-    const v_int sum = v_add(v_load(&f->sums.at[row][n * AMX_LANES]), v_load(&f->constants->bias[n * AMX_LANES]));
-    v_real      t = v_multiply(v_convert(sum), v_load_real(&f->constants->multiplier[n * AMX_LANES]));
+    const v_int sum = v_add(v_load(s->sums + row * AMX_COLUMNS + n * AMX_LANES), s->bias[n]);
+    v_real      t = v_multiply(v_convert(sum), s->multiplier[n]);
     if (kind & FINISH_RESIDUAL) {
-        const v_int r = v_load_bytes(row_residual(f, row) + n * AMX_LANES, f->mask >> n * AMX_LANES);
-        const v_int offset = v_subtract(r, v_spread_int(call->residual_zero));
-        t = v_add_real(t, v_multiply(v_convert(offset), v_spread(call->residual_multiplier)));
+        const v_int r = v_load_bytes(row_residual(s, row) + n * AMX_LANES, s->mask >> n * AMX_LANES);
+        t = v_add_real(t, v_multiply(v_convert(v_subtract(r, s->residual_zero)), s->residual_multiplier));
     }
-    if (kind & FINISH_CLAMP) {
-        t = v_raise(t, v_spread((float)(call->to.lo - call->to.zero_point)));
-        t = v_lower(t, v_spread((float)(call->to.hi - call->to.zero_point)));
-    }
-    if (kind & FINISH_REAL) t = v_lower(v_raise(t, v_spread(call->real_lo)), v_spread(call->real_hi));
+    if (kind & (FINISH_CLAMP | FINISH_REAL)) t = v_lower(v_raise(t, s->lo), s->hi);
     return t;
 }
 
-V_INLINE v_levels narrowed(const finish *f, size_t row, int kind)
+V_INLINE v_levels narrowed(const finish_state *s, size_t row, int kind)
 {
-    const v_int    left = v_round(scaled(f, row, 0, kind));
-    const v_levels levels = v_narrow(left, f->wide ? v_round(scaled(f, row, 1, kind)) : left);
-    return kind & FINISH_SHIFT ? v_shift(levels, f->call->to.zero_point) : levels;
+    const v_int    left = v_round(scaled(s, row, 0, kind));
+    const v_levels levels = v_narrow(left, s->wide ? v_round(scaled(s, row, 1, kind)) : left);
+    return kind & FINISH_SHIFT ? v_shift(levels, s->zero_point) : levels;
 }
 
-V_INLINE void finish_pair(finish *f, size_t row, int kind)
+V_INLINE void finish_pair(const finish_state *s, size_t first, size_t second, int kind)
 {
-    v_levels levels = v_pair(narrowed(f, row, kind), narrowed(f, row + 1, kind));
-    if (kind & FINISH_SHIFT) levels = v_bound(levels, f->call->to.lo, f->call->to.hi);
-    v_store_first(row_output(f, row), f->mask, levels);
-    v_store_second(row_output(f, row + 1), f->mask, levels);
+    v_levels levels = v_pair(narrowed(s, first, kind), narrowed(s, second, kind));
+    if (kind & FINISH_SHIFT) levels = v_bound(levels, s->byte_lo, s->byte_hi);
+    v_store_first(row_output(s, first), s->mask, levels);
+    v_store_second(row_output(s, second), s->mask, levels);
 }
 
-V_INLINE void finish_real(finish *f, size_t row, int kind)
+V_INLINE void finish_real(const finish_state *s, size_t row, int kind)
 {
-    float *const output = (float *)(void *)row_output(f, row);
-    v_store_real(output, f->mask, scaled(f, row, 0, kind));
-    if (f->wide) v_store_real(output + AMX_LANES, f->mask >> AMX_LANES, scaled(f, row, 1, kind));
+    float *const output = (float *)(void *)row_output(s, row);
+    v_store_real(output, s->mask, scaled(s, row, 0, kind));
+    if (s->wide) v_store_real(output + AMX_LANES, s->mask >> AMX_LANES, scaled(s, row, 1, kind));
 }
 
-/* Finishes the next `count` rows, an even number. */
-V_INLINE void finish_rows(finish *f, size_t count, int kind)
+/* Finishes rows from `row` (even) to `end` or the last one, and returns where it stopped. */
+V_INLINE size_t finish_rows(finish *f, const octet_conv_call *call, size_t row, size_t end, int kind)
 {
-    const size_t end = count < f->rows - f->row ? f->row + count : f->rows;
-    size_t       row = f->row;
+    const size_t stop = end < f->rows ? end : f->rows, last = f->rows - 1;
+    if (row >= stop) return row;
+    const finish_state s = finish_begin(f, call, kind);
     if (kind & FINISH_REAL)
-        for (; row < end; row++) finish_real(f, row, kind);
-    else
-        for (; row < end; row += 2) finish_pair(f, row, kind);
-    f->row = end;
+        for (; row < stop; row++) finish_real(&s, row, kind);
+    else /* the last one of an odd number is made twice */
+        for (; row < stop; row += 2) finish_pair(&s, row, row < last ? row + 1 : last, kind);
+    return row;
 }
 
 #endif

@@ -88,12 +88,16 @@ V_INLINE void v_store_some_levels(uint8_t *to, v_bytes b, size_t n)
     _mm512_mask_storeu_epi8(to, ~(__mmask64)0 >> (64 - n), b);
 }
 
-V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int vectors)
+V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int first, int vectors)
 {
+    const __m256i half = first ? _mm512_extracti64x4_epi64(b, 1) : _mm512_castsi512_si256(b);
     if (vectors == 4) _mm512_storeu_si512(to, b);
-    if (vectors == 2 || vectors == 3) _mm256_storeu_si256((__m256i *)to, _mm512_castsi512_si256(b));
+    if (vectors == 2 || vectors == 3) _mm256_storeu_si256((__m256i *)to, half);
     if (vectors == 3) _mm_storeu_si128((__m128i *)(to + 32), _mm512_extracti32x4_epi32(b, 2));
-    if (vectors == 1) _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(b));
+    if (vectors == 1 && first == 0) _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(b));
+    if (vectors == 1 && first == 1) _mm_storeu_si128((__m128i *)to, _mm512_extracti32x4_epi32(b, 1));
+    if (vectors == 1 && first == 2) _mm_storeu_si128((__m128i *)to, _mm512_extracti32x4_epi32(b, 2));
+    if (vectors == 1 && first == 3) _mm_storeu_si128((__m128i *)to, _mm512_extracti32x4_epi32(b, 3));
 }
 
 #endif

@@ -90,6 +90,11 @@ V_INLINE void v_store_some_levels(uint8_t *to, v_bytes b, size_t n)
     memcpy(to, all, n);
 }
 
-V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int vectors) { v_store_some_levels(to, b, (size_t)vectors * 4); }
+V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int first, int vectors)
+{
+    uint8_t all[sizeof b];
+    vst1q_u8(all, b);
+    memcpy(to, all + first * V_LANES, (size_t)vectors * V_LANES);
+}
 
 #endif

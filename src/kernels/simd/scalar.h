@@ -116,6 +116,9 @@ V_INLINE v_bytes v_narrow(const v_int q[4], const octet_to_levels *to)
 
 V_INLINE void v_store_some_levels(uint8_t *to, v_bytes b, size_t n) { memcpy(to, &b, n); }
 
-V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int vectors) { memcpy(to, &b, (size_t)vectors * V_LANES); }
+V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int first, int vectors)
+{
+    memcpy(to, b.at + first * V_LANES, (size_t)vectors * V_LANES);
+}
 
 #endif

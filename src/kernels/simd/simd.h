@@ -18,7 +18,8 @@
    v_set, v_mul, v_add     one IEEE operation per lane
    v_clamp(t, lo, hi)      t > lo ? t : lo, then that < hi ? it : hi
    v_narrow(q, to)         clamp(q + zero_point, lo, hi) of 4 vectors (any int32) as bytes in order
-   v_store_levels(to, b, vectors)  the bytes of the first 1..4 vectors; v_store_some_levels(to, b, n) the first n */
+   v_store_levels(to, b, first, vectors)  the bytes of vectors first..: 4 or 3 from 0, 2 from 0 or 2, or 1
+   v_store_some_levels(to, b, n)  the first n bytes and nothing beyond */
 #ifndef OCTET_KERNELS_SIMD_SIMD_H
 #define OCTET_KERNELS_SIMD_SIMD_H
 

@@ -78,12 +78,13 @@ V_INLINE void v_store_some_levels(uint8_t *to, v_bytes b, size_t n)
     memcpy(to, all, n);
 }
 
-V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int vectors)
+V_INLINE void v_store_levels(uint8_t *to, v_bytes b, int first, int vectors)
 {
+    const __m128i half = first < 2 ? _mm256_castsi256_si128(b) : _mm256_extracti128_si256(b, 1);
     if (vectors == 4) _mm256_storeu_si256((__m256i *)to, b);
-    if (vectors == 2 || vectors == 3) _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(b));
+    if (vectors == 2 || vectors == 3) _mm_storeu_si128((__m128i *)to, half);
     if (vectors == 3) _mm_storel_epi64((__m128i *)(to + 16), _mm256_extracti128_si256(b, 1));
-    if (vectors == 1) _mm_storel_epi64((__m128i *)to, _mm256_castsi256_si128(b));
+    if (vectors == 1) _mm_storel_epi64((__m128i *)to, first % 2 ? _mm_unpackhi_epi64(half, half) : half);
 }
 
 #endif
