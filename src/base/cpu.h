@@ -18,6 +18,9 @@ enum { /* bits of octet_cpu_sets */
    leaves out every set after the named one; any other value leaves out none. */
 unsigned octet_cpu_sets(void);
 
+/* Whether OCTET_CPU names one of them. */
+bool octet_cpu_capped(void);
+
 /* Asks the system to let this process use tiles (AMX). Some kernels and emulators refuse, though the CPU has them. */
 bool octet_cpu_allow_tiles(void);
 

@@ -29,7 +29,8 @@ static octet_status choose_engines(octet_plan *plan, const char *names, octet_er
     size_t               count = 0;
     OCTET_TRY(octet_arena_get(&list, plan->arena, MOST + 2, sizeof *list, err));
     plan->engines = list;
-    for (size_t i = 0; !names && octet_engines[i]; i++) list[count++] = octet_engines[i];
+    for (size_t i = 0; !names && octet_engines[i]; i++)
+        if (!octet_engines[i]->by_name) list[count++] = octet_engines[i];
     while (names && *names) {
         const size_t              length = strcspn(names, ",");
         const octet_engine *const engine = engine_named(names, length);

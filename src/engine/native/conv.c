@@ -369,12 +369,11 @@ static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *ste
 }
 
 /* Everything that does not depend on the window. */
-static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *step, const octet_mac_terms *terms,
-                          octet_error *err)
+static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *step, octet_error *err)
 {
     conv_step *s;
     OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
-    OCTET_TRY(octet_native_sums_make(&s->sums, plan, step, terms, err));
+    OCTET_TRY(octet_native_sums_make(&s->sums, plan, step, plan->arena, err));
     s->kernels = plan->kernels;
     s->in      = *octet_native_in(plan, step, 0);
     if (step->add) s->residual = *octet_native_in(plan, step, step->in_count - 1);
@@ -383,13 +382,6 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
     s->columns = s->out.channels;
     *made      = s;
     return OCTET_OK;
-}
-
-static const octet_tensor *bias_of(const octet_plan *plan, const octet_node *node)
-{
-    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
-    if (!bias) return NULL;
-    return bias->constant ? bias->constant : &plan->shapes[bias->index];
 }
 
 bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_reason *why)
@@ -412,10 +404,8 @@ static void fold_window(conv_step *s)
 
 octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
-    conv_step            *s;
-    const octet_mac_terms terms = { .weight_axis = 0, .factor = 1.0f, .bias = bias_of(plan, step->node),
-                                    .bias_factor = 1.0f };
-    OCTET_TRY(begin(&s, plan, step, &terms, err));
+    conv_step *s;
+    OCTET_TRY(begin(&s, plan, step, err));
     octet_window2_of(&s->window, plan, step->node);
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
     if (s->in.fold.unit) fold_window(s);
@@ -433,15 +423,6 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
 
 /* ---- matrix product with constant weights ---- */
 
-static octet_mac_terms gemm_terms(const octet_plan *plan, const octet_node *node)
-{
-    if (strcmp(node->op->name, "Gemm") != 0)
-        return (octet_mac_terms){ .weight_axis = 1, .factor = 1.0f, .bias_factor = 1.0f };
-    const octet_gemm_attrs *const attrs = node->attrs;
-    return (octet_mac_terms){ .weight_axis = attrs->trans_b ? 0 : 1, .factor = attrs->alpha,
-                              .bias = bias_of(plan, node), .bias_factor = attrs->beta };
-}
-
 bool octet_native_accepts_gemm(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const node = step->node;
@@ -455,21 +436,11 @@ bool octet_native_accepts_gemm(const octet_plan *plan, octet_step *step, octet_r
 
 octet_status octet_native_prepare_gemm(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
-    conv_step                *s;
-    const octet_mac_terms     terms = gemm_terms(plan, step->node);
-    const octet_tensor *const w     = &plan->shapes[step->node->inputs[1]->index];
-    const octet_axis_window   one   = { 1, 1, 1, 1, 1, 0, 0 };
-    OCTET_TRY(begin(&s, plan, step, &terms, err));
+    conv_step              *s;
+    const octet_axis_window one = { 1, 1, 1, 1, 1, 0, 0 };
+    OCTET_TRY(begin(&s, plan, step, err));
     s->window      = (octet_window2){ .y = one, .x = one };
     s->way         = OCTET_CONV_DIRECT;
     s->conv_groups = 1;
-    if (terms.weight_axis == 1) { /* [depth][column] becomes [column][depth] */
-        int8_t *turned;
-        OCTET_TRY(octet_arena_get(&turned, plan->arena, s->in.channels * s->columns, 1, err));
-        for (size_t k = 0; k < (size_t)w->dims[0]; k++)
-            for (size_t n = 0; n < s->columns; n++)
-                turned[n * s->in.channels + k] = s->sums.weights[k * s->columns + n];
-        s->sums.weights = turned;
-    }
     return finish(s, plan, step, arena, err);
 }
