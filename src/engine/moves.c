@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize, Pad.
+/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize,
+   Pad.
 
    A plan does not run them one by one. Each is applied, while planning, to a tensor of element numbers by its own
    definition; so the result of a whole chain is known as "element i is element index[i] of value base". Only where a

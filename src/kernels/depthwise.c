@@ -299,7 +299,8 @@ static void run_chunk(const job *j, const strip *s, size_t first, size_t end)
     place                at = { first, slots };
     fill(slots, j, s, first * j->unit, end - first);
     if (s->rows == TALL) {
-        for (; at.unit + PAIRED <= end; at.unit += PAIRED, at.quads += PAIRED * next) tile(j, s, &how, at, TALL, PAIRED);
+        for (; at.unit + PAIRED <= end; at.unit += PAIRED, at.quads += PAIRED * next)
+            tile(j, s, &how, at, TALL, PAIRED);
         for (; at.unit < end; at.unit++, at.quads += next) tile(j, s, &how, at, TALL, 1);
     } else {
         for (; at.unit + LONE <= end; at.unit += LONE, at.quads += LONE * next) tile(j, s, &how, at, 1, LONE);

@@ -142,8 +142,8 @@ typedef struct octet_mul_levels {
     octet_to_levels to;
 } octet_mul_levels;
 
-/* t = f32(f32(q - zero) * multiplier): another scale; also the mean of a window, with the sum of all q - zero in place of
-   q - zero. */
+/* t = f32(f32(q - zero) * multiplier): another scale; also the mean of a window, with the sum of all q - zero in place
+   of q - zero. */
 typedef struct octet_rescale_levels {
     int32_t         zero;
     float           multiplier;

@@ -117,7 +117,8 @@ static inline conv_data conv_make(const conv_case *c, uint64_t seed)
 }
 
 /* acc of the definition. */
-static inline int32_t conv_sum(const conv_data *data, const octet_conv_shape *shape, const uint8_t *input, size_t column)
+static inline int32_t conv_sum(const conv_data *data, const octet_conv_shape *shape, const uint8_t *input,
+                               size_t column)
 {
     const octet_conv_weights *const w = &data->weights;
     int64_t                         sum = w->bias[column];
@@ -178,9 +179,10 @@ static inline bool conv_agrees(conv_data *data, const conv_case *c, const octet_
     size_t               i = 0;
     while (i < data->output_size && got[i] == data->expected[i]) i++;
     if (i == data->output_size) return true;
-    print_error("%zux%zux%zux%zu, %zu groups, fill %d, residual %d, real %d, tame %d, parts %d: byte %zu is %u, not %u\n",
-                c->shape.rows, c->shape.columns, c->shape.taps, c->shape.depth, c->shape.groups, (int)c->fill,
-                c->residual, c->real, c->tame, parts, i, got[i], data->expected[i]);
+    print_error(
+        "%zux%zux%zux%zu, %zu groups, fill %d, residual %d, real %d, tame %d, parts %d: byte %zu is %u, not %u\n",
+        c->shape.rows, c->shape.columns, c->shape.taps, c->shape.depth, c->shape.groups, (int)c->fill, c->residual,
+        c->real, c->tame, parts, i, got[i], data->expected[i]);
     return false;
 }
 

@@ -40,7 +40,8 @@ static size_t row_pixels(const octet_area *area) { return area->steps.row / area
 /* Bytes that a tap of window coordinates (y, x) lies behind the first one. */
 static size_t tap_at(const conv_step *s, int64_t y, int64_t x)
 {
-    return (size_t)(y * s->window.y.dilation) * s->in.steps.row + (size_t)(x * s->window.x.dilation) * s->in.steps.pixel;
+    return (size_t)(y * s->window.y.dilation) * s->in.steps.row +
+           (size_t)(x * s->window.x.dilation) * s->in.steps.pixel;
 }
 
 static bool merges_taps(const conv_step *s)
@@ -97,7 +98,8 @@ static octet_status shape_taps(conv_step *s, octet_arena *arena, octet_error *er
     for (size_t t = 0; t < s->shape.taps && s->way != OCTET_CONV_PACKED; t++)
         tap[t] = merged ? tap_at(s, (int64_t)t, 0) : tap_at(s, (int64_t)t / width, (int64_t)t % width);
     s->call.tap  = tap;
-    s->first_tap = -(ptrdiff_t)((size_t)s->window.y.pad * s->in.steps.row + (size_t)s->window.x.pad * s->in.steps.pixel);
+    s->first_tap =
+        -(ptrdiff_t)((size_t)s->window.y.pad * s->in.steps.row + (size_t)s->window.x.pad * s->in.steps.pixel);
     return OCTET_OK;
 }
 
@@ -152,7 +154,8 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
         return octet_fail(err, OCTET_ERR_LIMIT, "the output has more than 2^31 bytes");
     OCTET_TRY(make_place(&s->call.place, s, &s->out.steps, arena, err));
     s->call.output_group = group_step(s, &s->out.steps);
-    s->call.input_group  = s->way == OCTET_CONV_BY_ROW ? (size_t)s->window.y.stride * s->in.steps.row : s->in.steps.image;
+    s->call.input_group =
+        s->way == OCTET_CONV_BY_ROW ? (size_t)s->window.y.stride * s->in.steps.row : s->in.steps.image;
     if (!step->add) return OCTET_OK;
     s->call.residual_group = group_step(s, &s->residual.steps);
     return make_place(&s->call.residual_place, s, &s->residual.steps, arena, err);
@@ -281,8 +284,8 @@ static void multiply(const conv_step *s, const octet_step *step, const octet_cal
 {
     octet_conv_call       c     = s->call;
     const octet_area *const in = &s->in;
-    const uint8_t *const  input = s->way == OCTET_CONV_PACKED ? call->scratch
-                                                              : (uint8_t *)call->in[0]->data + in->offset + s->first_tap;
+    const uint8_t *const    input =
+        s->way == OCTET_CONV_PACKED ? call->scratch : (uint8_t *)call->in[0]->data + in->offset + s->first_tap;
     uint8_t *const output = s->transposes ? (uint8_t *)call->scratch + window_scratch(s) : call->out[0]->data;
     const size_t   element = s->sums.real ? sizeof(float) : 1, columns = s->shape.columns;
     const uint8_t *residual = step->add ? call->in[step->in_count - 1]->data : NULL;
@@ -388,7 +391,8 @@ bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_r
 {
     octet_window2 window;
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, step->node, why)) return false;
-    return octet_window2_of(&window, plan, step->node) || octet_native_decline(why, "more than two dimensions of space");
+    return octet_window2_of(&window, plan, step->node) ||
+           octet_native_decline(why, "more than two dimensions of space");
 }
 
 static void fold_window(conv_step *s)

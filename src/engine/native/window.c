@@ -77,7 +77,8 @@ bool octet_window2_folds(octet_fold *fold, size_t extent[2], const octet_plan *p
 octet_conv_way octet_conv_way_of(const octet_plan *plan, const octet_node *node, const octet_window2 *window)
 {
     enum { WIDE = 28 };
-    const octet_tensor *const x = &plan->shapes[node->inputs[0]->index], *const w = &plan->shapes[node->inputs[1]->index];
+    const octet_tensor *const x = &plan->shapes[node->inputs[0]->index], *const w =
+                                                                             &plan->shapes[node->inputs[1]->index];
     if (octet_window2_is_far(window)) return OCTET_CONV_PACKED;
     if (w->dims[1] == 1 && x->dims[1] > 1 && w->dims[0] == x->dims[1]) return OCTET_CONV_DEPTHWISE;
     if (window->y.stride == 1 && window->x.stride == 1) return OCTET_CONV_DIRECT;
