@@ -142,11 +142,12 @@ static void take_any(uint8_t *restrict y, const uint8_t *restrict q, const int32
     for (size_t i = 0; i < n; i++) y[i] = q[from[i]];
 }
 
-static void select_channels(uint8_t *y, size_t y_pixel, const uint8_t *q, size_t q_pixel, size_t pixels,
-                            const int32_t *from, size_t n)
+static void select_channels(uint8_t *y, const uint8_t *q, const octet_select *how)
 {
-    const choice what = choice_of(from, n);
-    for (size_t p = 0; p < pixels; p++, y += y_pixel, q += q_pixel) switch (what) {
+    const int32_t *const from = how->from;
+    const size_t         n    = how->n;
+    const choice         what = choice_of(from, n);
+    for (size_t p = 0; p < how->pixels; p++, y += how->y_pixel, q += how->q_pixel) switch (what) {
         case TOGETHER: memcpy(y, q + from[0], n); break;
         case EVERY_SECOND: take_second(y, q + from[0], n); break;
         case TWO_HALVES: take_halves(y, q + from[0], q + from[1], n); break;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From sums to levels or real numbers: what amx/conv.c does with finished sums. It is included behind the vectors
    (simd/amx.h or simd/amx_model.h) that it is written in. */
-#ifndef OCTET_KERNELS_AMX_FINISH_H
-#define OCTET_KERNELS_AMX_FINISH_H
+#ifndef OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
+#define OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
 
 #include "kernels/amx/layout.h"
 
@@ -123,18 +123,23 @@ V_INLINE void finish_real(const finish_state *s, size_t row, int kind)
 }
 
 /* Finishes rows from `row` (even) to `end` or the last one, and returns where it stopped. */
-V_INLINE size_t finish_rows(finish *f, const octet_conv_call *call, size_t row, size_t end, int kind)
+V_INLINE size_t finish_more(const finish_state *s, const finish *f, size_t row, size_t end, int kind)
 {
     const size_t stop = end < f->rows ? end : f->rows, last = f->rows - 1;
-    if (row >= stop) return row;
-    const finish_state s = finish_begin(f, call, kind);
     if (kind & FINISH_REAL)
-        for (; row < stop; row++) finish_real(&s, row, kind);
+        for (; row < stop; row++) finish_real(s, row, kind);
     else if (f->full)
-        for (; row < stop; row += 2) finish_pair(&s, row, row + 1, kind | FINISH_FULL);
+        for (; row < stop; row += 2) finish_pair(s, row, row + 1, kind | FINISH_FULL);
     else /* the last one of an odd number is made twice */
-        for (; row < stop; row += 2) finish_pair(&s, row, row < last ? row + 1 : last, kind);
+        for (; row < stop; row += 2) finish_pair(s, row, row < last ? row + 1 : last, kind);
     return row;
+}
+
+V_INLINE size_t finish_rows(finish *f, const octet_conv_call *call, size_t row, size_t end, int kind)
+{
+    if (row >= f->rows) return row;
+    const finish_state s = finish_begin(f, call, kind);
+    return finish_more(&s, f, row, end, kind);
 }
 
 #endif
