@@ -17,6 +17,7 @@ test: all
 	@tools/test $(BUILD)
 
 bench: all
+	@ninja -C $(BUILD) --quiet
 	@bench/setup
 	@bench/run $(BUILD)
 

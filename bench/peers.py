@@ -50,14 +50,16 @@ def raise_opset(path, out):
 
 
 def quantize_ort(out, path, samples, method, signed):
-    """As its documentation advises: pre-processed, QDQ, weights per channel."""
+    """As its documentation advises: pre-processed, QDQ, weights per channel. Without CalibMaxIntermediateOutputs: version
+    1.32 forgets what it has collected each time that many are reached (MinMaxCalibrater.collect_data), so that only the
+    rest of the samples would count."""
     ready = pathlib.Path(out).with_suffix('.ready.onnx')
     raised = raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'))
     quant_pre_process(str(raised), str(ready), skip_symbolic_shape=True)
-    extra = {'ActivationSymmetric': signed, 'CalibMaxIntermediateOutputs': 8}
     quantize_static(str(ready), str(out), Reader(input_of(path).name, samples), quant_format=QuantFormat.QDQ,
                     per_channel=True, activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
-                    weight_type=QuantType.QInt8, calibrate_method=METHODS[method], extra_options=extra)
+                    weight_type=QuantType.QInt8, calibrate_method=METHODS[method],
+                    extra_options={'ActivationSymmetric': signed})
 
 
 def run_nncf(path, samples, x, preset, fast):

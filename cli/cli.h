@@ -93,6 +93,11 @@ typedef struct cli_args {
     const char *names;
     bool        operators, markdown, show_limits, data_only;
 
+    const char *engine, *against;
+    size_t      batch, runs, max_levels, max_local;
+    double      seconds;
+    bool        layer_times, all_values;
+
     size_t    given[64]; /* offsets of what the command line has set */
     size_t    given_count;
     json_t   *settings; /* the configuration file: owns texts that members point to */
@@ -100,7 +105,7 @@ typedef struct cli_args {
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[];
+    cli_subset_options[], cli_data_options[], cli_engine_options[];
 
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
@@ -160,13 +165,15 @@ octet_status cli_inspect(cli_call *call, octet_error *err);
 octet_status cli_quantize(cli_call *call, octet_error *err);
 octet_status cli_eval(cli_call *call, octet_error *err);
 octet_status cli_compare(cli_call *call, octet_error *err);
+octet_status cli_diff(cli_call *call, octet_error *err);
+octet_status cli_bench(cli_call *call, octet_error *err);
 octet_status cli_run(cli_call *call, octet_error *err);
 octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
-extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_eval_syntax, cli_compare_syntax, cli_run_syntax,
-    cli_doctor_syntax, cli_demo_syntax, cli_help_syntax;
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_eval_syntax, cli_compare_syntax, cli_diff_syntax,
+    cli_bench_syntax, cli_run_syntax, cli_doctor_syntax, cli_demo_syntax, cli_help_syntax;
 
 /* ---- help.c ---- */
 

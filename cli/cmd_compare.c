@@ -89,6 +89,7 @@ static const cli_group compare_groups[] = {
     { "result", compare_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },
+    { "engines", cli_engine_options },
     { "common options", cli_common_options },
     { "limits", cli_limit_options },
     { NULL },

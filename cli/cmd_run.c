@@ -232,7 +232,8 @@ static octet_status open_input(runner *r, cli_call *call, const char *path, octe
     cli_warn(call, octet_dataset_warnings(r->data));
     const octet_port   port  = octet_dataset_port(r->data);
     octet_tensor       input = { .dtype = OCTET_F32, .rank = port.rank };
-    octet_plan_options options = { .threads = call->args.threads, .limits = call->args.limits, .inputs = &input };
+    octet_plan_options options = { .engines = call->args.engine, .threads = call->args.threads,
+                                   .limits = call->args.limits, .inputs = &input };
     memcpy(input.dims, port.dims, sizeof input.dims);
     OCTET_TRY(octet_plan_create(&r->plan, r->graph, &options, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
@@ -310,6 +311,7 @@ static const cli_group run_groups[] = {
     { "classes", run_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },
+    { "engines", cli_engine_options },
     { "common options", cli_common_options },
     { "limits", cli_limit_options },
     { NULL },

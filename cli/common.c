@@ -23,8 +23,10 @@ octet_status cli_open_data(octet_dataset **data, const cli_call *call, const oct
 
 octet_evaluate_options cli_evaluate_options(cli_call *call)
 {
-    const octet_plan_options plan = { .threads = call->args.threads, .limits = call->args.limits };
-    return (octet_evaluate_options){ .plan             = plan,
+    const octet_plan_options plan  = { .threads = call->args.threads, .limits = call->args.limits };
+    octet_plan_options       model = plan;
+    model.engines                  = call->args.engine;
+    return (octet_evaluate_options){ .plan             = model,
                                      .baseline_plan    = plan,
                                      .border           = call->args.border,
                                      .progress         = cli_progress_step,

@@ -119,7 +119,8 @@ static void markdown_group(const cli_group *group)
 static bool is_shared(const cli_group *group)
 {
     return group->rows == cli_common_options || group->rows == cli_limit_options ||
-           group->rows == cli_preprocess_options || group->rows == cli_subset_options;
+           group->rows == cli_preprocess_options || group->rows == cli_subset_options ||
+           group->rows == cli_engine_options;
 }
 
 static void markdown_command(const cli_command *command)
@@ -137,6 +138,7 @@ void cli_help_markdown(void)
     static const cli_group shared[] = {
         { "preparing samples", cli_preprocess_options },
         { "which samples", cli_subset_options },
+        { "engines", cli_engine_options },
         { "common options", cli_common_options },
         { "limits", cli_limit_options },
     };

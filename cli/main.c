@@ -14,6 +14,8 @@ const cli_command cli_commands[] = {
       &cli_eval_syntax },
     { "compare", cli_compare, "ranks the layers of an int8 network by the error they make and carry",
       &cli_compare_syntax },
+    { "diff", cli_diff, "counts where two models or two engines give other levels", &cli_diff_syntax },
+    { "bench", cli_bench, "times every engine beside the float network, layer by layer if asked", &cli_bench_syntax },
     { "run", cli_run, "runs a network on inputs: top classes, or outputs as .npy or .npz", &cli_run_syntax },
     { "doctor", cli_doctor, "shows instruction sets, engines, memory and limits, and tests itself",
       &cli_doctor_syntax },

@@ -35,6 +35,12 @@ const cli_option cli_output_options[] = {
     { NULL },
 };
 
+const cli_option cli_engine_options[] = {
+    { "engine", 0, CLI_TEXT, "LIST", AT(engine), "the best of this build",
+      "engines, parted by commas, in the order in which they are asked for each node ('octet doctor' lists them)" },
+    { NULL },
+};
+
 const cli_option cli_data_options[] = {
     { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,
       "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz)", .required = true },

@@ -3,7 +3,9 @@
 #ifndef OCTET_OCTET_H
 #define OCTET_OCTET_H
 
+#include <octet/bench.h>
 #include <octet/dataset.h>
+#include <octet/diff.h>
 #include <octet/engine.h>
 #include <octet/error.h>
 #include <octet/file.h>

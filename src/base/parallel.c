@@ -8,8 +8,12 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 void octet_parallel(size_t count, int threads, void (*body)(void *context, size_t i), void *context)
 {
@@ -22,6 +26,58 @@ void octet_parallel(size_t count, int threads, void (*body)(void *context, size_
 #endif
     for (size_t i = 0; i < count; i++) body(context, i);
 }
+
+/* ---- teams ---- */
+
+struct octet_team {
+    atomic_int  arrived;
+    atomic_uint round;
+};
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void octet_member_wait(octet_member *member)
+{
+    enum { SPINS = 4000 };
+    octet_team *const team = member->team;
+    if (member->count <= 1) return;
+    member->round++;
+    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) == member->count - 1) {
+        atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&team->round, member->round, memory_order_release);
+        return;
+    }
+    for (int i = 0; atomic_load_explicit(&team->round, memory_order_acquire) != member->round; i++)
+        if (i < SPINS) relax();
+        else sched_yield(); /* fewer CPUs than threads */
+}
+
+void octet_team_run(int members, void (*body)(void *context, octet_member *member), void *context)
+{
+    octet_team team = { 0 };
+#ifdef _OPENMP
+    if (members > 1) {
+#pragma omp parallel num_threads(members)
+        {
+            octet_member member = { .team = &team, .index = omp_get_thread_num(), .count = omp_get_num_threads() };
+            body(context, &member);
+        }
+        return;
+    }
+#endif
+    (void)members;
+    octet_member alone = { .team = &team, .count = 1 };
+    body(context, &alone);
+}
+
+/* ---- locks ---- */
 
 struct octet_lock {
     pthread_mutex_t mutex;

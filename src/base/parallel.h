@@ -9,6 +9,21 @@
    so results cannot depend on threads. threads <= 1 (or count <= 1) runs in the calling thread. */
 void octet_parallel(size_t count, int threads, void (*body)(void *context, size_t i), void *context);
 
+/* Threads that go through a list of work together. Each runs body once and meets the others where it says. */
+typedef struct octet_team octet_team;
+typedef struct octet_member {
+    octet_team *team;
+    int         index, count; /* of the threads there are, which may be fewer than asked for */
+    unsigned    round;
+} octet_member;
+
+/* Runs body on up to `members` threads; with one, in the calling thread. */
+void octet_team_run(int members, void (*body)(void *context, octet_member *member), void *context);
+
+/* Returns when all members have called it. Waits some microseconds without giving up the CPU: as long as a step of a
+   network takes. */
+void octet_member_wait(octet_member *member);
+
 /* A lock around sums that several bodies add to: only for sums whose order cannot show (integers). */
 typedef struct octet_lock octet_lock;
 size_t octet_lock_size(void);

@@ -31,12 +31,17 @@ static octet_tensor logical_of(const octet_plan *plan, const octet_value *value,
     return tensor;
 }
 
-static octet_tensor stored_of(const octet_plan *plan, const octet_tensor *logical, octet_layout layout)
+static octet_tensor stored_of(const octet_plan *plan, const octet_tensor *logical, const octet_form *like)
 {
     octet_tensor tensor = *logical;
-    if (layout == OCTET_LAYOUT_DENSE) return tensor;
-    tensor.dims[1]             = (logical->dims[1] + plan->block - 1) / plan->block;
-    tensor.dims[tensor.rank++] = plan->block;
+    if (like->layout == OCTET_LAYOUT_PIXELS) {
+        tensor.rank    = 1;
+        tensor.dims[0] = like->area.bytes ? (int64_t)like->area.bytes : -1;
+    }
+    if (like->layout == OCTET_LAYOUT_BLOCKED) {
+        tensor.dims[1]             = (logical->dims[1] + plan->block - 1) / plan->block;
+        tensor.dims[tensor.rank++] = plan->block;
+    }
     return tensor;
 }
 
@@ -54,23 +59,33 @@ static octet_status add_buffer(int *buffer, octet_plan *plan, const octet_tensor
     return OCTET_OK;
 }
 
+/* A form of that kind, whatever its layout; -1: none. */
+static int any_layout(const octet_plan *plan, const octet_value *value, octet_form_kind kind)
+{
+    for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
+        const int found = octet_plan_form(plan, value, kind, (octet_layout)layout);
+        if (found >= 0) return found;
+    }
+    return -1;
+}
+
 static octet_status new_form(int *form, octet_plan *plan, const octet_form *like, octet_error *err)
 {
     if (!octet_arena_grow(plan->arena, &plan->forms, plan->form_count, &plan->form_capacity, sizeof *plan->forms))
         return octet_fail_memory(err);
-    int(*const others)[OCTET_LAYOUTS] = &plan->form_of[like->value->index][like->kind];
-    octet_form *const new             = &plan->forms[plan->form_count];
-    *new                              = *like;
-    new->shown = like->buffer >= 0 && like->kind == octet_plan_kind(plan, like->value) && !(*others)[!like->layout];
+    octet_form *const new = &plan->forms[plan->form_count];
+    *new                  = *like;
+    new->shown = like->buffer >= 0 && like->kind == octet_plan_kind(plan, like->value) &&
+                 any_layout(plan, like->value, like->kind) < 0;
     *form      = (int)plan->form_count++;
-    (*others)[like->layout] = *form + 1;
+    plan->form_of[like->value->index][like->kind][like->layout] = *form + 1;
     return OCTET_OK;
 }
 
 octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, octet_error *err)
 {
     like.logical = logical_of(plan, like.value, like.kind);
-    like.stored  = stored_of(plan, &like.logical, like.layout);
+    like.stored  = stored_of(plan, &like.logical, &like);
     const octet_status status = like.buffer < 0 ? add_buffer(&like.buffer, plan, &like.stored, err) : OCTET_OK;
     if (status != OCTET_OK) {
         octet_error_node(err, like.value->producer ? like.value->producer->name : like.value->name);
@@ -107,7 +122,7 @@ octet_status octet_plan_add_step(octet_step **place, octet_plan *plan, const oct
 static octet_status convert_constant(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
 {
     like.logical = logical_of(plan, like.value, like.kind);
-    like.stored  = stored_of(plan, &like.logical, like.layout);
+    like.stored  = stored_of(plan, &like.logical, &like);
     like.buffer  = -1;
     const int64_t bytes = octet_tensor_bytes(&like.stored);
     if (bytes < 0) return octet_fail(err, OCTET_ERR_LIMIT, "constant '%s' is too large", like.value->name);
@@ -130,6 +145,8 @@ static bool same_bytes(const octet_plan *plan, int from, const octet_form *to)
 static octet_status convert(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
 {
     octet_step new, *step;
+    if (like.layout == OCTET_LAYOUT_PIXELS || plan->forms[from].layout == OCTET_LAYOUT_PIXELS)
+        return octet_plan_convert_pixels(form, plan, from, like, err);
     if (plan->forms[from].buffer < 0) return convert_constant(form, plan, from, like, err);
     OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
     new.view    = same_bytes(plan, from, &like);
@@ -159,28 +176,37 @@ static octet_status constant_form(int *form, octet_plan *plan, const octet_value
 static int first_form(const octet_plan *plan, const octet_value *value)
 {
     static const octet_form_kind order[] = { OCTET_FORM_LEVELS, OCTET_FORM_REAL, OCTET_FORM_RAW };
-    for (size_t k = 0; k < sizeof order / sizeof *order; k++)
-        for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
-            const int found = octet_plan_form(plan, value, order[k], (octet_layout)layout);
-            if (found >= 0) return found;
-        }
-    return -1;
+    int                          found   = -1;
+    for (size_t k = 0; found < 0 && k < sizeof order / sizeof *order; k++) found = any_layout(plan, value, order[k]);
+    return found;
+}
+
+/* The next form on the way. Levels and real numbers meet in dense form only; pixels come from dense forms of either. */
+static octet_form next_form(const octet_form *source, const octet_form *want)
+{
+    octet_form next = { .value = want->value, .kind = source->kind };
+    if (source->layout == OCTET_LAYOUT_PIXELS)
+        next.kind = want->kind;
+    else if (want->layout == OCTET_LAYOUT_PIXELS && source->layout == OCTET_LAYOUT_DENSE)
+        next = *want;
+    else if (source->kind == want->kind && want->layout != OCTET_LAYOUT_PIXELS)
+        next.layout = want->layout;
+    else if (source->layout == OCTET_LAYOUT_DENSE)
+        next.kind = source->kind == OCTET_FORM_RAW ? OCTET_FORM_LEVELS : want->kind;
+    return next;
 }
 
 octet_status octet_plan_want_form(int *form, octet_plan *plan, octet_form want, octet_error *err)
 {
     *form = octet_plan_form(plan, want.value, want.kind, want.layout);
     if (*form >= 0) return OCTET_OK;
-    int from = octet_plan_form(plan, want.value, want.kind, (octet_layout)!want.layout);
+    OCTET_TRY(octet_plan_settle_move(plan, want.value, err));
+    int from = any_layout(plan, want.value, want.kind);
     if (from < 0) from = first_form(plan, want.value);
     if (from < 0) OCTET_TRY(constant_form(&from, plan, want.value, err));
     while (plan->forms[from].kind != want.kind || plan->forms[from].layout != want.layout) {
         const octet_form source = plan->forms[from];
-        octet_form       next   = { .value = want.value, .kind = source.kind };
-        if (source.kind == want.kind) next.layout = want.layout;
-        else if (source.layout == OCTET_LAYOUT_DENSE) /* levels and real numbers meet in dense form only */
-            next.kind = source.kind == OCTET_FORM_RAW ? OCTET_FORM_LEVELS : want.kind;
-        OCTET_TRY(convert(&from, plan, from, next, err));
+        OCTET_TRY(convert(&from, plan, from, next_form(&source, &want), err));
     }
     *form = from;
     return OCTET_OK;

@@ -124,5 +124,9 @@ octet_status octet_plan_place(octet_plan *plan, octet_error *err)
         }
         if (!place(order[i], &placed, &plan->buffer_bytes)) return fail_size(err);
     }
+    size_t overread = 0;
+    for (size_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].overread > overread) overread = plan->steps[i].overread;
+    if (!octet_add(&plan->buffer_bytes, plan->buffer_bytes, overread)) return fail_size(err);
     return OCTET_OK;
 }

@@ -29,7 +29,8 @@ static octet_status choose_engines(octet_plan *plan, const char *names, octet_er
     size_t               count = 0;
     OCTET_TRY(octet_arena_get(&list, plan->arena, MOST + 2, sizeof *list, err));
     plan->engines = list;
-    for (size_t i = 0; !names && octet_engines[i]; i++) list[count++] = octet_engines[i];
+    for (size_t i = 0; !names && octet_engines[i]; i++)
+        if (!octet_engines[i]->by_name) list[count++] = octet_engines[i];
     while (names && *names) {
         const size_t              length = strcspn(names, ",");
         const octet_engine *const engine = engine_named(names, length);
@@ -62,8 +63,12 @@ static octet_status choose(octet_plan *plan, const octet_plan_options *options, 
     if (!plan->max_memory) plan->max_memory = SIZE_MAX / 4; /* the system does not say */
     OCTET_TRY(choose_engines(plan, options->engines, err));
     OCTET_TRY(choose_profile(plan, options->profile, err));
-    for (size_t i = 0; plan->engines[i]; i++)
+    plan->kernels = octet_kernels_select(octet_cpu_sets());
+    for (size_t i = 0; plan->engines[i]; i++) {
         if (plan->engines[i]->block) plan->block = plan->engines[i]->block();
+        if (plan->engines[i] == &octet_engine_native) plan->uses_native = true;
+        if (plan->engines[i]->tight && !plan->uses_native) plan->tight = true;
+    }
     return OCTET_OK;
 }
 
@@ -113,6 +118,8 @@ static octet_status find_shapes(octet_plan *plan, const octet_plan_options *opti
     OCTET_TRY(octet_arena_get(&inputs, plan->arena, graph->input_count, sizeof *inputs, err));
     OCTET_TRY(octet_arena_get(&plan->shapes, plan->arena, (size_t)graph->value_count, sizeof *plan->shapes, err));
     OCTET_TRY(octet_arena_get(&plan->form_of, plan->arena, (size_t)graph->value_count, sizeof *plan->form_of, err));
+    OCTET_TRY(octet_arena_get(&plan->waiting, plan->arena, (size_t)graph->node_count, sizeof *plan->waiting, err));
+    OCTET_TRY(octet_plan_begin_moves(plan, err));
     for (size_t i = 0; i < graph->input_count; i++) {
         if (options->inputs) {
             OCTET_TRY(check_given(&options->inputs[i], graph->inputs[i], err));
@@ -139,6 +146,9 @@ static octet_status choose_engine(octet_plan *plan, octet_step *step, octet_erro
     }
 }
 
+/* The node whose outputs the step writes. */
+static const octet_node *last_node(const octet_step *step) { return step->add ? step->add : step->node; }
+
 static float real_unit_of(const octet_graph *graph, const octet_node *node)
 {
     const octet_node *const    add    = octet_node_fused_add(graph, node);
@@ -147,10 +157,12 @@ static float real_unit_of(const octet_graph *graph, const octet_node *node)
 }
 
 /* Fills in from and makes the conversions before it; they come first in the plan. */
-static octet_status find_inputs(octet_plan *plan, const octet_node *node, octet_step *step, octet_error *err)
+static octet_status find_inputs(octet_plan *plan, octet_step *step, octet_error *err)
 {
-    for (int i = 0; i < node->input_count; i++) {
-        octet_form want = { .value = node->inputs[i], .layout = step->in_layout[i] };
+    const octet_node *const node = step->node, *const add = step->add;
+    for (int i = 0; i < step->in_count; i++) {
+        octet_form want = { .layout = step->in_layout[i] };
+        want.value      = i < node->input_count ? node->inputs[i] : add->inputs[add->inputs[0] == node->outputs[0]];
         if (!want.value) continue;
         if (step->mode != OCTET_MODE_REAL) want.kind = octet_plan_kind(plan, want.value);
         OCTET_TRY(octet_plan_want_form(&step->in[i], plan, want, err));
@@ -161,7 +173,8 @@ static octet_status find_inputs(octet_plan *plan, const octet_node *node, octet_
 /* Whether output 0 can be input 0's memory. */
 static bool is_view(const octet_plan *plan, const octet_step *step, const octet_form *out)
 {
-    if (!(step->node->op->flags & OCTET_OP_VIEW) || step->in[0] < 0 || out->layout != OCTET_LAYOUT_DENSE) return false;
+    if (!(last_node(step)->op->flags & OCTET_OP_VIEW) || step->in[0] < 0 || out->layout != OCTET_LAYOUT_DENSE)
+        return false;
     const octet_form *const    in   = &plan->forms[step->in[0]];
     const octet_qparams *const from = in->stored.qparams;
     const octet_qparams *const to =
@@ -177,7 +190,7 @@ static bool is_view(const octet_plan *plan, const octet_step *step, const octet_
 
 static octet_status find_outputs(octet_plan *plan, octet_step *step, octet_error *err)
 {
-    const octet_node *const node = step->node;
+    const octet_node *const node = last_node(step);
     for (int i = 0; i < node->output_count; i++) {
         octet_form like = { .value = node->outputs[i], .layout = step->out_layout, .buffer = -1 };
         if (!like.value) continue;
@@ -187,8 +200,11 @@ static octet_status find_outputs(octet_plan *plan, octet_step *step, octet_error
             step->view  = true;
             like.buffer = plan->forms[step->in[0]].buffer;
         }
-        OCTET_TRY(octet_plan_add_form(&step->out[i], plan, like, err));
-        if (step->real_unit != 0) plan->forms[step->out[i]].shown = false; /* not the value that the graph means */
+        if (like.kind == OCTET_FORM_LEVELS && like.layout == OCTET_LAYOUT_PIXELS)
+            OCTET_TRY(octet_plan_add_pixels(&step->out[i], plan, like.value, err));
+        else OCTET_TRY(octet_plan_add_form(&step->out[i], plan, like, err));
+        if (step->real_unit != 0 && !step->add)
+            plan->forms[step->out[i]].shown = false; /* not the value that the graph means */
     }
     return OCTET_OK;
 }
@@ -199,7 +215,9 @@ static octet_status quantize_outputs(octet_plan *plan, const octet_node *node, o
     for (int i = 0; i < node->output_count; i++) {
         const octet_form want = { .value = node->outputs[i], .kind = OCTET_FORM_LEVELS };
         int              unused;
-        if (!want.value || octet_plan_kind(plan, want.value) != OCTET_FORM_LEVELS) continue;
+        if (!want.value || octet_plan_kind(plan, want.value) != OCTET_FORM_LEVELS ||
+            octet_plan_form(plan, want.value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0)
+            continue;
         OCTET_TRY(octet_plan_want_form(&unused, plan, want, err));
     }
     return OCTET_OK;
@@ -244,9 +262,44 @@ static bool is_needed(const octet_plan *plan, const octet_node *node)
     return needed;
 }
 
+/* A node that its engine computes together with an Add waits for the Add's turn: by then the other input is there. */
+static octet_status join_add(octet_step *joined, octet_plan *plan, const octet_step *step, octet_error *err)
+{
+    OCTET_TRY(octet_plan_new_step(joined, plan, step->in_count + 1, step->add->output_count, err));
+    memcpy(joined->in_layout, step->in_layout, (size_t)step->in_count * sizeof *step->in_layout);
+    joined->in_layout[step->in_count] = step->out_layout;
+    joined->node       = step->node;
+    joined->add        = step->add;
+    joined->engine     = step->engine;
+    joined->declined   = step->declined;
+    joined->mode       = step->mode;
+    joined->real_unit  = step->real_unit;
+    joined->macs       = step->macs;
+    joined->out_layout = step->out_layout;
+    joined->op         = octet_arena_format(plan->arena, "%s+%s", step->op, step->add->op->name);
+    joined->name       = step->name;
+    return joined->op ? OCTET_OK : octet_fail_memory(err);
+}
+
+static octet_status finish_step(octet_plan *plan, octet_step *new, octet_error *err)
+{
+    octet_step *step;
+    OCTET_TRY(find_inputs(plan, new, err));
+    OCTET_TRY(octet_plan_add_step(&step, plan, new, err));
+    OCTET_TRY(find_outputs(plan, step, err));
+    if (!step->view && step->engine->prepare) OCTET_TRY(step->engine->prepare(plan, step, plan->arena, err));
+    OCTET_TRY(add_scratch(plan, step, err));
+    return quantize_outputs(plan, last_node(step), err);
+}
+
 static octet_status plan_node(octet_plan *plan, const octet_node *node, octet_error *err)
 {
-    octet_step new, *step;
+    octet_step              new, joined;
+    bool                    followed;
+    const octet_node *const with = plan->waiting[node->index];
+    OCTET_TRY(octet_plan_follow_move(&followed, plan, node, err));
+    if (followed) return OCTET_OK;
+    if (with) node = with;
     OCTET_TRY(octet_plan_new_step(&new, plan, node->input_count, node->output_count, err));
     new.name      = node->name;
     new.op        = node->op->name;
@@ -255,12 +308,11 @@ static octet_status plan_node(octet_plan *plan, const octet_node *node, octet_er
     new.real_unit = real_unit_of(plan->graph, node);
     new.macs      = macs_of(plan, node);
     OCTET_TRY(choose_engine(plan, &new, err));
-    OCTET_TRY(find_inputs(plan, node, &new, err));
-    OCTET_TRY(octet_plan_add_step(&step, plan, &new, err));
-    OCTET_TRY(find_outputs(plan, step, err));
-    if (!step->view && step->engine->prepare) OCTET_TRY(step->engine->prepare(plan, step, plan->arena, err));
-    OCTET_TRY(add_scratch(plan, step, err));
-    return quantize_outputs(plan, node, err);
+    if (!new.add) return finish_step(plan, &new, err);
+    plan->waiting[new.add->index] = node;
+    if (!with) return OCTET_OK;
+    OCTET_TRY(join_add(&joined, plan, &new, err));
+    return finish_step(plan, &joined, err);
 }
 
 static octet_status plan_inputs(octet_plan *plan, octet_error *err)
@@ -322,6 +374,8 @@ octet_status octet_plan_create(octet_plan **plan, const octet_graph *graph, cons
     new->arena                = arena;
     new->graph                = graph;
     const octet_status status = build(new, options ? options : &defaults, err);
+    octet_arena_free(new->temporary);
+    new->temporary = NULL;
     if (status == OCTET_OK) *plan = new;
     else octet_plan_free(new);
     return status;
@@ -332,6 +386,7 @@ void octet_plan_free(octet_plan *plan)
     if (!plan) return;
     for (size_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].engine && plan->steps[i].engine->release) plan->steps[i].engine->release(&plan->steps[i]);
+    octet_arena_free(plan->temporary);
     octet_arena_free(plan->arena);
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plan: which engine runs which step, in which form every value exists, and where it lies in a workspace.
 
-   A form is one way a value is kept: as real numbers or as levels, densely or in channel blocks. Steps read and write
-   forms; the planner adds a conversion step wherever a reader wants a form that does not exist yet. */
+   A form is one way a value is kept: as real numbers or as levels, densely, in channel blocks or in pixels. Steps read
+   and write forms; the planner adds a conversion step wherever a reader wants a form that does not exist yet. */
 #ifndef OCTET_ENGINE_PLAN_H
 #define OCTET_ENGINE_PLAN_H
 
 #include <octet/engine.h>
 
+#include "engine/area.h"
 #include "graph/op.h"
 
 typedef enum octet_form_kind {
@@ -21,6 +22,7 @@ typedef enum octet_layout {
     OCTET_LAYOUT_DENSE = 0, /* row-major, as everywhere else */
     OCTET_LAYOUT_BLOCKED,   /* [N, C / block, spatial ..., block] of float32; channels past the last hold finite rubbish
                              */
+    OCTET_LAYOUT_PIXELS,    /* levels, channels last (area.h) */
     OCTET_LAYOUTS
 } octet_layout;
 
@@ -32,6 +34,7 @@ typedef struct octet_form {
     octet_layout       layout;
     octet_tensor       logical; /* shape as the graph means it */
     octet_tensor       stored;  /* shape as it lies in memory; data only where it is a constant of the plan */
+    octet_area         area;    /* of pixels */
     int                buffer;  /* -1: a constant */
     bool               shown;   /* the one form of its value that hooks see */
 } octet_form;
@@ -51,10 +54,13 @@ typedef struct octet_engine octet_engine;
 
 struct octet_step {
     const char         *name, *op;
-    const octet_node   *node; /* NULL: a conversion */
+    const octet_node   *node;  /* NULL: a conversion */
+    const octet_node   *add;   /* the Add that node is summed in, where the step does both; NULL: none. Its other input
+                                  is the step's last */
     const octet_engine *engine;
     const char         *declined, *algorithm;
-    int                 parts; /* threads that share it */
+    int                 parts;  /* threads that share it */
+    int                 phases; /* of run_part, each of which needs all parts of the one before */
     int64_t             macs;
     octet_node_mode     mode;
     int                *in, *out; /* forms; -1: none */
@@ -63,7 +69,7 @@ struct octet_step {
     octet_layout        out_layout;
     bool                view;      /* nothing to run: the output is the input's memory */
     float               real_unit; /* octet_call.real_unit */
-    size_t              scratch_bytes;
+    size_t              scratch_bytes, overread; /* bytes read past an input's last */
     int                 scratch; /* buffer; -1: none */
     int                 conversion, filling; /* of convert.c, of reference.c */
     void               *state; /* the engine's */
@@ -76,17 +82,24 @@ struct octet_engine {
     const char *name;
     const char *(*version)(void);
     int (*block)(void); /* channels of one block on this CPU; NULL: knows no blocks */
+    bool tight;         /* wants pixels without room between or around */
+    bool by_name;       /* takes part only where the options name it */
     bool (*accepts)(const octet_plan *plan, octet_step *step, octet_reason *why);
     octet_status (*prepare)(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
     octet_status (*bind)(void **bound, const octet_step *step, octet_error *err);
     octet_status (*run)(const octet_step *step, const octet_call *call, void *bound, octet_error *err);
     void (*unbind)(void *bound);
+    /* One thread's share of a step with phases > 0, in place of run. Cannot fail. */
+    void (*run_part)(const octet_step *step, const octet_call *call, int phase, int part);
     void (*release)(octet_step *step);
 };
 
-extern const octet_engine octet_engine_reference, octet_engine_convert;
+extern const octet_engine octet_engine_native, octet_engine_reference, octet_engine_convert;
 #ifdef OCTET_HAVE_ONEDNN
 extern const octet_engine octet_engine_onednn;
+#endif
+#ifdef OCTET_HAVE_XNNPACK
+extern const octet_engine octet_engine_xnnpack;
 #endif
 
 /* Engines of this build, best first, then NULL. */
@@ -98,6 +111,12 @@ struct octet_plan {
     const octet_engine *const *engines; /* asked in this order, then NULL */
     int                       threads, block;
     bool                      keep_values;
+    bool                      tight;   /* pixels without room between or around: another library's engine reads them */
+    const octet_kernels      *kernels; /* of this CPU */
+    const octet_node        **waiting; /* by node->index of an Add: the node that is computed with it, then; or NULL */
+    struct octet_moved       *moved;   /* of moves.c, by value->index */
+    octet_arena              *temporary; /* while planning */
+    bool                      uses_native;
     const octet_profile      *profile;
     size_t                    max_memory;
     octet_tensor             *shapes; /* by value->index: octet_infer_shapes */
@@ -143,6 +162,32 @@ octet_status octet_plan_new_step(octet_step *step, const octet_plan *plan, int i
 
 /* Appends a step. *place moves when the next one is added. */
 octet_status octet_plan_add_step(octet_step **place, octet_plan *plan, const octet_step *step, octet_error *err);
+
+/* ---- moves.c ---- */
+
+octet_status octet_plan_begin_moves(octet_plan *plan, octet_error *err);
+
+/* Whether node only moves levels whose places are known; its outputs are then made where they are wanted. */
+octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octet_node *node, octet_error *err);
+
+/* The step that makes a moved value, if it is one and has not been made. */
+octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_error *err);
+
+/* ---- pixels.c ---- */
+
+/* How a value lies in pixels of its own. */
+octet_area octet_plan_area(const octet_plan *plan, const octet_value *value);
+
+/* The new form of a value in pixels: with the border that its readers' windows reach, or as a part of the Concat's
+   result that it becomes part of. */
+octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_value *value, octet_error *err);
+
+/* A step that makes the form like of a value from the form from; one of the two lies in pixels. */
+octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err);
+
+/* The value's levels without the border, in logical order, and back, on the calling thread. */
+void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, void *pixels);
+void octet_pixels_from_dense(const octet_plan *plan, void *pixels, const octet_form *form, void *dense);
 
 /* ---- convert.c ---- */
 

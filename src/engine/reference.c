@@ -122,8 +122,12 @@ const octet_engine octet_engine_reference = {
 };
 
 const octet_engine *const octet_engines[] = {
+    &octet_engine_native,
 #ifdef OCTET_HAVE_ONEDNN
     &octet_engine_onednn,
+#endif
+#ifdef OCTET_HAVE_XNNPACK
+    &octet_engine_xnnpack,
 #endif
     &octet_engine_reference,
     NULL,

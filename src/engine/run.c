@@ -3,6 +3,7 @@
 #include "engine/run.h"
 
 #include "base/clock.h"
+#include "base/parallel.h"
 #include "engine/plan.h"
 
 #include <assert.h>
@@ -40,7 +41,7 @@ static size_t dense_bytes(const octet_plan *plan)
     size_t most = 0;
     for (size_t i = 0; i < plan->form_count; i++) {
         const octet_form *const form = &plan->forms[i];
-        if (!form->shown || form->layout != OCTET_LAYOUT_BLOCKED) continue;
+        if (!form->shown || form->layout == OCTET_LAYOUT_DENSE) continue;
         const size_t bytes = (size_t)octet_tensor_bytes(&form->logical);
         if (bytes > most) most = bytes;
     }
@@ -179,7 +180,8 @@ static octet_tensor present(octet_workspace *ws, int form, bool any_order)
     tensor.data                    = ws->tensors[form].data;
     if (f->layout == OCTET_LAYOUT_DENSE) return tensor;
     if (any_order && shows_blocks(f)) return tensor;
-    octet_convert_to_dense(ws->dense, f, tensor.data);
+    if (f->layout == OCTET_LAYOUT_PIXELS) octet_pixels_to_dense(ws->plan, ws->dense, f, tensor.data);
+    else octet_convert_to_dense(ws->dense, f, tensor.data);
     tensor.data = ws->dense;
     return tensor;
 }
@@ -195,16 +197,70 @@ static octet_status show(octet_workspace *ws, int form, octet_error *err)
 
 void octet_workspace_set_times(octet_workspace *workspace, double *seconds) { workspace->seconds = seconds; }
 
-static octet_status run_step(octet_workspace *ws, size_t index, octet_error *err)
+/* Steps that are cut into parts: one member of a team goes through all of them, doing its own parts. */
+typedef struct stretch {
+    octet_workspace *ws;
+    size_t           first, last;
+} stretch;
+
+static bool in_parts(const octet_step *step) { return step->view || step->phases > 0; }
+
+/* Whether all must be done before what comes next: not where the first member does both. */
+static bool must_meet(const stretch *s, size_t index, int phase)
 {
-    const octet_step *const step = &ws->plan->steps[index];
-    if (step->view) {
-        ws->tensors[step->out[0]].data = ws->tensors[step->in[0]].data;
-        return OCTET_OK;
+    const octet_step *const step = &s->ws->plan->steps[index];
+    if (step->parts > 1) return true;
+    if (phase + 1 < step->phases) return false;
+    for (size_t next = index + 1; next < s->last; next++)
+        if (!s->ws->plan->steps[next].view) return s->ws->plan->steps[next].parts > 1;
+    return false;
+}
+
+static void run_stretch(void *context, octet_member *member)
+{
+    const stretch *const   s  = context;
+    octet_workspace *const ws = s->ws;
+    const bool             timed = ws->seconds && member->index == 0;
+    double                 began = timed ? octet_clock() : 0;
+    for (size_t i = s->first; i < s->last; i++) {
+        const octet_step *const step = &ws->plan->steps[i];
+        for (int phase = 0; !step->view && phase < step->phases; phase++) {
+            for (int part = member->index; part < step->parts; part += member->count)
+                step->engine->run_part(step, &ws->calls[i], phase, part);
+            if (must_meet(s, i, phase)) octet_member_wait(member);
+        }
+        if (!timed) continue;
+        const double now = octet_clock();
+        ws->seconds[i] += now - began;
+        began = now;
     }
-    const octet_status status = step->engine->run(step, &ws->calls[index], ws->bound[index], err);
+}
+
+static octet_status run_whole(octet_workspace *ws, size_t index, octet_error *err)
+{
+    const octet_step *const step   = &ws->plan->steps[index];
+    const double            began  = ws->seconds ? octet_clock() : 0;
+    const octet_status      status = step->engine->run(step, &ws->calls[index], ws->bound[index], err);
+    if (ws->seconds) ws->seconds[index] += octet_clock() - began;
     if (status != OCTET_OK) octet_error_node(err, step->name);
     return status;
+}
+
+/* Runs steps from `first` on: as many as one team can do, or one. Returns the next through *first. */
+static octet_status run_steps(octet_workspace *ws, size_t *first, bool one, octet_error *err)
+{
+    const octet_plan *const plan = ws->plan;
+    stretch                 s    = { .ws = ws, .first = *first, .last = *first };
+    int                     most = 1;
+    while (s.last < plan->step_count && in_parts(&plan->steps[s.last]) && (!one || s.last == s.first)) {
+        const octet_step *const step = &plan->steps[s.last++];
+        if (step->view) ws->tensors[step->out[0]].data = ws->tensors[step->in[0]].data;
+        if (step->parts > most) most = step->parts;
+    }
+    if (s.last == s.first) return run_whole(ws, (*first)++, err);
+    octet_team_run(most, run_stretch, &s);
+    *first = s.last;
+    return OCTET_OK;
 }
 
 static octet_status check_input(const octet_tensor *input, const octet_tensor *want, const char *name, octet_error *err)
@@ -260,12 +316,10 @@ octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, o
     OCTET_TRY(make_dense_room(workspace, err));
     for (size_t i = 0; i < plan->form_count; i++) workspace->tensors[i].data = own_place(workspace, (int)i);
     for (size_t i = 0; i < plan->graph->input_count; i++) OCTET_TRY(put_input(workspace, i, &inputs[i], err));
-    for (size_t i = 0; i < plan->step_count; i++) {
+    for (size_t i = 0; i < plan->step_count;) {
         const octet_step *const step = &plan->steps[i];
-        const double began = workspace->seconds ? octet_clock() : 0;
-        OCTET_TRY(run_step(workspace, i, err));
-        if (workspace->seconds) workspace->seconds[i] += octet_clock() - began;
-        for (int o = 0; o < step->out_count; o++) OCTET_TRY(show(workspace, step->out[o], err));
+        OCTET_TRY(run_steps(workspace, &i, workspace->hook != NULL, err));
+        for (int o = 0; workspace->hook && o < step->out_count; o++) OCTET_TRY(show(workspace, step->out[o], err));
     }
     for (size_t i = 0; i < plan->graph->output_count; i++) outputs[i] = workspace->tensors[plan->output_forms[i]];
     return OCTET_OK;
@@ -338,7 +392,9 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
     to->dirty[form]        = 1;
     to->tensors[form].data = own_place(to, form);
     if (raw) memcpy(to->tensors[form].data, raw, (size_t)octet_tensor_bytes(&to->tensors[form]));
-    for (size_t i = 0; i < plan->step_count; i++)
-        if (spread(to, &plan->steps[i])) OCTET_TRY(run_step(to, i, err));
+    for (size_t i = 0; i < plan->step_count; i++) {
+        size_t index = i;
+        if (spread(to, &plan->steps[i])) OCTET_TRY(run_steps(to, &index, true, err));
+    }
     return OCTET_OK;
 }

@@ -41,6 +41,11 @@ typedef struct octet_transpose_attrs {
     octet_ints perm; /* none: the dimensions in reverse */
 } octet_transpose_attrs;
 
+typedef struct octet_depth_attrs {
+    int64_t     blocksize;
+    const char *mode; /* "DCR", "CRD" */
+} octet_depth_attrs;
+
 typedef struct octet_pad_attrs {
     const char *mode; /* "constant", "reflect", "edge" */
 } octet_pad_attrs;

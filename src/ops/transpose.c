@@ -70,25 +70,20 @@ const octet_op octet_op_transpose = {
 
 /* ---- DepthToSpace: [N, C b b, H, W] -> [N, C, H b, W b] ---- */
 
-typedef struct depth_attrs {
-    int64_t     blocksize;
-    const char *mode;
-} depth_attrs;
-
 static const octet_attr depth_rows[] = {
     {.name = "blocksize",
      .kind = OCTET_ATTR_INT,
-     .offset = offsetof(depth_attrs, blocksize),
+     .offset = offsetof(octet_depth_attrs, blocksize),
      .min = 1,
      .max = 1 << 20,
      .required = true},
-    {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(depth_attrs, mode), .default_s = "DCR"},
+    {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_depth_attrs, mode), .default_s = "DCR"},
     {.kind = OCTET_ATTR_END},
 };
 
 static octet_status depth_infer(const octet_call *call, octet_error *err)
 {
-    const depth_attrs *const  attrs = call->attrs;
+    const octet_depth_attrs *const  attrs = call->attrs;
     const octet_tensor *const in = call->in[0];
     const int64_t             block = attrs->blocksize;
     if (strcmp(attrs->mode, "DCR") && strcmp(attrs->mode, "CRD"))
@@ -108,7 +103,7 @@ static octet_status depth_infer(const octet_call *call, octet_error *err)
 static octet_status depth_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    const depth_attrs *const  attrs = call->attrs;
+    const octet_depth_attrs *const  attrs = call->attrs;
     const octet_tensor *const in = call->in[0];
     const int64_t             block = attrs->blocksize, channels = call->out[0]->dims[1];
     const int64_t             plane = in->dims[2] * in->dims[3];
@@ -131,7 +126,7 @@ const octet_op octet_op_depth_to_space = {
     OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_ALL,
     .attrs = depth_rows,
-    .attrs_size = sizeof(depth_attrs),
+    .attrs_size = sizeof(octet_depth_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = depth_infer,
     .forward = depth_forward,

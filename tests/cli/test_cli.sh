@@ -74,7 +74,7 @@ has out 'octet quantize'
 expect 0 --version
 has out '^octet [0-9]'
 expect 0 --help
-for verb in inspect quantize eval compare run doctor; do
+for verb in inspect quantize eval compare diff bench run doctor; do
     expect 0 "$verb" --help
     has out '^usage: octet'
     has out '^examples:'
@@ -145,6 +145,84 @@ expect 0 doctor --json
 is_json out
 expect 0 quantize net.onnx --data calib.npy -n -o never.onnx
 [ ! -e never.onnx ] || fail 'a dry run wrote'
+
+# ---- bench ----
+expect 0 bench q.onnx --baseline net.onnx --layers --runs 3 --json
+is_json out
+keys out engine threads batch ms.min ms.median ms.p99 ms.mad images_per_second engines.engine engines.ms.median \
+    engines.images_per_second layers.name layers.op layers.engine layers.us layers.macs layers.baseline_us \
+    baseline.engine baseline.ms.median baseline.images_per_second ratio load_ms plan_ms workspace_bytes warnings
+python3 - <<'PY' || fail 'bench --json: values'
+import json
+d = json.load(open("out"))
+assert d["runs"] == 3 and d["batch"] == 1 and d["inputs"] == 8
+assert 0 < d["ms"]["min"] <= d["ms"]["median"] <= d["ms"]["p99"]
+assert d["engines"][0]["engine"] == d["engine"] and d["engines"][0]["ms"] == d["ms"]
+assert [e["baseline"] for e in d["engines"]].count(True) == 1
+assert abs(sum(l["share"] for l in d["layers"]) - 1) < 1e-9
+conv = [l for l in d["layers"] if l["name"] == "conv"][0]
+assert conv["macs"] > 0 and conv["baseline_us"] > 0 and not conv["conversion"]
+PY
+expect 0 bench net.onnx --engine reference --data calib.npy --batch 4 --seconds 0.01 --layers
+has out '^reference '
+has out 'batch 4'
+has out '^conv .* Conv '
+expect 0 bench net.onnx -q --runs 1 --json=bench.json
+[ ! -s out ] || fail 'bench -q printed'
+keys bench.json ms.median
+refused 2 'contradict' bench net.onnx --runs 3 --seconds 1
+refused 2 'not a whole number' bench net.onnx --batch 0
+refused 2 "engine 'steam' is not in this build" bench net.onnx --engine steam
+refused 2 'too few operands' bench
+refused 3 'missing.onnx' bench net.onnx --baseline missing.onnx
+
+# ---- diff ----
+expect 0 quantize net.onnx --data calib.npy --method minmax --per-tensor -o tensor.onnx
+expect 0 quantize net.onnx --data calib.npy --method minmax --per-channel -o channel.onnx
+expect 0 diff tensor.onnx channel.onnx --data calib.npy --json
+is_json out
+keys out a b samples accumulated.histogram.0 accumulated.max accumulated.worst values.name values.op \
+    values.accumulated outputs.name outputs.accumulated.max_abs
+python3 - <<'PY' || fail 'diff --json: values'
+import json
+d = json.load(open("out"))
+assert d["samples"] == 16 and d["accumulated"]["max"] > 0
+sums = {}
+for v in d["values"]:
+    if v["accumulated"] and v["accumulated"]["levels"]:
+        t = v["accumulated"]
+        assert sum(t["histogram"].values()) == t["count"] and t["count"] - t["histogram"]["0"] == t["differing"]
+        for k, n in t["histogram"].items(): sums[k] = sums.get(k, 0) + n
+assert sums == d["accumulated"]["histogram"]
+PY
+expect 4 diff tensor.onnx channel.onnx --data calib.npy --max-levels 0
+has out 'max-levels NOT MET'
+expect 0 diff tensor.onnx channel.onnx --data calib.npy --max-levels 255 --json
+has out '"passed": true'
+expect 0 diff q.onnx --engine reference --max-levels 0 --max-local 0 --limit 3 --json
+keys out as_deployed local.histogram local.max not_fed values.local max_local max_levels
+has out '"samples": 3'
+expect 0 diff q.onnx --all
+has out '^levels apart when fed the same'
+expect 0 diff net.onnx q.onnx
+has out 'SQNR'
+expect 0 diff q.onnx --seed 4 --json=one.json
+expect 0 diff q.onnx --seed 4 -f --json=two.json
+cmp -s one.json two.json || fail 'diff: the same seed, other results'
+refused 2 'no value that both keep' diff net.onnx q.onnx --max-levels 3
+refused 2 'max-local needs one MODEL' diff tensor.onnx channel.onnx --max-local 1
+refused 2 "engine 'steam' is not in this build" diff q.onnx --engine steam
+refused 2 'unexpected operand' diff a b c
+refused 3 'missing.npy' diff q.onnx --data missing.npy
+
+# ---- engines by name ----
+for verb in 'eval q.onnx --data calib.npy' 'compare net.onnx q.onnx --data calib.npy' 'run q.onnx calib.npy'; do
+    # the words of a command
+    # shellcheck disable=SC2086
+    expect 0 $verb --engine reference
+    # shellcheck disable=SC2086
+    refused 2 "engine 'steam' is not in this build" $verb --engine steam
+done
 
 # ---- options that files carry ----
 cat >good.json <<'JSON'

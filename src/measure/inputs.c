@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of input tensors. The numbers of a random set depend on seed and index alone. */
+#include "measure/inputs.h"
+
+#include <string.h>
+
+size_t octet_inputs_count(const octet_inputs *inputs)
+{
+    if (!inputs->data) return SIZE_MAX;
+    const size_t batch = (size_t)inputs->batch;
+    return (octet_dataset_count(inputs->data) + batch - 1) / batch;
+}
+
+static octet_status check_data(const octet_inputs *inputs, octet_error *err)
+{
+    if (!inputs->data) return OCTET_OK;
+    if (octet_dataset_count(inputs->data) == 0) return octet_fail(err, OCTET_ERR_ARGUMENT, "there are no samples");
+    if (inputs->port_count == 1) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (data needs 1)", inputs->port_count);
+}
+
+static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_error *err)
+{
+    const octet_value *const value = inputs->graph->inputs[port];
+    *tensor                        = (octet_tensor){ .dtype = value->dtype, .rank = value->rank };
+    memcpy(tensor->dims, value->dims, sizeof tensor->dims);
+    if (tensor->rank > 0 && tensor->dims[0] == OCTET_DIM_FREE) tensor->dims[0] = inputs->batch;
+    if (inputs->data) {
+        const octet_port sample = octet_dataset_port(inputs->data);
+        tensor->rank            = sample.rank;
+        memcpy(tensor->dims, sample.dims, sizeof tensor->dims);
+        tensor->dims[0] *= inputs->batch; /* from 1 */
+    }
+    if (value->rank > 0 && value->dims[0] != OCTET_DIM_FREE && value->dims[0] != inputs->batch && inputs->batch > 1)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' has a fixed first dimension of %lld, no batch of %lld",
+                          value->name, (long long)value->dims[0], (long long)inputs->batch);
+    return OCTET_OK;
+}
+
+octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(check_data(inputs, err));
+    OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
+    for (size_t i = 0; i < inputs->port_count; i++) {
+        octet_tensor *const tensor = &(*set)[i];
+        OCTET_TRY(shape_of(tensor, inputs, i, err));
+        const int64_t bytes = octet_tensor_bytes(tensor);
+        if (bytes < 0)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' leaves a dimension open",
+                              inputs->graph->inputs[i]->name);
+        OCTET_TRY(octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err));
+    }
+    return OCTET_OK;
+}
+
+/* ---- numbers ---- */
+
+static uint64_t next_bits(uint64_t *state) /* splitmix64 */
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z          = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z          = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static void fill_real(float *x, size_t count, const octet_value *value, uint64_t *state)
+{
+    double                      lo = -1, hi = 1;
+    const octet_qparams *const q = value->fake_quantize ? &value->fake_quantize->qparams : NULL;
+    if (q && q->count == 1) {
+        lo = ((double)q->qmin - q->zero_point[0]) * (double)q->scale[0];
+        hi = ((double)q->qmax - q->zero_point[0]) * (double)q->scale[0];
+    }
+    for (size_t i = 0; i < count; i++) x[i] = (float)(lo + (hi - lo) * ((double)(next_bits(state) >> 11) * 0x1p-53));
+}
+
+static void fill_integers(octet_tensor *tensor, uint64_t *state)
+{
+    const size_t size = octet_dtype_size(tensor->dtype), count = (size_t)octet_tensor_count(tensor);
+    for (size_t i = 0; i < count; i++) ((uint8_t *)tensor->data)[i * size] = next_bits(state) & 1; /* little-endian */
+}
+
+static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)
+{
+    uint64_t state = inputs->seed * 0x9e3779b97f4a7c15u ^ (uint64_t)index * 0xd1b54a32d192ed03u;
+    for (size_t i = 0; i < inputs->port_count; i++) {
+        const octet_value *const value = inputs->graph->inputs[i];
+        if (set[i].dtype == OCTET_F32)
+            fill_real(set[i].data, (size_t)octet_tensor_count(&set[i]), value, &state);
+        else if (set[i].dtype != OCTET_F64 && set[i].dtype != OCTET_F16)
+            fill_integers(&set[i], &state);
+        else
+            return octet_fail(err, OCTET_ERR_UNSUPPORTED, "input '%s' is %s: give data", value->name,
+                              octet_dtype_name(set[i].dtype));
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_inputs_fill(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)
+{
+    if (!inputs->data) return fill_random(set, inputs, index, err);
+    const size_t batch = (size_t)inputs->batch, total = octet_dataset_count(inputs->data);
+    const size_t count = (size_t)octet_tensor_count(set) / batch;
+    for (size_t i = 0; i < batch; i++)
+        OCTET_TRY(octet_dataset_read(inputs->data, (index * batch + i) % total, (float *)set->data + i * count, NULL,
+                                     err));
+    return OCTET_OK;
+}
