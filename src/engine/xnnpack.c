@@ -61,7 +61,7 @@ static conv_levels levels_between(float from, float end)
 static bool choose_levels(conv_step *s, const octet_plan *plan, const octet_step *step, const octet_native_sums *sums,
                           octet_reason *why)
 {
-    const float                WIDEST = 1.98f;
+    const float                COARSE = 1.25f, WIDEST = 1.98f;
     const octet_value *const   other  = step->add->inputs[step->add->inputs[0] == step->node->outputs[0]];
     const octet_qparams *const r      = octet_value_levels(plan->graph, other);
     const octet_to_levels     *to     = &sums->to;
@@ -72,9 +72,10 @@ static bool choose_levels(conv_step *s, const octet_plan *plan, const octet_step
     s->sums     = true;
     s->rule     = (octet_add_levels){ .b_multiplier = mr, .to = *to, .b_zero = octet_plan_area(plan, other).zero };
     s->parts[0] = levels_between(from, end);
-    if (s->parts[0].unit >= WIDEST) {
+    if (s->parts[0].unit >= COARSE) {
         s->parts[s->part_count++] = levels_between(0, end);
         s->parts[0]               = levels_between(from, 0);
+        s->parts[0].hi            = s->parts[0].zero;
     }
     s->rule.a_zero       = s->parts[0].zero + FLIP;
     s->rule.a_multiplier = s->parts[0].unit;

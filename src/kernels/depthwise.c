@@ -297,14 +297,19 @@ static void run_chunk(const job *j, const strip *s, size_t first, size_t end)
     const ending         how = ending_of(j, s);
     const size_t         next = 4 * j->cut.groups * j->unit;
     place                at = { first, slots };
+    const size_t         some = s->rows == TALL ? PAIRED : LONE;
     fill(slots, j, s, first * j->unit, end - first);
-    if (s->rows == TALL) {
-        for (; at.unit + PAIRED <= end; at.unit += PAIRED, at.quads += PAIRED * next)
+    for (; at.unit + some <= end; at.unit += some, at.quads += some * next) {
+        if (s->rows == TALL)
             tile(j, s, &how, at, TALL, PAIRED);
-        for (; at.unit < end; at.unit++, at.quads += next) tile(j, s, &how, at, TALL, 1);
-    } else {
-        for (; at.unit + LONE <= end; at.unit += LONE, at.quads += LONE * next) tile(j, s, &how, at, 1, LONE);
-        for (; at.unit < end; at.unit++, at.quads += next) tile(j, s, &how, at, 1, 1);
+        else
+            tile(j, s, &how, at, 1, LONE);
+    }
+    for (; at.unit < end; at.unit++, at.quads += next) {
+        if (s->rows == TALL)
+            tile(j, s, &how, at, TALL, 1);
+        else
+            tile(j, s, &how, at, 1, 1);
     }
 }
 

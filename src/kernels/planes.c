@@ -57,7 +57,8 @@ static void gather(uint32_t *words, const uint8_t *levels, size_t pixel, size_t 
 /* ---- quantizing ---- */
 
 /* The quotient decides, but a product with the reciprocal is within 2^-13 of it as long as both are below 256: three
-   roundings of 2^-24 each. So wherever the product is farther than that from a tie, it rounds to the same level. */
+   roundings of 2^-24 each (the reciprocal of a scale above 2^126 has fewer bits, but then quotients are below 4). So
+   wherever the product is farther than that from a tie, it rounds to the same level. */
 typedef struct divide {
     float    scale, reciprocal, lo, hi;
     int32_t  zero_point;
@@ -71,7 +72,6 @@ static divide divide_of(const octet_real_levels *rule)
     d.lo = (float)(rule->to.lo - d.zero_point);
     d.hi = (float)(rule->to.hi - d.zero_point);
     memcpy(&d.near, &near, sizeof near);
-    if (!(d.scale > 0x1p-100f && d.scale < 0x1p100f)) d.near = 0; /* the reciprocal may be imprecise */
     return d;
 }
 
