@@ -65,7 +65,7 @@ V_INLINE pending begin_pending(walk *w, int kind)
 {
     finish *const f = &w->finish[!w->last];
     return (pending){ .state = finish_begin(f, w->call, kind), .of = f, .last = &w->finish[w->last],
-                        .row = w->before, .share = 2 * octet_amx_ceil(f->rows - w->before, 8) };
+                      .row = w->before, .share = 2 * octet_amx_ceil(f->rows - w->before, 8) };
 }
 
 /* With a residual it is quicker behind all products. */
@@ -91,7 +91,7 @@ V_INLINE void multiply(walk *w, int m, int n, const pending *rest)
     t_multiply(&w->tiles, m, n);
 }
 
-/* One step of a block, the first if there is a pending to finish. */
+/* One step of a block, the first if rows of the block before are pending. */
 V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, pending *rest, int kind)
 {
     const size_t pixel = w->call->shape->pixel;
@@ -124,7 +124,7 @@ V_INLINE void compute(walk *w, const position *at, int kind)
     const size_t  share = last->share;
     const int8_t *weights = at->weights;
     size_t        piece = 1, row = 0;
-    pending     rest = begin_pending(w, kind);
+    pending       rest = begin_pending(w, kind);
     step(w, at, at->input + call->tap[0], weights, &rest, kind);
     finish_more(&rest.state, rest.of, rest.row, SIZE_MAX, kind);
     for (size_t t = 0; t < taps; t++) {
