@@ -70,7 +70,14 @@ static unsigned detect(void)
 
 #elif defined(__aarch64__)
 
-static unsigned detect(void) { return OCTET_CPU_NEON; }
+#include <sys/auxv.h>
+
+/* The kernels need the dot product of bytes, which ARMv8.0 does not have. */
+static unsigned detect(void)
+{
+    enum { DOT_PRODUCT = 1 << 20 }; /* HWCAP_ASIMDDP */
+    return getauxval(AT_HWCAP) & DOT_PRODUCT ? OCTET_CPU_NEON : 0;
+}
 
 #else
 
@@ -92,13 +99,21 @@ static const cpu_cap caps[] = {
     { "neon", OCTET_CPU_NEON },
 };
 
-unsigned octet_cpu_sets(void)
+/* What OCTET_CPU names; NULL: nothing. */
+static const cpu_cap *find_cap(void)
 {
     const char *const asked = getenv("OCTET_CPU");
-    unsigned          cap   = ~0u;
     for (size_t i = 0; asked && i < sizeof caps / sizeof *caps; i++)
-        if (strcmp(asked, caps[i].name) == 0) cap = caps[i].sets;
-    const unsigned sets = detect() & cap;
+        if (strcmp(asked, caps[i].name) == 0) return &caps[i];
+    return NULL;
+}
+
+bool octet_cpu_capped(void) { return find_cap() != NULL; }
+
+unsigned octet_cpu_sets(void)
+{
+    const cpu_cap *const cap  = find_cap();
+    const unsigned       sets = detect() & (cap ? cap->sets : ~0u);
     return sets & OCTET_CPU_AMX && !octet_cpu_allow_tiles() ? sets & ~(unsigned)OCTET_CPU_AMX : sets;
 }
 

@@ -11,12 +11,15 @@ enum { /* bits of octet_cpu_sets */
     OCTET_CPU_AVXVNNI    = 2,
     OCTET_CPU_AVX512VNNI = 4, /* with F, BW, DQ and VL */
     OCTET_CPU_AMX        = 8, /* with its int8 products, and the system has allowed the process to use tiles */
-    OCTET_CPU_NEON       = 16,
+    OCTET_CPU_NEON       = 16, /* with its dot product of bytes */
 };
 
 /* Instruction sets that both CPU and operating system support. OCTET_CPU=scalar|avx2|avxvnni|avx512vnni|amx|neon
    leaves out every set after the named one; any other value leaves out none. */
 unsigned octet_cpu_sets(void);
+
+/* Whether OCTET_CPU names one of them. */
+bool octet_cpu_capped(void);
 
 /* Asks the system to let this process use tiles (AMX). Some kernels and emulators refuse, though the CPU has them. */
 bool octet_cpu_allow_tiles(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize, Pad.
+/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize,
+   Pad.
 
    A plan does not run them one by one. Each is applied, while planning, to a tensor of element numbers by its own
    definition; so the result of a whole chain is known as "element i is element index[i] of value base". Only where a
@@ -258,14 +259,17 @@ static void move_row(const move_step *s, uint8_t *y, const uint8_t *input, size_
 {
     const uint8_t *x = input + octet_native_row_at(&s->in, s->pixels || s->bytes ? 0 : row);
     if (!s->bytes && !s->pixels && s->channels) {
-        s->kernel->select(y, s->out.steps.pixel, x, s->in.steps.pixel, s->out.width, s->channels, s->out.channels);
+        s->kernel->select(y, x, &(octet_select){ .pixels = s->out.width, .y_pixel = s->out.steps.pixel,
+                                                 .q_pixel = s->in.steps.pixel, .n = s->out.channels,
+                                                 .from = s->channels });
         return;
     }
+    const octet_select one = { .pixels = 1, .n = s->out.channels, .from = s->channels };
     for (size_t i = row * s->out.width; i < (row + 1) * s->out.width; i++, y += s->out.steps.pixel) {
         const uint8_t *const from = s->pixels ? input + s->pixels[i] : x;
         if (s->bytes) move_bytes(s, y, input, s->bytes + i * s->out.channels);
         else if (s->runs) move_runs(s, y, from);
-        else if (s->channels) s->kernel->select(y, 0, from, 0, 1, s->channels, s->out.channels);
+        else if (s->channels) s->kernel->select(y, from, &one);
         else memcpy(y, from, s->out.channels);
         x += s->in.steps.pixel;
     }

@@ -83,6 +83,7 @@ struct octet_engine {
     const char *(*version)(void);
     int (*block)(void); /* channels of one block on this CPU; NULL: knows no blocks */
     bool tight;         /* wants pixels without room between or around */
+    bool by_name;       /* takes part only where the options name it */
     bool (*accepts)(const octet_plan *plan, octet_step *step, octet_reason *why);
     octet_status (*prepare)(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
     octet_status (*bind)(void **bound, const octet_step *step, octet_error *err);
@@ -96,6 +97,9 @@ struct octet_engine {
 extern const octet_engine octet_engine_native, octet_engine_reference, octet_engine_convert;
 #ifdef OCTET_HAVE_ONEDNN
 extern const octet_engine octet_engine_onednn;
+#endif
+#ifdef OCTET_HAVE_XNNPACK
+extern const octet_engine octet_engine_xnnpack;
 #endif
 
 /* Engines of this build, best first, then NULL. */

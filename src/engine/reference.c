@@ -126,6 +126,9 @@ const octet_engine *const octet_engines[] = {
 #ifdef OCTET_HAVE_ONEDNN
     &octet_engine_onednn,
 #endif
+#ifdef OCTET_HAVE_XNNPACK
+    &octet_engine_xnnpack,
+#endif
     &octet_engine_reference,
     NULL,
 };

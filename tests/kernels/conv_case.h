@@ -80,8 +80,8 @@ static void conv_fill_bytes(uint8_t *to, size_t size, conv_fill fill, bool is_si
 static int32_t conv_sum(const conv_case *c, size_t group, size_t row, size_t column)
 {
     const octet_conv_shape *const s = &c->shape;
-    const uint8_t *const x = c->call.input + group * c->call.input_group + row * s->pixel;
-    int64_t              sum = c->bias[column];
+    const uint8_t *const          x = c->call.input + group * c->call.input_group + row * s->pixel;
+    int64_t                       sum = c->bias[column];
     for (size_t t = 0; t < s->taps; t++)
         for (size_t d = 0; d < s->depth; d++) {
             const octet_conv_weights *const w = &c->weights;
@@ -127,7 +127,7 @@ static void conv_expect(const conv_case *c)
 static void conv_fill_weights(conv_case *c)
 {
     const octet_conv_shape *const s = &c->shape;
-    const size_t count = s->columns * s->taps * s->depth;
+    const size_t                  count = s->columns * s->taps * s->depth;
     c->weight = conv_zeroed(count);
     c->bias = conv_zeroed(s->columns * sizeof *c->bias);
     c->multiplier = conv_zeroed(s->columns * sizeof *c->multiplier);
@@ -137,8 +137,12 @@ static void conv_fill_weights(conv_case *c)
         c->bias[n] = (int32_t)(conv_random() % 20001) - 10000;
         c->multiplier[n] = usual * (1.0f + (float)(conv_random() % 1000) * 1e-3f) * (c->options.wild ? 1e9f : 1.0f);
     }
-    c->weights = (octet_conv_weights){ .at = c->weight, .column = s->taps * s->depth, .tap = s->depth, .depth = 1,
-                                       .bias = c->bias, .multiplier = c->multiplier,
+    c->weights = (octet_conv_weights){ .at = c->weight,
+                                       .column = s->taps * s->depth,
+                                       .tap = s->depth,
+                                       .depth = 1,
+                                       .bias = c->bias,
+                                       .multiplier = c->multiplier,
                                        .input_zero = (int32_t)(conv_random() % 256) };
 }
 
@@ -174,14 +178,23 @@ static void conv_case_make(conv_case *c, const octet_conv_shape *shape, conv_opt
     conv_fill_bytes(conv_first(&c->input), c->input.size, options.fill, false);
     conv_fill_bytes(conv_first(&c->residual), c->residual.size, options.fill, false);
     c->call = (octet_conv_call){
-        .shape = &c->shape, .tap = c->tap, .input = conv_first(&c->input), .input_group = image,
-        .output = conv_first(&c->output), .output_group = shape->rows * pitch, .place = c->place,
+        .shape = &c->shape,
+        .tap = c->tap,
+        .input = conv_first(&c->input),
+        .input_group = image,
+        .output = conv_first(&c->output),
+        .output_group = shape->rows * pitch,
+        .place = c->place,
         .residual = options.residual ? conv_first(&c->residual) : NULL,
-        .residual_group = shape->rows * residual_pitch, .residual_place = c->residual_place,
-        .residual_multiplier = 0.37f, .residual_zero = 131,
+        .residual_group = shape->rows * residual_pitch,
+        .residual_place = c->residual_place,
+        .residual_multiplier = 0.37f,
+        .residual_zero = 131,
         .to = { 117, options.narrow ? 100 : 0, options.narrow ? 201 : 255 },
-        .real = options.real, .tame = !options.wild && !options.real,
-        .real_lo = options.narrow ? 0 : -INFINITY, .real_hi = options.narrow ? 6 : INFINITY,
+        .real = options.real,
+        .tame = !options.wild && !options.real,
+        .real_lo = options.narrow ? 0 : -INFINITY,
+        .real_hi = options.narrow ? 6 : INFINITY,
     };
     const size_t all = c->output.size + 2 * CONV_MARGIN;
     c->expected = conv_zeroed(all);
@@ -206,8 +219,8 @@ static bool conv_case_check(conv_case *c, const octet_conv_kernel *kernel, int p
 
 static void conv_case_free(conv_case *c)
 {
-    void *const all[] = { c->weight, c->bias, c->multiplier, c->place, c->residual_place, c->tap, c->input.all,
-                          c->residual.all, c->output.all, c->expected };
+    void *const all[] = { c->weight, c->bias,      c->multiplier,   c->place,      c->residual_place,
+                          c->tap,    c->input.all, c->residual.all, c->output.all, c->expected };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 

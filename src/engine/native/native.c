@@ -127,13 +127,12 @@ int octet_native_parts(const octet_plan *plan, double microseconds)
 
 octet_share octet_native_share(size_t rows_in_all, int part, int parts)
 {
-    return (octet_share){ rows_in_all * (size_t)part / (size_t)parts, rows_in_all * ((size_t)part + 1) / (size_t)parts };
+    return (octet_share){rows_in_all * (size_t)part / (size_t)parts, rows_in_all * ((size_t)part + 1) / (size_t)parts};
 }
 
 /* ---- the engine ---- */
 
-/* The Add that a node is summed in, if this engine does both at once: its other input must lie in pixels, too. */
-static const octet_node *add_of(const octet_plan *plan, const octet_node *node)
+const octet_node *octet_native_add(const octet_plan *plan, const octet_node *node)
 {
     const octet_node *const add = octet_node_fused_add(plan->graph, node);
     if (!add) return NULL;
@@ -146,7 +145,7 @@ static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
     const octet_native_row *const row = row_of(step);
     if (!row && step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
     if (!row) return octet_native_decline(why, "no int8 kernel for this operator");
-    step->add = add_of(plan, step->node);
+    step->add = octet_native_add(plan, step->node);
     if (row->accepts(plan, step, why)) return true;
     for (int i = 0; i < step->in_count; i++) step->in_layout[i] = OCTET_LAYOUT_DENSE;
     step->out_layout = OCTET_LAYOUT_DENSE;

@@ -35,6 +35,10 @@ bool octet_native_pixels(const octet_plan *plan, const octet_value *value);
 /* The same for the first `inputs` inputs and output 0 of the step's node; sets their layouts. */
 bool octet_native_take(const octet_plan *plan, octet_step *step, int inputs, octet_reason *why);
 
+/* The Add that a node is summed in, if an engine can do both at once: its other input must lie in pixels, too. NULL:
+   none. */
+const octet_node *octet_native_add(const octet_plan *plan, const octet_node *node);
+
 /* The area of an input or output form of the step. */
 const octet_area *octet_native_in(const octet_plan *plan, const octet_step *step, int slot);
 const octet_area *octet_native_out(const octet_plan *plan, const octet_step *step);
@@ -69,7 +73,7 @@ static inline size_t octet_native_row_at(const octet_area *area, size_t row)
 typedef struct octet_native_sums {
     float         *multiplier;
     int32_t       *bias;
-    const int8_t  *weights; /* s8, zero point 0, in the order of the graph */
+    const int8_t  *weights; /* s8, zero point 0: all of a column, then the next, each in the order of the graph */
     bool           tame;
     bool           real; /* output of real numbers */
     octet_to_levels to;
@@ -80,7 +84,7 @@ typedef struct octet_native_sums {
 bool octet_native_weights_fit(const octet_plan *plan, const octet_node *node, octet_reason *why);
 
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
-                                    const octet_mac_terms *terms, octet_error *err);
+                                    octet_arena *arena, octet_error *err);
 
 /* ---- the rows' functions, by file ---- */
 

@@ -2,9 +2,11 @@
 /* Sums of products on levels: parameters of the tensors turned into what the kernels take. */
 #include "engine/native/native.h"
 
+#include "ops/attrs.h"
 #include "ops/levels.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { U8_SHIFT = 128 };
 
@@ -30,6 +32,38 @@ bool octet_native_weights_fit(const octet_plan *plan, const octet_node *node, oc
         if (node->inputs[i] && !octet_plan_known(plan, node->inputs[i]) && !node->inputs[i]->constant)
             return octet_native_decline(why, "bias is not constant");
     return true;
+}
+
+static const octet_tensor *bias_of(const octet_plan *plan, const octet_node *node)
+{
+    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    if (!bias) return NULL;
+    return bias->constant ? bias->constant : &plan->shapes[bias->index];
+}
+
+static octet_mac_terms terms_of(const octet_plan *plan, const octet_node *node)
+{
+    octet_mac_terms terms = { .factor = 1.0f, .bias = bias_of(plan, node), .bias_factor = 1.0f };
+    if (strcmp(node->op->name, "Conv") == 0) return terms;
+    terms.weight_axis = 1;
+    if (strcmp(node->op->name, "Gemm") != 0) return terms;
+    const octet_gemm_attrs *const attrs = node->attrs;
+    terms.weight_axis = attrs->trans_b ? 0 : 1;
+    terms.factor      = attrs->alpha;
+    terms.bias_factor = attrs->beta;
+    return terms;
+}
+
+/* A matrix [depth][column] as [column][depth]. */
+static octet_status turn(const int8_t **weights, const octet_tensor *w, octet_arena *arena, octet_error *err)
+{
+    const size_t depth = (size_t)w->dims[0], columns = (size_t)w->dims[1];
+    int8_t      *turned;
+    OCTET_TRY(octet_arena_get(&turned, arena, depth * columns, 1, err));
+    for (size_t k = 0; k < depth; k++)
+        for (size_t n = 0; n < columns; n++) turned[n * depth + k] = (*weights)[k * columns + n];
+    *weights = turned;
+    return OCTET_OK;
 }
 
 /* u8 weights with zero point 128 as s8. */
@@ -66,7 +100,8 @@ static bool is_tame(const octet_native_sums *sums, const double *magnitude, size
     const double  most = above > below ? above : below, limit = 1 << 30;
     for (size_t c = 0; c < columns; c++) {
         const double sum = magnitude[c] * most + fabs((double)sums->bias[c]);
-        if (!(sum * fabs((double)sums->multiplier[c]) * 1.001 + 256.0 * fabs((double)sums->residual_multiplier) < limit))
+        if (!(sum * fabs((double)sums->multiplier[c]) * 1.001 + 256.0 * fabs((double)sums->residual_multiplier) <
+              limit))
             return false;
     }
     return true;
@@ -91,11 +126,12 @@ static void take_output(octet_native_sums *sums, const octet_plan *plan, const o
 }
 
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
-                                    const octet_mac_terms *terms, octet_error *err)
+                                    octet_arena *arena, octet_error *err)
 {
     const octet_node *const   node = step->node;
     const octet_tensor *const w    = weights_of(plan, node);
-    const size_t              columns = (size_t)w->dims[terms->weight_axis];
+    const octet_mac_terms     terms   = terms_of(plan, node);
+    const size_t              columns = (size_t)w->dims[terms.weight_axis];
     octet_tensor              x = plan->shapes[node->inputs[0]->index], out = plan->shapes[node->outputs[0]->index];
     const octet_tensor *const in[]  = { &x, w };
     octet_tensor *const       outs[] = { &out };
@@ -105,13 +141,14 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     out.qparams = step->add ? NULL : octet_value_levels(plan->graph, node->outputs[0]);
     const octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = outs, .in_count = 2, .out_count = 1,
                               .profile = plan->profile, .real_unit = step->real_unit };
-    OCTET_TRY(octet_arena_get(&rules, plan->arena, columns, sizeof *rules, err));
-    OCTET_TRY(octet_arena_get(&magnitude, plan->arena, columns, sizeof *magnitude, err));
-    OCTET_TRY(octet_arena_get(&sums->multiplier, plan->arena, columns, sizeof *sums->multiplier, err));
-    OCTET_TRY(octet_arena_get(&sums->bias, plan->arena, columns, sizeof *sums->bias, err));
-    OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, terms, err));
-    OCTET_TRY(signed_weights(&sums->weights, w, plan->arena, err));
-    sum_magnitudes(magnitude, w, sums->weights, terms->weight_axis);
+    OCTET_TRY(octet_arena_get(&rules, arena, columns, sizeof *rules, err));
+    OCTET_TRY(octet_arena_get(&magnitude, arena, columns, sizeof *magnitude, err));
+    OCTET_TRY(octet_arena_get(&sums->multiplier, arena, columns, sizeof *sums->multiplier, err));
+    OCTET_TRY(octet_arena_get(&sums->bias, arena, columns, sizeof *sums->bias, err));
+    OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
+    OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
+    sum_magnitudes(magnitude, w, sums->weights, terms.weight_axis);
+    if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {
         sums->multiplier[c] = rules[c].multiplier;

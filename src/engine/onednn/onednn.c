@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine onednn: float32 through oneDNN's C API. A primitive and its packed weights belong to the plan; memory
-   objects, which oneDNN changes when they point elsewhere, belong to one workspace. */
+/* The engine onednn: float32 through oneDNN's C API, and levels (int8.c). A primitive and its packed weights belong to
+   the plan; memory objects, which oneDNN changes when they point elsewhere, belong to one workspace. */
 #include "engine/onednn/problem.h"
+#include "engine/onednn/step.h"
+
+#include "base/cpu.h"
 
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-
-/* What a step keeps in the plan. */
-typedef struct prepared {
-    dnnl_engine_t      engine;
-    dnnl_primitive_t   primitive;
-    dnnl_memory_t      weights, bias; /* NULL: none */
-    dnnl_memory_desc_t x, y, scratch;
-    bool               alone; /* one thread */
-} prepared;
 
 /* What it keeps in a workspace. */
 enum { ARG_X, ARG_Y, ARG_SCRATCH, ARG_WEIGHTS, ARG_BIAS, ARG_COUNT };
@@ -28,14 +22,13 @@ typedef struct bound_step {
     octet_arena    *arena;
 } bound_step;
 
-static octet_status fail_dnnl(octet_error *err, dnnl_status_t status, const char *what)
+octet_status octet_dnnl_fail(octet_error *err, dnnl_status_t status, const char *what)
 {
     if (status == dnnl_out_of_memory) return octet_fail_memory(err);
     return octet_fail(err, OCTET_ERR_BACKEND, "oneDNN answers %d to %s", (int)status, what);
 }
 
-/* oneDNN asks OpenMP how many threads there are, both when it prepares and when it runs. Returns what it was. */
-static int set_threads(int threads)
+int octet_dnnl_threads(int threads)
 {
 #ifdef _OPENMP
     const int before = omp_get_max_threads();
@@ -44,6 +37,19 @@ static int set_threads(int threads)
 #else
     return threads;
 #endif
+}
+
+/* OCTET_CPU caps oneDNN, too. It listens until it has first looked at the CPU; the answer to a later word, which says
+   the same, is of no interest. */
+static void cap(void)
+{
+    const unsigned sets = octet_cpu_sets();
+    if (!octet_cpu_capped()) return;
+    dnnl_set_max_cpu_isa(sets & OCTET_CPU_AMX          ? dnnl_cpu_isa_avx512_core_amx
+                         : sets & OCTET_CPU_AVX512VNNI ? dnnl_cpu_isa_avx512_core_vnni
+                         : sets & OCTET_CPU_AVXVNNI    ? dnnl_cpu_isa_avx2_vnni
+                         : sets & OCTET_CPU_AVX2       ? dnnl_cpu_isa_avx2
+                                                       : dnnl_cpu_isa_sse41);
 }
 
 /* ---- choosing ---- */
@@ -133,7 +139,6 @@ static bool suits(const octet_plan *plan, const octet_node *node, const octet_dn
 static bool is_real_node(const octet_plan *plan, const octet_step *step, octet_reason *why)
 {
     const octet_node *const node = step->node;
-    if (step->mode != OCTET_MODE_REAL) return octet_dnnl_decline(why, "integer levels");
     if (!node->inputs[0] || !node->outputs[0] || !is_real_tensor(&plan->shapes[node->inputs[0]->index]) ||
         !is_real_tensor(&plan->shapes[node->outputs[0]->index]))
         return octet_dnnl_decline(why, "not float32");
@@ -157,23 +162,25 @@ static bool choose_layouts(const octet_plan *plan, octet_step *step, const octet
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_dnnl_row *const row = octet_dnnl_row_find(step->node->op->name);
+    cap();
+    if (step->mode != OCTET_MODE_REAL) return octet_dnnl_accepts_levels(plan, step, why);
     if (!row) return octet_dnnl_decline(why, "not an operator of this engine");
     if (!is_real_node(plan, step, why)) return false;
-    const int  before   = set_threads(plan->threads);
+    const int  before   = octet_dnnl_threads(plan->threads);
     const bool accepted = choose_layouts(plan, step, row, why);
-    set_threads(before);
+    octet_dnnl_threads(before);
     return accepted;
 }
 
 /* ---- preparing ---- */
 
-static octet_status reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engine_t engine, octet_error *err)
+octet_status octet_dnnl_reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engine_t engine, octet_error *err)
 {
     const dnnl_memory_desc_t *from_desc, *to_desc;
     dnnl_primitive_desc_t     descriptor = NULL;
     dnnl_primitive_t          primitive  = NULL;
     dnnl_stream_t             stream     = NULL;
-    const int                 before     = set_threads(1); /* weights are small, and threads wait for each other */
+    const int                 before     = octet_dnnl_threads(1); /* weights are small, and threads wait for each other */
     dnnl_memory_get_memory_desc(from, &from_desc);
     dnnl_memory_get_memory_desc(to, &to_desc);
     dnnl_status_t status = dnnl_reorder_primitive_desc_create(&descriptor, from_desc, engine, to_desc, engine, NULL);
@@ -182,57 +189,57 @@ static octet_status reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engine_t 
     const dnnl_exec_arg_t args[] = { { DNNL_ARG_FROM, from }, { DNNL_ARG_TO, to } };
     if (status == dnnl_success) status = dnnl_primitive_execute(primitive, stream, 2, args);
     if (status == dnnl_success) status = dnnl_stream_wait(stream);
-    set_threads(before);
+    octet_dnnl_threads(before);
     dnnl_stream_destroy(stream);
     dnnl_primitive_destroy(primitive);
     dnnl_primitive_desc_destroy(descriptor);
-    return status == dnnl_success ? OCTET_OK : fail_dnnl(err, status, "packing weights");
+    return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "packing weights");
 }
 
-static octet_status new_memory(dnnl_memory_t *memory, const dnnl_memory_desc_t *desc, dnnl_engine_t engine,
+octet_status octet_dnnl_memory(dnnl_memory_t *memory, const dnnl_memory_desc_t *desc, dnnl_engine_t engine,
                                octet_arena *arena, octet_error *err)
 {
     void *bytes;
     OCTET_TRY(octet_arena_get(&bytes, arena, dnnl_memory_desc_get_size(desc), 1, err));
     const dnnl_status_t status = dnnl_memory_create(memory, desc, engine, bytes);
-    return status == dnnl_success ? OCTET_OK : fail_dnnl(err, status, "a memory object");
+    return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "a memory object");
 }
 
-static octet_status pack_weights(prepared *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
+static octet_status pack_weights(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
                                  const octet_dnnl_row *row, octet_arena *arena, octet_error *err)
 {
     octet_arena  *temporary = octet_arena_new();
     dnnl_memory_t plain     = NULL;
     if (!temporary) return octet_fail_memory(err);
-    octet_status status = new_memory(&plain, &problem->plain_weights, p->engine, temporary, err);
+    octet_status status = octet_dnnl_memory(&plain, &problem->plain_weights, p->engine, temporary, err);
     if (status == OCTET_OK) {
         void *at;
         dnnl_memory_get_data_handle(plain, &at);
         row->pack_weights(at, problem);
-        status = new_memory(&p->weights, wanted, p->engine, arena, err);
+        status = octet_dnnl_memory(&p->weights, wanted, p->engine, arena, err);
     }
-    if (status == OCTET_OK) status = reorder(p->weights, plain, p->engine, err);
+    if (status == OCTET_OK) status = octet_dnnl_reorder(p->weights, plain, p->engine, err);
     dnnl_memory_destroy(plain);
     octet_arena_free(temporary);
     return status;
 }
 
-static octet_status pack_bias(prepared *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
+static octet_status pack_bias(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
                               const octet_dnnl_row *row, octet_arena *arena, octet_error *err)
 {
     void *at;
-    OCTET_TRY(new_memory(&p->bias, wanted, p->engine, arena, err));
+    OCTET_TRY(octet_dnnl_memory(&p->bias, wanted, p->engine, arena, err));
     dnnl_memory_get_data_handle(p->bias, &at);
     row->pack_bias(at, problem);
     return OCTET_OK;
 }
 
-static octet_status fill(prepared *p, dnnl_primitive_desc_t descriptor, const octet_dnnl_problem *problem,
+static octet_status fill(octet_dnnl_step *p, dnnl_primitive_desc_t descriptor, const octet_dnnl_problem *problem,
                          octet_arena *arena, octet_error *err)
 {
     const octet_dnnl_row *const row = octet_dnnl_row_find(problem->node->op->name);
     const dnnl_status_t status = dnnl_primitive_create(&p->primitive, descriptor);
-    if (status != dnnl_success) return fail_dnnl(err, status, "compiling a primitive");
+    if (status != dnnl_success) return octet_dnnl_fail(err, status, "compiling a primitive");
     p->x       = *dnnl_primitive_desc_query_md(descriptor, dnnl_query_src_md, 0);
     p->y       = *dnnl_primitive_desc_query_md(descriptor, dnnl_query_dst_md, 0);
     p->scratch = *dnnl_primitive_desc_query_md(descriptor, dnnl_query_scratchpad_md, 0);
@@ -245,7 +252,7 @@ static octet_status fill(prepared *p, dnnl_primitive_desc_t descriptor, const oc
 
 static void release(octet_step *step)
 {
-    prepared *const p = step->state;
+    octet_dnnl_step *const p = step->state;
     if (!p) return;
     dnnl_memory_destroy(p->weights);
     dnnl_memory_destroy(p->bias);
@@ -270,7 +277,7 @@ static bool is_small(const octet_dnnl_problem *problem)
 
 /* Matrix products may share out one sum among threads, which changes its bits: they get one. Convolutions and pools
    share out their outputs only. */
-static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, prepared *p, const octet_dnnl_problem *problem)
+static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, octet_dnnl_step *p, const octet_dnnl_problem *problem)
 {
     const char   *name   = "";
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
@@ -280,27 +287,28 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *descriptor, prepared *p, co
     if (status != dnnl_success || !p->alone) return status;
     dnnl_primitive_desc_destroy(*descriptor);
     *descriptor = NULL;
-    set_threads(1);
+    octet_dnnl_threads(1);
     return make_descriptor(descriptor, problem, p->engine);
 }
 
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     const octet_dnnl_layouts layouts = { step->in_layout[0], step->out_layout };
-    octet_dnnl_problem       problem = problem_of(plan, step->node, layouts);
     octet_reason             why     = { "" };
-    prepared                *p;
+    octet_dnnl_step         *p;
     dnnl_primitive_desc_t    descriptor = NULL;
+    if (step->mode != OCTET_MODE_REAL) return octet_dnnl_prepare_levels(plan, step, arena, err);
+    octet_dnnl_problem problem = problem_of(plan, step->node, layouts);
     OCTET_TRY(octet_arena_get(&p, arena, 1, sizeof *p, err));
     if (!octet_dnnl_row_find(step->node->op->name)->describe(&problem, &why))
         return octet_fail(err, OCTET_ERR_BACKEND, "%s", why.text);
     step->state                = p; /* release sees to the rest */
-    const int           before = set_threads(plan->threads);
+    const int           before = octet_dnnl_threads(plan->threads);
     const dnnl_status_t status = describe(&descriptor, p, &problem);
     const octet_status  filled = status == dnnl_success ? fill(p, descriptor, &problem, arena, err) : OCTET_OK;
-    set_threads(before);
+    octet_dnnl_threads(before);
     dnnl_primitive_desc_destroy(descriptor);
-    if (status != dnnl_success) return fail_dnnl(err, status, "describing a primitive");
+    if (status != dnnl_success) return octet_dnnl_fail(err, status, "describing a primitive");
     step->scratch_bytes = dnnl_memory_desc_get_size(&p->scratch);
     return filled;
 }
@@ -315,7 +323,7 @@ static void unbind(void *bound)
     octet_arena_free(b->arena);
 }
 
-static dnnl_status_t make_objects(bound_step *b, const prepared *p)
+static dnnl_status_t make_objects(bound_step *b, const octet_dnnl_step *p)
 {
     static const int                number[ARG_WEIGHTS] = { DNNL_ARG_SRC, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD };
     const dnnl_memory_desc_t *const descs[ARG_WEIGHTS]  = { &p->x, &p->y, &p->scratch };
@@ -341,16 +349,25 @@ static octet_status bind(void **bound, const octet_step *step, octet_error *err)
     b->arena                   = arena;
     *bound                     = b;
     const dnnl_status_t status = make_objects(b, step->state);
-    return status == dnnl_success ? OCTET_OK : fail_dnnl(err, status, "memory objects");
+    return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "memory objects");
+}
+
+/* Pixels of real numbers to the order of the graph. */
+static void put_planes(const octet_dnnl_step *p, float *planes, const float *pixels)
+{
+    const size_t image = p->size.channels * p->size.pixels;
+    for (size_t n = 0; n < p->images; n++) p->planes->real_to_planes(planes + n * image, pixels + n * image, &p->size);
 }
 
 static octet_status run(const octet_step *step, const octet_call *call, void *bound, octet_error *err)
 {
-    bound_step *const     b                 = bound;
-    const prepared *const p                 = step->state;
-    void *const           want[ARG_WEIGHTS] = { call->in[0]->data, call->out[0]->data, call->scratch };
-    const int             before            = set_threads(p->alone ? 1 : call->threads);
-    dnnl_status_t         status            = dnnl_success;
+    bound_step *const            b      = bound;
+    const octet_dnnl_step *const p      = step->state;
+    void *const                  y      = p->planes ? (uint8_t *)call->scratch + p->pixels_at : call->out[0]->data;
+    void *const                  want[] = { call->in[0]->data, y, call->scratch };
+    const int                    before = octet_dnnl_threads(p->alone ? 1 : call->threads);
+    dnnl_status_t                status = dnnl_success;
+    if (p->residual) memcpy(y, call->in[call->in_count - 1]->data, p->residual);
     for (int i = 0; status == dnnl_success && i < ARG_WEIGHTS; i++) {
         if (!b->memory[i] || b->at[i] == want[i]) continue;
         status   = dnnl_memory_set_data_handle(b->memory[i], want[i]);
@@ -358,14 +375,16 @@ static octet_status run(const octet_step *step, const octet_call *call, void *bo
     }
     if (status == dnnl_success) status = dnnl_primitive_execute(p->primitive, b->stream, b->arg_count, b->args);
     if (status == dnnl_success) status = dnnl_stream_wait(b->stream);
-    set_threads(before);
-    return status == dnnl_success ? OCTET_OK : fail_dnnl(err, status, "running a primitive");
+    octet_dnnl_threads(before);
+    if (p->planes) put_planes(p, call->out[0]->data, y);
+    return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "running a primitive");
 }
 
 /* ---- the row ---- */
 
 static int block(void)
 {
+    cap();
     const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     return (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 16 : 8;
 }
@@ -378,6 +397,6 @@ static const char *version(void)
     return TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
 }
 
-const octet_engine octet_engine_onednn = { .name = "onednn", .version = version, .block = block, .accepts = accepts,
+const octet_engine octet_engine_onednn = { .name = "onednn", .version = version, .block = block, .tight = true, .accepts = accepts,
                                            .prepare = prepare, .bind = bind, .run = run, .unbind = unbind,
                                            .release = release };
