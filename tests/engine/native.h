@@ -13,6 +13,14 @@
 /* Fewer combinations, for emulators and valgrind. */
 static inline bool is_quick(void) { return getenv("OCTET_TEST_QUICK") != NULL; }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define IS_SANITIZED 0
+#endif
+
 /* ---- kernel sets ---- */
 
 enum { MOST_SETS = 8 };

@@ -66,7 +66,7 @@ static void check_model(const shared_model *model, const char *target)
 static void test_every_network_on_every_set(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < SHARED_MODELS; i += is_quick() ? 3 : 1) {
+    for (size_t i = 0; i < SHARED_MODELS; i += is_quick() || IS_SANITIZED ? 3 : 1) {
         check_model(&shared_models[i], "native");
         check_model(&shared_models[i], "portable");
     }
@@ -143,15 +143,7 @@ static void test_many_at_once(void **state)
 
 /* ---- memory ---- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_CALLS 0
-#elif defined(__has_feature)
-#define COUNTS_CALLS !(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define COUNTS_CALLS 1
-#endif
-
-#if COUNTS_CALLS /* in place of the C library's functions, which sanitizers replace, too */
+#if !IS_SANITIZED /* in place of the C library's functions, which sanitizers replace, too */
 static _Atomic int64_t calls;
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),

@@ -149,7 +149,8 @@ static void write_concat(writer *w)
         const int    b    = tries == 0 ? a : tries == 7 && parts == 1 ? a : pick(w, 0, w->count - 1);
         const value *v    = &w->at[b];
         const size_t used = strlen(names);
-        if (v->height != w->at[a].height || v->width != w->at[a].width || channels + v->channels > (parts ? 120 : 200)) continue;
+        if (v->height != w->at[a].height || v->width != w->at[a].width) continue;
+        if (channels + v->channels > (parts ? 120 : 200)) continue;
         snprintf(names + used, sizeof names - used, " v%d", b);
         channels += v->channels;
         parts++;
