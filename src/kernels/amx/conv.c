@@ -164,7 +164,7 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual_place = call->residual_place + row;
     }
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
-    f->full = f->wide && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
+    f->full = left >= AMX_COLUMNS && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
 }
 
