@@ -145,6 +145,15 @@ static void convert_row(const pixels_step *s, size_t row, void *planes, uint8_t 
     else s->planes->to_planes(bytes, levels, &size, a->flip);
 }
 
+/* Pairs of pixels to every second place of their size. */
+static void copy_pairs(uint8_t *restrict to, const uint8_t *restrict from, size_t n, size_t pair)
+{
+    if (pair == 8)
+        for (size_t x = 0; x < n; x++) memcpy(to + x * 16, from + x * 8, 8);
+    else
+        for (size_t x = 0; x < n; x++) memcpy(to + x * 2 * pair, from + x * pair, pair);
+}
+
 /* A row of folded pixels: each half comes from one source row, two source pixels at a time. */
 static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pixels)
 {
@@ -165,10 +174,7 @@ static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pi
             s->planes->quantize(source + before, (const float *)planes + from, &size, &s->rule);
         else if (inside)
             s->planes->to_pixels(source + before, (const uint8_t *)planes + from, &size, a->flip);
-        if (f->unit == 4)
-            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 16, source + x * 8, 8);
-        else
-            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 2 * pair, source + x * pair, pair);
+        copy_pairs(to, source, a->width, pair);
     }
 }
 
