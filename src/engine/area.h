@@ -37,6 +37,7 @@ typedef struct octet_area {
     size_t       bytes;  /* of the buffer; 0: too many to count */
     uint8_t      zero;   /* byte of the zero point, which fills the border */
     uint8_t      flip;   /* 0x80 where the levels are s8, else 0 */
+    bool         shared; /* other values' channels lie in the same pixels: a part of a Concat */
     octet_fold   fold;
 } octet_area;
 

@@ -115,6 +115,7 @@ octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_valu
     like.area             = plan->forms[whole].area;
     like.area.channels    = channels;
     like.area.offset += before;
+    like.area.shared = true;
     like.buffer = plan->forms[whole].buffer;
     return octet_plan_add_form(form, plan, like, err);
 }

@@ -311,11 +311,11 @@ static octet_fake_quantize *inherited(small_net *net, const octet_value *value)
 
 static octet_fake_quantize *levels_of(small_net *net, const octet_value *value, const seen_range *seen)
 {
-    for (int i = 0; i < net->same_count; i++)
-        if (is_listed(net->same[i], 8, value->name)) {
-            octet_fake_quantize *const first = octet_graph_find_value(net->graph, net->same[i][0])->fake_quantize;
-            return first ? first : new_levels(net, seen);
-        }
+    for (int i = 0; i < net->same_count; i++) {
+        if (!is_listed(net->same[i], 8, value->name)) continue;
+        const octet_value *const first = octet_graph_find_value(net->graph, net->same[i][0]);
+        return first && first->fake_quantize ? first->fake_quantize : new_levels(net, seen);
+    }
     octet_fake_quantize *const from = inherited(net, value);
     return from ? from : new_levels(net, seen);
 }

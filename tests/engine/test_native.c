@@ -205,6 +205,8 @@ static const native_case concats[] = {
     { "in 8 7 7; a = Sigmoid in; r = Slice a i0 i4 i1; y = Concat r a axis=1; same a y" },
     { "in 8 7 7; a = Sigmoid in; p = MaxPool a kernel_shape=3,3 pads=1,1,1,1; y = Concat a p axis=1; same a y;"
       " q = MaxPool y kernel_shape=5,5 pads=2,2,2,2; z = Concat y q axis=1; same a z" },
+    { "in 3 7 7; a = HardSwish in; b = Tanh a; y = Concat b a in axis=1; same a b y" },
+    { "in 2 7 7; c = Conv in w2,2,1,1; m = Mul c c; d = Conv c w8,2,1,1; y = Concat m d c axis=1; same c m d y" },
     { "in 8 7; a = Sigmoid in; b = Tanh in; y = Concat a b axis=1; same a b y" },
     { "in 8; a = Sigmoid in; b = Tanh in; y = Concat a b axis=-1; same a b y" },
     { "in 8; a = Sigmoid in; b = Tanh in; y = Concat a b axis=1; z = Gemm y w5,16 transB=1" },
@@ -269,7 +271,7 @@ static void check_cases(const native_case *cases, size_t count)
     for (size_t i = 0; i < count; i++)
         for (size_t style = 0; style < STYLES; style++) {
             small_net net;
-            if (is_quick() && style != i % STYLES) continue;
+            if (is_quick() && (i % 3 != 0 || style != i / 3 % STYLES)) continue;
             make_net(&net, cases[i].text, &level_styles[style], 100 * i + style);
             check_net(&net, cases[i].text, style % 2 ? 3 : 1, cases[i].elsewhere, &total);
             octet_graph_free(net.graph);
@@ -297,7 +299,7 @@ CHECK(moves)
 static void test_threads_were_used(void **state)
 {
     (void)state;
-    assert_true(total.shared_steps > 20);
+    assert_true(is_quick() || total.shared_steps > 100);
 }
 
 int main(void)

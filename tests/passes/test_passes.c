@@ -159,9 +159,10 @@ static void pads_as_large_as_a_pools_window_stay(void **state)
 {
     (void)state;
     for (int64_t before = 1; before <= 2; before++) {
-        random_state          r     = { 6 };
-        octet_graph *const    graph = image_graph(2, 5);
-        const octet_attribute two[] = { { .name = "kernel_shape", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
+        random_state          r      = { 6 };
+        octet_graph *const    graph  = image_graph(2, 5);
+        const int64_t         size[]  = { 2, 2 };
+        const octet_attribute two[]   = { { .name = "kernel_shape", .ints = size, .count = 2 }, { 0 } };
         float                 data[2 * 25];
         add_ints(graph, "p", (const int64_t[]){ 0, 0, 0, before, 0, 0, 1, 0 }, 8);
         add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));

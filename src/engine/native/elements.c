@@ -53,8 +53,8 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
 static void choose_runs(element_step *s)
 {
     const size_t pixel = s->out.steps.pixel, filling = pixel - s->out.channels;
-    const bool   whole = !s->one_pixel && filling < 16 && s->in[0].steps.pixel == pixel &&
-                       s->in[1].steps.pixel == pixel && (filling == 0 || s->out.offset % pixel == 0);
+    const bool   whole = !s->one_pixel && !s->out.shared && s->in[0].steps.pixel == pixel &&
+                       s->in[1].steps.pixel == pixel;
     s->runs      = whole ? 1 : s->out.width;
     s->run_bytes = whole ? s->out.width * pixel - filling : s->out.channels;
 }
