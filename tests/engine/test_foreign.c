@@ -238,6 +238,43 @@ static void sweep(const char *engine)
     }
 }
 
+/* XNNPACK takes no multiplier of 256 or more: the next engine does, and the plan tells. */
+static void test_refused_multipliers(void **state)
+{
+    (void)state;
+    static one_node    n;
+    random_state       r       = { 5 };
+    session            s, plain;
+    bool               told    = false;
+    const int64_t      weights[] = { 4, 4, 1, 1 };
+    const octet_tensor x = { .dtype = OCTET_F32, .rank = 4, .dims = { 1, 4, 3, 3 } };
+    if (!is_there("xnnpack")) skip();
+    MUST(octet_graph_new(&n.graph, &err));
+    add_input(&n, &r, 0, "x", &x);
+    add_weights(&n, &r, weights, 4, 0);
+    add_node(n.graph, "Conv", "y", NULL, INPUTS("x", "w"));
+    MUST(octet_graph_set_output(n.graph, "y", &err));
+    MUST(octet_graph_verify(n.graph, &err));
+    set_levels(&n, &r, 0, "x", 0.02f);
+    set_levels(&n, &r, 2, "y", 0.02f * 0.001f / 300);
+    n.graph->stage = OCTET_STAGE_QUANTIZED;
+    session_begin(&plain, n.graph, &(octet_plan_options){ .engines = "reference" });
+    session_begin(&s, n.graph, &(octet_plan_options){ .engines = "xnnpack,native" });
+    session_run(&plain, n.inputs);
+    session_run(&s, n.inputs);
+    for (size_t i = 0; i < octet_plan_step_count(s.plan); i++) {
+        const octet_step_info info = octet_plan_step(s.plan, i);
+        if (strcmp(info.op, "Conv") != 0) continue;
+        assert_string_equal(info.engine, "native");
+        told = strstr(info.declined, "xnnpack: XNNPACK refuses it") != NULL;
+    }
+    assert_true(told);
+    assert_same_bytes(&plain.outputs[0], &s.outputs[0]);
+    session_end(&s);
+    session_end(&plain);
+    octet_graph_free(n.graph);
+}
+
 static void test_nodes_on_onednn(void **state)
 {
     (void)state;
@@ -450,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nodes_on_onednn),
         cmocka_unit_test(test_nodes_on_xnnpack),
+        cmocka_unit_test(test_refused_multipliers),
         cmocka_unit_test(test_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
