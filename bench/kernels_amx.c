@@ -74,16 +74,15 @@ typedef struct buffers {
 static buffers prepare(const layer *l, const octet_conv_kernel *kernel, const octet_conv_shape *shape,
                        octet_conv_tiling *tiling)
 {
-    buffers      b = { .input = allocate((l->rows + 256) * l->depth + 65536) };
+    buffers      b = { .input = allocate((l->rows + 512) * l->depth) };
     const size_t weights = l->columns * l->taps * l->depth;
     kernel->choose(tiling, shape, 1);
-    if (getenv("ORDER")) tiling->columns_outer = atoi(getenv("ORDER"));
     b.copy = (kernel->packed_size(shape, tiling) + 63) / 64 * 64;
     b.packed = allocate(COPIES_BYTES + b.copy);
+    float *const multiplier = allocate(l->columns * sizeof *multiplier);
+    for (size_t i = 0; i < l->columns; i++) multiplier[i] = 1e-3f;
     const octet_conv_weights from = { .at = allocate(weights), .column = l->taps * l->depth, .tap = l->depth, .depth = 1,
-                                      .bias = allocate(l->columns * 4), .multiplier = allocate(l->columns * 4),
-                                      .input_zero = 3 };
-    for (size_t i = 0; i < l->columns; i++) ((float *)(size_t)from.multiplier)[i] = 1e-3f;
+                                      .bias = allocate(l->columns * 4), .multiplier = multiplier, .input_zero = 3 };
     memset(b.packed, 0, COPIES_BYTES + b.copy);
     for (size_t at = 0; at + b.copy <= COPIES_BYTES; at += b.copy)
         kernel->pack((char *)b.packed + at, shape, tiling, &from);

@@ -64,8 +64,8 @@ def versions():
 
 
 class Files:
-    def __init__(self, program):
-        self.program, self.versions = pathlib.Path(program).resolve(), versions()
+    def __init__(self, program, fresh=False):
+        self.fresh, self.program, self.versions = fresh, pathlib.Path(program).resolve(), versions()
         self.octet_digest = digest(self.program, library_of(program))
         self.versions['octet'] = self.octet_digest
         maker = self.program.parent / 'bench/make_models'
@@ -97,7 +97,7 @@ class Files:
         """{'seconds', 'peak', 'size'} of the tool's int8 network, made now or earlier."""
         folder, path, out = self.folder(contest), contest.path(self.networks), self.int8(contest, tool)
         note = out.parent / 'made.json'
-        if not note.exists():
+        if self.fresh or not note.exists():
             shutil.rmtree(out.parent, ignore_errors=True)
             out.parent.mkdir()
             calibration = folder / 'calibration.npy'

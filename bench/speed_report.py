@@ -16,7 +16,8 @@ def machine(versions):
     flags = lines.get('flags', lines.get('Features', '')).split()
     return {'cpu': lines.get('model name', platform.machine()), 'family': lines.get('cpu family'),
             'model': lines.get('model'), 'cores': len(os.sched_getaffinity(0)), 'sets': [s for s in SETS if s in flags],
-            'system': platform.release(), 'load': round(os.getloadavg()[0], 1), 'versions': versions, 'date': datetime.date.today().isoformat()}
+            'system': platform.release(), 'load': round(os.getloadavg()[0], 1), 'versions': versions,
+            'date': datetime.date.today().isoformat()}
 
 
 # ---- one row ----
@@ -42,7 +43,7 @@ def kept(row):
 def show(row):
     cells = ', '.join(f'{engine} {ms(row, engine)}' for engine in ENGINES if engine in row['engines'])
     print(f'  {case_of(row)}: {cells} ms; octet / {row.get("best_peer", "-")} {ratio_text(row.get("ratio"))}'
-          f'{"" if kept(row) else "  BROKEN"}', flush=True)
+          f' (fastest runs {ratio_text(row.get("ratio_of_fastest"))}){"" if kept(row) else "  BROKEN"}', flush=True)
     for text in complaints(row):
         print(f'    {text}', flush=True)
 
@@ -120,9 +121,9 @@ def markdown(results):
     return '\n'.join([
         '# Speed', '', '<!-- made by: bench/speed -->', '',
         f'{m["cpu"]} (family {m["family"]}, model {m["model"]}), {m["cores"]} cores, {" ".join(m["sets"])}; {tools}; '
-        f'{m["date"]}; load average at the start {m["load"]}. Milliseconds are medians over all runs of {results["rounds"]} rounds in which the engines took '
-        'turns; a ratio is the median over rounds of octet\'s median by that of the best peer (the one with the '
-        'smallest median). Input and output are float32 in memory.', '',
+        f'{m["date"]}; load average at the start {m["load"]}. Milliseconds are medians over all runs of '
+        f'{results["rounds"]} rounds in which the engines took turns; a ratio is the median over rounds of octet\'s median '
+        'by that of the best peer (the one with the smallest median). Input and output are float32 in memory.', '',
         table(['model', 'batch', 'threads', *(f'{n} int8, ms' for n in NAMES.values()), 'octet / best peer', 'promised',
                'samples/s, octet / best peer', *(f'{n} float, ms' for n in NAMES.values()), 'octet / best peer, float'],
               latency_rows(results)), '',

@@ -29,11 +29,12 @@ class Worker:
         except WorkerFailed:
             self.kill()
             raise
-        self.plan(self.found['typical'])
+        self.plan(self.found['fastest'])
         self.stop()
 
     def plan(self, seconds):
-        """How many runs fill the next turn, if one takes so long."""
+        """How many runs fill the next turn, if one takes so long. Planned by the fastest run: by the typical one, slow
+        rounds would have fewer runs, and count for less in a median over all."""
         self.count = max(1, min(MOST, round(TURN / seconds)))
 
     def answer(self):
@@ -69,7 +70,7 @@ class Worker:
         self.seconds += answer['seconds']
         self.rounds.append(statistics.median(answer['seconds']))
         self.changed += answer['changed']
-        self.plan(self.rounds[-1])
+        self.plan(min(self.seconds))
 
     def threads(self, name):
         """What /proc has under that name for each of its threads."""

@@ -221,7 +221,7 @@ static void print_layer(cli_call *call, const octet_layer_time *l, double sum, b
     char clean[96], number[2][24] = { "", "" };
     if (l->macs > 0) snprintf(number[0], sizeof number[0], "%.2f", 1e-6 * (double)l->macs);
     if (l->macs > 0) snprintf(number[1], sizeof number[1], "%.1f", gops(l));
-    cli_say(call, "%-32.32s %-18.18s %-10.10s %-22.22s %3d %9.1f %6.1f %9s %8s", cli_clean(clean, l->name), l->op,
+    cli_say(call, "%-32.32s %-18.18s %-10.10s %-28.28s %3d %9.1f %6.1f %9s %8s", cli_clean(clean, l->name), l->op,
             l->engine, l->algorithm, l->threads, 1e6 * l->seconds, 100 * l->seconds / sum, number[0], number[1]);
     if (baseline && !isnan(l->baseline_seconds)) cli_say(call, " %9.1f", 1e6 * l->baseline_seconds);
     if (loses(l)) cli_say(call, "  slower than float");
@@ -233,7 +233,7 @@ static void print_layers(cli_call *call, const octet_bench *r)
     const double sum = sum_of(r);
     size_t       slower = 0, conversions = 0;
     double       converting = 0;
-    cli_say(call, "\n%-32s %-18s %-10s %-22s %3s %9s %6s %9s %8s%s\n", "layer", "operator", "engine", "algorithm",
+    cli_say(call, "\n%-32s %-18s %-10s %-28s %3s %9s %6s %9s %8s%s\n", "layer", "operator", "engine", "algorithm",
             "thr", "us", "%", "M MACs", "Gop/s", r->baseline ? "  float us" : "");
     for (size_t i = 0; i < r->layer_count; i++) {
         const octet_layer_time *const l = &r->layers[i];

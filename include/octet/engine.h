@@ -41,8 +41,8 @@ OCTET_API octet_status octet_run(octet_workspace *workspace, const octet_tensor 
 typedef octet_status (*octet_value_hook)(void *context, const char *name, const octet_tensor *tensor, octet_error *err);
 OCTET_API void octet_workspace_set_hook(octet_workspace *workspace, octet_value_hook hook, void *context);
 
-/* From now on every run adds the seconds that step i took to seconds[i] (octet_plan_step_count() entries, the caller's);
-   NULL: stops that. Looking at the clock costs some 50 ns a step. */
+/* From now on every run adds the seconds that step i took to seconds[i] (octet_plan_step_count() entries, the
+   caller's); NULL: stops that. Looking at the clock costs some 50 ns a step. */
 OCTET_API void octet_workspace_set_times(octet_workspace *workspace, double *seconds);
 
 /* One step of the plan: what runs, where, and why not elsewhere. Strings belong to the plan. */

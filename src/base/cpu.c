@@ -70,7 +70,14 @@ static unsigned detect(void)
 
 #elif defined(__aarch64__)
 
-static unsigned detect(void) { return OCTET_CPU_NEON; }
+#include <sys/auxv.h>
+
+/* The kernels need the dot product of bytes, which ARMv8.0 does not have. */
+static unsigned detect(void)
+{
+    enum { DOT_PRODUCT = 1 << 20 }; /* HWCAP_ASIMDDP */
+    return getauxval(AT_HWCAP) & DOT_PRODUCT ? OCTET_CPU_NEON : 0;
+}
 
 #else
 

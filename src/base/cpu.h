@@ -11,7 +11,7 @@ enum { /* bits of octet_cpu_sets */
     OCTET_CPU_AVXVNNI    = 2,
     OCTET_CPU_AVX512VNNI = 4, /* with F, BW, DQ and VL */
     OCTET_CPU_AMX        = 8, /* with its int8 products, and the system has allowed the process to use tiles */
-    OCTET_CPU_NEON       = 16,
+    OCTET_CPU_NEON       = 16, /* with its dot product of bytes */
 };
 
 /* Instruction sets that both CPU and operating system support. OCTET_CPU=scalar|avx2|avxvnni|avx512vnni|amx|neon

@@ -50,6 +50,20 @@ void octet_area_make(octet_area *area, const octet_tensor *tensor, const octet_b
     area->steps.image = bytes;
 }
 
+void octet_area_fold(octet_area *area, const octet_fold *fold, size_t height, size_t width)
+{
+    area->fold        = *fold;
+    area->height      = height;
+    area->width       = width;
+    area->channels    = 4 * fold->unit;
+    area->border      = (octet_border){ 0 };
+    area->offset      = 0;
+    area->steps.pixel = area->channels;
+    area->steps.row   = width * area->steps.pixel;
+    area->steps.image = height * area->steps.row;
+    if (!octet_mul(&area->bytes, area->images, area->steps.image)) area->bytes = 0;
+}
+
 size_t octet_area_flat(const octet_area *area)
 {
     const bool dense = area->steps.row == area->width * area->steps.pixel &&

@@ -21,6 +21,14 @@ typedef struct octet_border {
     size_t top, left, bottom, right;
 } octet_border;
 
+/* An image whose only reader is a convolution of stride 2, laid out for it: a pixel holds 2 x 2 source pixels of `unit`
+   bytes each, so that the convolution has stride 1 and 4 times the channels. The first source pixel lies
+   `top` rows above and `left` pixels before the image. */
+typedef struct octet_fold {
+    size_t unit; /* 0: not folded */
+    size_t height, width, channels, top, left;
+} octet_fold;
+
 typedef struct octet_area {
     size_t       images, height, width, channels;
     octet_border border;
@@ -29,11 +37,15 @@ typedef struct octet_area {
     size_t       bytes;  /* of the buffer; 0: too many to count */
     uint8_t      zero;   /* byte of the zero point, which fills the border */
     uint8_t      flip;   /* 0x80 where the levels are s8, else 0 */
+    octet_fold   fold;
 } octet_area;
 
 /* Images, extents and channels of a shape: [N, C], [N, C, L], [N, C, H, W]; of a longer one the last two dimensions are
    space and those between are channels. Sets bytes; tight: pixels are as long as their channels. */
 void octet_area_make(octet_area *area, const octet_tensor *tensor, const octet_border *border, bool tight);
+
+/* Makes of an area one of height x width folded pixels. */
+void octet_area_fold(octet_area *area, const octet_fold *fold, size_t height, size_t width);
 
 /* Whether values of this type and rank can lie in pixels: u8 or s8, one scale, two dimensions at least. */
 bool octet_area_possible(const octet_tensor *tensor);

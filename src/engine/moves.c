@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize, Pad.
+/* Operators that only move levels: Reshape, Transpose, Gather, Slice, Split, Flatten, DepthToSpace, nearest Resize,
+   Pad.
 
    A plan does not run them one by one. Each is applied, while planning, to a tensor of element numbers by its own
    definition; so the result of a whole chain is known as "element i is element index[i] of value base". Only where a
@@ -91,16 +92,20 @@ static octet_status number_elements(octet_tensor *index, const octet_plan *plan,
 
 static octet_status move_numbers(octet_plan *plan, const octet_node *node, const octet_moved *from, octet_error *err)
 {
+    enum { PAD_INPUTS = 3 };
     static int32_t       nothing = NOTHING;
     const octet_tensor   added   = { .dtype = OCTET_I32, .data = &nothing };
     const octet_tensor **in;
     octet_tensor       **out;
     octet_call           call = { .node = node, .attrs = node->attrs, .in_count = node->input_count,
                                   .out_count = node->output_count, .threads = 1, .profile = plan->profile };
-    OCTET_TRY(octet_arena_get(&in, plan->temporary, (size_t)node->input_count, sizeof *in, err));
+    OCTET_TRY(octet_arena_get(&in, plan->temporary, (size_t)node->input_count + PAD_INPUTS, sizeof *in, err));
     OCTET_TRY(octet_arena_get(&out, plan->temporary, (size_t)node->output_count, sizeof *out, err));
     for (int i = 1; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
-    if (node->input_count > 2 && !strcmp(node->op->name, "Pad")) in[2] = &added;
+    if (!strcmp(node->op->name, "Pad")) {
+        in[2]         = &added;
+        call.in_count = PAD_INPUTS;
+    }
     in[0] = &from->index;
     for (int i = 0; i < node->output_count; i++) {
         if (!node->outputs[i]) continue;
@@ -254,14 +259,17 @@ static void move_row(const move_step *s, uint8_t *y, const uint8_t *input, size_
 {
     const uint8_t *x = input + octet_native_row_at(&s->in, s->pixels || s->bytes ? 0 : row);
     if (!s->bytes && !s->pixels && s->channels) {
-        s->kernel->select(y, s->out.steps.pixel, x, s->in.steps.pixel, s->out.width, s->channels, s->out.channels);
+        s->kernel->select(y, x, &(octet_select){ .pixels = s->out.width, .y_pixel = s->out.steps.pixel,
+                                                 .q_pixel = s->in.steps.pixel, .n = s->out.channels,
+                                                 .from = s->channels });
         return;
     }
+    const octet_select one = { .pixels = 1, .n = s->out.channels, .from = s->channels };
     for (size_t i = row * s->out.width; i < (row + 1) * s->out.width; i++, y += s->out.steps.pixel) {
         const uint8_t *const from = s->pixels ? input + s->pixels[i] : x;
         if (s->bytes) move_bytes(s, y, input, s->bytes + i * s->out.channels);
         else if (s->runs) move_runs(s, y, from);
-        else if (s->channels) s->kernel->select(y, 0, from, 0, 1, s->channels, s->out.channels);
+        else if (s->channels) s->kernel->select(y, from, &one);
         else memcpy(y, from, s->out.channels);
         x += s->in.steps.pixel;
     }

@@ -80,12 +80,15 @@ octet_area octet_plan_area(const octet_plan *plan, const octet_value *value)
     octet_border            border = border_of(plan, value);
     const octet_node *const node   = value->producer;
     octet_area              area;
+    octet_fold              fold;
+    size_t                  extent[2];
     for (int i = 0; node && joins_channels(plan, node) && i < node->input_count; i++) {
         const octet_border other = border_of(plan, node->inputs[i]);
         widen(&border, &other);
     }
     tensor.qparams = octet_value_levels(plan->graph, value);
     octet_area_make(&area, &tensor, &border, plan->tight);
+    if (octet_window2_folds(&fold, extent, plan, value)) octet_area_fold(&area, &fold, extent[0], extent[1]);
     return area;
 }
 
@@ -142,6 +145,33 @@ static void convert_row(const pixels_step *s, size_t row, void *planes, uint8_t 
     else s->planes->to_planes(bytes, levels, &size, a->flip);
 }
 
+/* A row of folded pixels: each half comes from one source row, two source pixels at a time. */
+static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pixels)
+{
+    enum { MOST = 4 * 2048 };
+    const octet_area *const a = &s->area;
+    const octet_fold *const f = &a->fold;
+    const size_t            n = row / a->height, y = row % a->height, plane = f->height * f->width, pair = 2 * f->unit;
+    const octet_planes size = { .pixels = f->width, .channels = f->channels, .plane = plane, .pixel = f->unit };
+    const size_t       used = a->width * pair;
+    uint8_t            source[MOST], *to = pixels + a->offset + n * a->steps.image + y * a->steps.row;
+    for (size_t half = 0; half < 2; half++, to += pair) {
+        const size_t at = 2 * y + half, from = n * f->channels * plane + (at - f->top) * f->width;
+        const bool   inside = at >= f->top && at < f->top + f->height;
+        const size_t before = inside ? f->left * f->unit : used, after = inside ? before + f->width * f->unit : used;
+        memset(source, a->zero, before);
+        if (used > after) memset(source + after, a->zero, used - after);
+        if (inside && s->real)
+            s->planes->quantize(source + before, (const float *)planes + from, &size, &s->rule);
+        else if (inside)
+            s->planes->to_pixels(source + before, (const uint8_t *)planes + from, &size, a->flip);
+        if (f->unit == 4)
+            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 16, source + x * 8, 8);
+        else
+            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 2 * pair, source + x * pair, pair);
+    }
+}
+
 static void run_part(const octet_step *step, const octet_call *call, int phase, int part)
 {
     (void)phase;
@@ -151,7 +181,7 @@ static void run_part(const octet_step *step, const octet_call *call, int phase, 
     const size_t             rows = s->area.images * s->area.height, parts = (size_t)step->parts;
     if (s->to_pixels && part == 0) octet_area_fill_border(&s->area, pixels);
     for (size_t r = rows * (size_t)part / parts; r < rows * ((size_t)part + 1) / parts; r++)
-        convert_row(s, r, planes, pixels);
+        (s->area.fold.unit ? fold_row : convert_row)(s, r, planes, pixels);
 }
 
 static octet_real_levels real_rule(const octet_qparams *q, uint8_t flip)
@@ -195,6 +225,7 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
         like.buffer = -1;
         OCTET_TRY(octet_plan_add_form(form, plan, like, err));
     }
+    if (plan->forms[*form].area.fold.unit) plan->forms[*form].shown = false; /* for its one reader's eyes */
     new.name   = like.value->name;
     new.engine = &pixels_engine;
     new.phases = 1;

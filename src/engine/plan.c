@@ -173,7 +173,8 @@ static octet_status find_inputs(octet_plan *plan, octet_step *step, octet_error 
 /* Whether output 0 can be input 0's memory. */
 static bool is_view(const octet_plan *plan, const octet_step *step, const octet_form *out)
 {
-    if (!(last_node(step)->op->flags & OCTET_OP_VIEW) || step->in[0] < 0 || out->layout != OCTET_LAYOUT_DENSE) return false;
+    if (!(last_node(step)->op->flags & OCTET_OP_VIEW) || step->in[0] < 0 || out->layout != OCTET_LAYOUT_DENSE)
+        return false;
     const octet_form *const    in   = &plan->forms[step->in[0]];
     const octet_qparams *const from = in->stored.qparams;
     const octet_qparams *const to =
@@ -202,7 +203,8 @@ static octet_status find_outputs(octet_plan *plan, octet_step *step, octet_error
         if (like.kind == OCTET_FORM_LEVELS && like.layout == OCTET_LAYOUT_PIXELS)
             OCTET_TRY(octet_plan_add_pixels(&step->out[i], plan, like.value, err));
         else OCTET_TRY(octet_plan_add_form(&step->out[i], plan, like, err));
-        if (step->real_unit != 0 && !step->add) plan->forms[step->out[i]].shown = false; /* not the value that the graph means */
+        if (step->real_unit != 0 && !step->add)
+            plan->forms[step->out[i]].shown = false; /* not the value that the graph means */
     }
     return OCTET_OK;
 }

@@ -9,8 +9,9 @@
 
    The bias holds everything that does not depend on the input: -input_zero * sum of the weights, and what flipping
    the input's top bit changes. Wanted rows are gathered into a strip of pointers, which leaves out the border and
-   runs on from one image to the next; then every panel meets the strip, tile by tile. A strip of one tile is "rows
-   outer": all weights stay in cache and the input is read once. A long strip is "columns outer": a panel stays. */
+   runs on from one image to the next; then every panel meets the strip, tile by tile. A short strip is "rows outer":
+   all weights stay in first-level cache and the input is read once. A long strip is "columns outer": a panel stays,
+   and while it is used the next one is fetched. */
 #include OCTET_SIMD
 
 #include "kernels/finish.h"
@@ -18,17 +19,16 @@
 #include <stdio.h>
 
 enum {
-    MOST_VECTORS = 4,
-    MOST_ROWS = 16,
-    SHORT_STRIP = 48,
-    MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
-    FEW_STEPS = 32,
-    WIDE = 16,
-    LINE = 64,
-    MOST_STRIP = 240, /* divides into tiles of 6, 8, 10 and 12 rows */
-    STEP = 4,         /* input bytes of a product */
+    MOST_VECTORS = 4,        /* of a panel */
+    MOST_ROWS = 16,          /* more than any tile has */
+    STEP = 4,                /* input bytes of a product */
     VECTOR = STEP * V_LANES, /* weights of a step and vector */
-    NEAR_BYTES = 24 << 10,   /* weights that stay in first-level cache beside a tile's rows */
+    LINE = 64,               /* bytes of a cache line */
+    MOST_STRIP = 240,        /* divides into tiles of 6, 8 and 12 rows */
+    SHORT_STRIP = 48,
+    NEAR_BYTES = 24 << 10, /* weights that stay in first-level cache beside a strip's rows */
+    MOST_SUMS = 24 * MOST_VECTORS * V_LANES,
+    FEW_STEPS = 32, /* tiles of fewer steps are so short that several are finished at once */
 };
 
 /* Where things lie in a shape's packed weights. */
@@ -44,7 +44,7 @@ static conv_layout layout_of(const octet_conv_shape *shape)
 {
     const size_t vectors = (shape->columns + V_LANES - 1) / V_LANES;
     return (conv_layout){ vectors, (vectors + MOST_VECTORS - 1) / MOST_VECTORS,
-                     shape->taps * ((shape->depth + STEP - 1) / STEP) };
+                          shape->taps * ((shape->depth + STEP - 1) / STEP) };
 }
 
 static conv_panel panel_of(const conv_layout *layout, size_t number)
@@ -59,9 +59,27 @@ typedef struct conv_product {
     const size_t   *tap;
     size_t          taps, steps; /* steps of a tap */
     const v_weight *weights;
-    const uint8_t  *ahead; /* memory that will be read soon, wide tiles fetch 64 bytes of it each step */
+    const uint8_t  *ahead; /* memory that will be read soon: large tiles fetch 64 bytes of it each step */
     const int32_t  *bias;
 } conv_product;
+
+/* One step: what is used most often stays in registers, the inputs of few rows or the weights of few vectors. */
+V_INLINE void step(v_int sum[][MOST_VECTORS], const uint8_t *const *x, size_t i, const v_weight *w, const int rows,
+                   const int vectors)
+{
+    v_input four[MOST_ROWS];
+    V_UNROLL
+    for (int r = 0; r < rows; r++) {
+        four[r] = v_spread(x[r] + i);
+        V_UNROLL
+        for (int v = 0; v < vectors && rows >= vectors; v++) sum[r][v] = v_dot4(sum[r][v], four[r], w + v * VECTOR);
+    }
+    V_UNROLL
+    for (int v = 0; v < vectors && rows < vectors; v++) {
+        V_UNROLL
+        for (int r = 0; r < rows; r++) sum[r][v] = v_dot4(sum[r][v], four[r], w + v * VECTOR);
+    }
+}
 
 /* sums[r][v] = bias[v] + the products of row r's bytes with the panel's weights. */
 V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *product, const int rows, const int vectors)
@@ -79,30 +97,26 @@ V_INLINE void tile(int32_t *sums, const conv_row *row, const conv_product *produ
     for (size_t t = 0; t < product->taps; t++) {
         const size_t begin = product->tap[t], end = begin + product->steps * STEP;
         for (size_t i = begin; i < end; i += STEP, w += vectors * VECTOR) {
-            if (vectors * rows >= WIDE) {
+            if (rows >= 2 && vectors >= 3) {
                 __builtin_prefetch(ahead, 0, 2); /* into second-level cache */
                 ahead += LINE;
             }
-            V_UNROLL
-            for (int r = 0; r < rows; r++) {
-                const v_input four = v_spread(x[r] + i);
-                V_UNROLL
-                for (int v = 0; v < vectors; v++) sum[r][v] = v_dot4(sum[r][v], four, w + v * VECTOR);
-            }
+            step(sum, x, i, w, rows, vectors);
         }
     }
     V_UNROLL
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
         V_UNROLL
         for (int v = 0; v < vectors; v++) v_store(sums + (r * vectors + v) * V_LANES, sum[r][v]);
+    }
 }
 
 typedef void tile_function(int32_t *sums, const conv_row *row, const conv_product *product);
 
-#define TILE(rows, vectors)                                                                              \
-    static void tile_##rows##x##vectors(int32_t *sums, const conv_row *row, const conv_product *product)      \
-    {                                                                                                    \
-        tile(sums, row, product, rows, vectors);                                                         \
+#define TILE(rows, vectors)                                                                                            \
+    static void tile_##rows##x##vectors(int32_t *sums, const conv_row *row, const conv_product *product)               \
+    {                                                                                                                  \
+        tile(sums, row, product, rows, vectors);                                                                       \
     }
 V_TILES(TILE)
 
@@ -120,21 +134,22 @@ static size_t most_rows(size_t vectors)
 /* ---- choosing and packing ---- */
 
 /* Work of a part in products of a vector. Every part reads all the weights of its columns, which takes as long as
-   the products of some 16 rows; so few rows are split by columns. */
+   the products of some 16 rows; so few rows are split by columns. Where it hardly matters rows are better: the part
+   that wrote some rows mostly reads them in the next layer. */
 static size_t part_cost(size_t rows, size_t vectors) { return (rows + 16) * vectors; }
 
 static bool columns_split_better(const octet_conv_shape *shape, const conv_layout *layout, int parts)
 {
     const size_t rows = shape->groups * shape->rows, count = (size_t)parts;
     const size_t vectors = (layout->panels + count - 1) / count * panel_of(layout, 0).vectors;
-    return part_cost(rows, vectors) < part_cost((rows + count - 1) / count, layout->vectors);
+    return 10 * part_cost(rows, vectors) < 9 * part_cost((rows + count - 1) / count, layout->vectors);
 }
 
 static void choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts)
 {
     const conv_layout layout = layout_of(shape);
-    const size_t vectors = panel_of(&layout, 0).vectors;
-    const bool   columns_outer = layout.vectors * VECTOR * layout.steps * sizeof(v_weight) > NEAR_BYTES;
+    const size_t      vectors = panel_of(&layout, 0).vectors;
+    const bool        columns_outer = layout.vectors * VECTOR * layout.steps * sizeof(v_weight) > NEAR_BYTES;
     *tiling = (octet_conv_tiling){ .rows = columns_outer ? MOST_STRIP : SHORT_STRIP,
                                    .columns = (int)(vectors * V_LANES),
                                    .depth = STEP,
@@ -179,13 +194,13 @@ static void pack(void *packed, const octet_conv_shape *shape, const octet_conv_t
                  const octet_conv_weights *weights)
 {
     (void)tiling;
-    const conv_layout    layout = layout_of(shape);
-    int32_t *const  bias = bias_of(packed, &layout);
-    float *const    multiplier = (float *)(bias + layout.vectors * V_LANES);
-    v_weight *const at = packed;
+    const conv_layout layout = layout_of(shape);
+    int32_t *const    bias = bias_of(packed, &layout);
+    float *const      multiplier = (float *)(bias + layout.vectors * V_LANES);
+    v_weight *const   at = packed;
     for (size_t p = 0; p < layout.panels; p++) {
-        const conv_panel  panel = panel_of(&layout, p);
-        const size_t begin = panel.first * V_LANES, end = begin + panel.vectors * V_LANES;
+        const conv_panel panel = panel_of(&layout, p);
+        const size_t     begin = panel.first * V_LANES, end = begin + panel.vectors * V_LANES;
         for (size_t c = begin; c < end && c < shape->columns; c++) {
             v_weight *const to = at + (panel.first * layout.steps + (c - begin) / V_LANES) * VECTOR;
             const int64_t   sum = pack_column(to, (int)(c % V_LANES), panel.vectors * VECTOR, shape, weights, c);
@@ -207,16 +222,19 @@ V_INLINE size_t gather_group(conv_row *strip, size_t room, cursor *at, const oct
 {
     const size_t         pixel = call->shape->pixel, left = call->shape->rows - at->row;
     const int32_t *const place = call->place + at->row;
-    const int32_t *const other = call->residual_place + (residual ? at->row : 0);
+    const int32_t *const other = residual ? call->residual_place + at->row : NULL;
     const uint8_t       *x = call->input + at->group * call->input_group + at->row * pixel;
-    const uint8_t *const q = call->residual + (residual ? at->group * call->residual_group : 0);
+    const uint8_t *const q = residual ? call->residual + at->group * call->residual_group : NULL;
     uint8_t *const       y = (uint8_t *)call->output + at->group * call->output_group;
     const size_t         end = at->left < left ? at->left : left;
     conv_row            *to = strip;
     size_t               row = 0;
     for (; row < end && to < strip + room; row++, x += pixel) {
         if (place[row] < 0) continue;
-        *to++ = (conv_row){ x, residual ? q + other[row] : NULL, y + place[row] };
+        to->input = x;
+        to->output = y + place[row];
+        if (residual) to->residual = q + other[row];
+        to++;
     }
     at->left -= row;
     at->row += row;
@@ -240,25 +258,24 @@ static size_t gather(conv_row *strip, size_t room, cursor *at, const octet_conv_
 /* A panel meets a strip of n rows. Tiles are as equal as possible: 49 rows are 4 x 6 + 5 x 5. */
 static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv_row *strip, size_t n)
 {
-    const conv_layout         layout = layout_of(call->shape);
-    const int32_t *const bias = bias_of(call->weights, &layout);
-    const size_t         first = panel->first * V_LANES, vectors = panel->vectors;
-    const size_t         wanted = call->shape->columns - first, most = most_rows(vectors);
-    const v_weight *const   weights = (const v_weight *)call->weights + panel->first * layout.steps * VECTOR;
-    conv_product            product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights,
-                                        NULL, bias + first };
-    int32_t                 sum[MOST_SUMS] __attribute__((aligned(64)));
-    conv_sums               sums = { .at = sum,
-                                     .pitch = vectors * V_LANES,
-                                     .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
-                                     .first = first,
-                                     .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
-                                     .row = strip };
-    const size_t            together = layout.steps > FEW_STEPS ? 1 : MOST_SUMS / (most * vectors * V_LANES);
-    finish_function *const  finish = finish_for(call, vectors, sums.columns);
-    const uint8_t *const    end = (const uint8_t *)(weights + vectors * layout.steps * VECTOR);
-    const size_t            fetches = vectors * VECTOR * sizeof(v_weight) / LINE; /* tiles that fetch the next panel */
-    size_t                  number = 0;
+    const conv_layout     layout = layout_of(call->shape);
+    const int32_t *const  bias = bias_of(call->weights, &layout);
+    const size_t          first = panel->first * V_LANES, vectors = panel->vectors;
+    const size_t          wanted = call->shape->columns - first, most = most_rows(vectors);
+    const v_weight *const weights = (const v_weight *)call->weights + panel->first * layout.steps * VECTOR;
+    conv_product product = { call->tap, call->shape->taps, (size_t)call->tiling->steps, weights, NULL, bias + first };
+    int32_t      sum[MOST_SUMS] __attribute__((aligned(64)));
+    conv_sums    sums = { .at = sum,
+                          .pitch = vectors * V_LANES,
+                          .multiplier = (const float *)(bias + layout.vectors * V_LANES) + first,
+                          .first = first,
+                          .columns = wanted < vectors * V_LANES ? wanted : vectors * V_LANES,
+                          .row = strip };
+    const size_t together = layout.steps > FEW_STEPS ? 1 : MOST_SUMS / (most * vectors * V_LANES);
+    finish_function *const finish = finish_for(call, vectors, sums.columns);
+    const uint8_t *const   end = (const uint8_t *)(weights + vectors * layout.steps * VECTOR);
+    const size_t           fetches = vectors * VECTOR * sizeof(v_weight) / LINE; /* tiles that fetch the next panel */
+    size_t                 number = 0;
     for (size_t left = (n + most - 1) / most; left;) {
         sums.rows = 0;
         for (size_t i = 0; i < together && left; i++, left--) {
@@ -279,9 +296,9 @@ static void run_panel(const octet_conv_call *call, const conv_panel *panel, conv
 static void run(const octet_conv_call *call, int part, int parts)
 {
     const conv_layout layout = layout_of(call->shape);
-    const size_t number = (size_t)part, count = (size_t)parts;
-    const size_t rows = call->shape->groups * call->shape->rows;
-    size_t       row = 0, row_end = rows, column = 0, column_end = layout.panels;
+    const size_t      number = (size_t)part, count = (size_t)parts;
+    const size_t      rows = call->shape->groups * call->shape->rows;
+    size_t            row = 0, row_end = rows, column = 0, column_end = layout.panels;
     if (call->tiling->split_columns) {
         column = layout.panels * number / count;
         column_end = layout.panels * (number + 1) / count;
@@ -302,4 +319,4 @@ static void run(const octet_conv_call *call, int part, int parts)
 }
 
 extern const octet_conv_kernel V_NAME(octet_conv);
-const octet_conv_kernel V_NAME(octet_conv) = { choose, packed_size, pack, run };
+const octet_conv_kernel V_NAME(octet_conv) = { 4, choose, packed_size, pack, run };

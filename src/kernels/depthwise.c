@@ -250,13 +250,18 @@ static void make_lone(v_quads to[4], const job *j, const strip *s, size_t unit, 
     make_quads(to, row, at * j->call->input_steps.pixel, s->part);
 }
 
-/* `units` units from `first` on in `rows` rows. x: quads from the first unit's on, or NULL. */
-V_INLINE void tile(const job *j, const strip *s, const ending *end, const v_quads *x, size_t first, const int rows,
-                   const int units)
+typedef struct place {
+    size_t         unit;
+    const v_quads *quads; /* from its first pixel on; NULL: none are held */
+} place;
+
+/* `units` units from a place on in `rows` rows. */
+V_INLINE void tile(const job *j, const strip *s, const ending *end, place at, const int rows, const int units)
 {
     const size_t          groups = j->cut.groups, next = 4 * groups * j->unit, steps = j->cut.columns * groups;
     const size_t          skip = 4 * groups * (j->column - 1); /* from a column's last group to the next column */
     const v_quad_weights *w = (const v_quad_weights *)(const void *)(s->packed + 1);
+    const v_quads        *x = at.quads;
     const bool            held = x != NULL;
     v_int                 sum[TALL][V_QUAD_PIXELS][4];
     v_quads               made[4];
@@ -266,13 +271,13 @@ V_INLINE void tile(const job *j, const strip *s, const ending *end, const v_quad
         for (int i = 0; i < rows * units; i++) sum[i / units][i % units][v] = v_load(s->packed->bias + v * V_LANES);
     size_t left = groups;
     for (size_t step = 0; step < steps; step++, w += 4 * j->cut.outputs) {
-        if (!held) make_lone(made, j, s, first, step);
-        const v_quads *const at = held ? x : made;
+        if (!held) make_lone(made, j, s, at.unit, step);
+        const v_quads *const from = held ? x : made;
         V_UNROLL
         for (int v = 0; v < 4; v++)
             V_UNROLL
             for (int u = 0; u < units; u++) {
-                const v_quads q = at[(size_t)u * next + (size_t)v];
+                const v_quads q = from[(size_t)u * next + (size_t)v];
                 V_UNROLL
                 for (int r = 0; r < rows; r++) sum[r][u][v] = v_quad_dot(sum[r][u][v], q, w + 4 * r + v);
             }
@@ -282,24 +287,29 @@ V_INLINE void tile(const job *j, const strip *s, const ending *end, const v_quad
     }
     V_UNROLL
     for (int i = 0; i < rows * units; i++)
-        finish(s, end, sum[i / units][i % units], (size_t)(i / units), first + (size_t)(i % units));
+        finish(s, end, sum[i / units][i % units], (size_t)(i / units), at.unit + (size_t)(i % units));
 }
 
 /* Units first..end of a strip. */
 static void run_chunk(const job *j, const strip *s, size_t first, size_t end)
 {
     _Alignas(64) v_quads slots[4 * SLOTS];
-    const v_quads       *at = slots;
     const ending         how = ending_of(j, s);
     const size_t         next = 4 * j->cut.groups * j->unit;
-    size_t               unit = first;
+    place                at = { first, slots };
+    const size_t         some = s->rows == TALL ? PAIRED : LONE;
     fill(slots, j, s, first * j->unit, end - first);
-    if (s->rows == TALL) {
-        for (; unit + PAIRED <= end; unit += PAIRED, at += PAIRED * next) tile(j, s, &how, at, unit, TALL, PAIRED);
-        for (; unit < end; unit++, at += next) tile(j, s, &how, at, unit, TALL, 1);
-    } else {
-        for (; unit + LONE <= end; unit += LONE, at += LONE * next) tile(j, s, &how, at, unit, 1, LONE);
-        for (; unit < end; unit++, at += next) tile(j, s, &how, at, unit, 1, 1);
+    for (; at.unit + some <= end; at.unit += some, at.quads += some * next) {
+        if (s->rows == TALL)
+            tile(j, s, &how, at, TALL, PAIRED);
+        else
+            tile(j, s, &how, at, 1, LONE);
+    }
+    for (; at.unit < end; at.unit++, at.quads += next) {
+        if (s->rows == TALL)
+            tile(j, s, &how, at, TALL, 1);
+        else
+            tile(j, s, &how, at, 1, 1);
     }
 }
 
@@ -307,11 +317,11 @@ static void run_chunk(const job *j, const strip *s, size_t first, size_t end)
 static void run_alone(const job *j, const strip *s, size_t first, size_t end)
 {
     const ending how = ending_of(j, s);
-    for (size_t unit = first; unit < end; unit++) {
+    for (place at = { first, NULL }; at.unit < end; at.unit++) {
         if (s->rows == TALL)
-            tile(j, s, &how, NULL, unit, TALL, 1);
+            tile(j, s, &how, at, TALL, 1);
         else
-            tile(j, s, &how, NULL, unit, 1, 1);
+            tile(j, s, &how, at, 1, 1);
     }
 }
 
@@ -328,7 +338,8 @@ static void run_units(const job *j, const strip *s, size_t first, size_t end)
 static void run_strip(const job *j, size_t image, size_t y, size_t rows, size_t block)
 {
     const octet_depthwise_call *const call = j->call;
-    const octet_steps *const in = &call->input_steps, *const out = &call->output_steps, *const res = &call->residual_steps;
+    const octet_steps *const in = &call->input_steps, *const out = &call->output_steps;
+    const octet_steps *const res = &call->residual_steps;
     const size_t             width = call->shape->width, fold = j->cut.fold, first = block * BLOCK;
     const size_t             left = (call->shape->channels - first) * fold;
     strip s = { .packed = (const void *)((const uint8_t *)call->weights + block * block_size(&j->cut)), .rows = rows };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Element by element, a vector of bytes at a time, widened and narrowed in the order of quads (kernels/simd/quads.h). */
+/* Element by element, a vector of bytes at a time, widened and narrowed in the order of quads (see their header). */
 #include "kernels/simd/quads.h"
 
 enum { BLOCK = 4 * V_LANES };
@@ -7,8 +7,8 @@ enum { BLOCK = 4 * V_LANES };
 /* Vectors of n bytes: the part that begins at byte i. */
 V_INLINE v_part part_from(size_t i, size_t n) { return v_part_of(n - i < BLOCK ? n - i : BLOCK); }
 
-/* From t to levels. Clamping before rounding changes nothing but keeps the conversion in range; where t < 2^30 for sure
-   it can be left out. */
+/* From t to levels. Clamping before rounding changes nothing but keeps the conversion in range; where |t| < 2^30 for
+   sure it can be left out. */
 typedef struct rounding {
     v_bounds bounds;
     float    lo, hi; /* less the zero point */
@@ -54,7 +54,8 @@ static void add(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const 
         widen(s, v_part_load(a + i, part), r.a_zero);
         widen(t, v_part_load(b + i, part), r.b_zero);
         V_UNROLL
-        for (int v = 0; v < 4; v++) t[v] = v_add(v_mul(s[v], v_set(r.a_multiplier)), v_mul(t[v], v_set(r.b_multiplier)));
+        for (int v = 0; v < 4; v++)
+            t[v] = v_add(v_mul(s[v], v_set(r.a_multiplier)), v_mul(t[v], v_set(r.b_multiplier)));
         v_part_store(y + i, round_levels(t, &to), part);
     }
 }
@@ -141,11 +142,12 @@ static void take_any(uint8_t *restrict y, const uint8_t *restrict q, const int32
     for (size_t i = 0; i < n; i++) y[i] = q[from[i]];
 }
 
-static void select_channels(uint8_t *y, size_t y_pixel, const uint8_t *q, size_t q_pixel, size_t pixels,
-                            const int32_t *from, size_t n)
+static void select_channels(uint8_t *y, const uint8_t *q, const octet_select *how)
 {
-    const choice what = choice_of(from, n);
-    for (size_t p = 0; p < pixels; p++, y += y_pixel, q += q_pixel) switch (what) {
+    const int32_t *const from = how->from;
+    const size_t         n    = how->n;
+    const choice         what = choice_of(from, n);
+    for (size_t p = 0; p < how->pixels; p++, y += how->y_pixel, q += how->q_pixel) switch (what) {
         case TOGETHER: memcpy(y, q + from[0], n); break;
         case EVERY_SECOND: take_second(y, q + from[0], n); break;
         case TWO_HALVES: take_halves(y, q + from[0], q + from[1], n); break;
@@ -211,7 +213,7 @@ static void mean(uint8_t *y, const octet_window_view *window, size_t n, const oc
     const float             m = rule->multiplier;
     const rounding          to = rounding_of(&rule->to, (float)count * 256 * magnitude(m));
     _Alignas(64) v_quad_weights ones;
-    _Alignas(64) int32_t        start[V_LANES]; /* what the sums of all bytes, the absent ones included, have too much */
+    _Alignas(64) int32_t        start[V_LANES]; /* takes off what the bytes, absent ones included, have too much */
     for (size_t lane = 0; lane < V_LANES; lane++) {
         start[lane] = (int32_t)((count + 3) / 4 * 4) * V_WEIGHT_SHIFT - (int32_t)count * rule->zero;
         for (size_t k = 0; k < 4; k++) v_quad_put(&ones, lane, k, 1);

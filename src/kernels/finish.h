@@ -10,7 +10,7 @@
 
 /* A wanted row of a convolution: where its sum begins to read and where its results go. */
 typedef struct conv_row {
-    const uint8_t *input, *residual; /* residual: NULL if there is none */
+    const uint8_t *input, *residual; /* residual: not set if there is none */
     uint8_t       *output;
 } conv_row;
 

@@ -80,6 +80,7 @@ typedef struct octet_conv_call {
 } octet_conv_call;
 
 typedef struct octet_conv_kernel {
+    size_t step; /* bytes of depth that one product of the set sums up: less depth than that is wasted */
     /* Decides for a shape and number of threads. */
     void (*choose)(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts);
     /* Bytes of packed weights, bias and multipliers; pack fills them (64-byte aligned, zeroed before). */
@@ -141,7 +142,8 @@ typedef struct octet_mul_levels {
     octet_to_levels to;
 } octet_mul_levels;
 
-/* t = f32(f32(q - zero) * multiplier): another scale; also the mean of a window, where q - zero is the sum over it. */
+/* t = f32(f32(q - zero) * multiplier): another scale; also the mean of a window, with the sum of all q - zero in place
+   of q - zero. */
 typedef struct octet_rescale_levels {
     int32_t         zero;
     float           multiplier;
@@ -161,15 +163,19 @@ typedef struct octet_real_levels {
     octet_to_levels to;
 } octet_real_levels;
 
+/* y[i] = q[from[i]] for i < n, of each of `pixels` pixels, y_pixel and q_pixel bytes apart: channel shuffles, splits. */
+typedef struct octet_select {
+    size_t         pixels, y_pixel, q_pixel, n;
+    const int32_t *from;
+} octet_select;
+
 typedef struct octet_element_kernel {
     void (*add)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const octet_add_levels *rule);
     void (*mul)(uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n, const octet_mul_levels *rule);
     void (*rescale)(uint8_t *y, const uint8_t *q, size_t n, const octet_rescale_levels *rule);
     void (*clamp)(uint8_t *y, const uint8_t *q, size_t n, uint8_t lo, uint8_t hi);
     void (*look_up)(uint8_t *y, const uint8_t *q, size_t n, const uint8_t table[256]);
-    /* y[i] = q[from[i]] for `pixels` pixels, y_pixel and q_pixel bytes apart: channel shuffles, splits, gathers. */
-    void (*select)(uint8_t *y, size_t y_pixel, const uint8_t *q, size_t q_pixel, size_t pixels, const int32_t *from,
-                   size_t n);
+    void (*select)(uint8_t *y, const uint8_t *q, const octet_select *how);
     /* One output pixel of n channels. */
     void (*max)(uint8_t *y, const octet_window_view *window, size_t n);
     void (*mean)(uint8_t *y, const octet_window_view *window, size_t n, const octet_rescale_levels *rule);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between planes (channels first) and pixels (channels last), with real numbers and levels on either side. Four channels
-   of a pixel are one 32-bit word: planes turn into words and back in loops that compilers make vectors of, and only
-   whole words, not bytes, are scattered over pixels or gathered from them. */
+/* Between planes (channels first) and pixels (channels last), with real numbers and levels on either side. Four
+   channels of a pixel are one 32-bit word: planes turn into words and back in loops that compilers make vectors of,
+   and only whole words, not bytes, are scattered over pixels or gathered from them. */
 #include OCTET_SIMD
 
 enum { RUN = 64 }; /* pixels of which words are held */
@@ -57,7 +57,8 @@ static void gather(uint32_t *words, const uint8_t *levels, size_t pixel, size_t 
 /* ---- quantizing ---- */
 
 /* The quotient decides, but a product with the reciprocal is within 2^-13 of it as long as both are below 256: three
-   roundings of 2^-24 each. So wherever the product is farther than that from a tie, it rounds to the same level. */
+   roundings of 2^-24 each (the reciprocal of a scale above 2^126 has fewer bits, but then quotients are below 4). So
+   wherever the product is farther than that from a tie, it rounds to the same level. */
 typedef struct divide {
     float    scale, reciprocal, lo, hi;
     int32_t  zero_point;
@@ -71,7 +72,6 @@ static divide divide_of(const octet_real_levels *rule)
     d.lo = (float)(rule->to.lo - d.zero_point);
     d.hi = (float)(rule->to.hi - d.zero_point);
     memcpy(&d.near, &near, sizeof near);
-    if (!(d.scale > 0x1p-100f && d.scale < 0x1p100f)) d.near = 0; /* the reciprocal may be imprecise */
     return d;
 }
 
@@ -97,8 +97,9 @@ static bool try_words(uint32_t *restrict words, const float *restrict x, size_t 
     return farthest < rule->near;
 }
 
-/* The definition. words: without the channel at `shift`. */
-static void divide_words(uint32_t *restrict words, const float *restrict x, size_t n, const divide *rule, unsigned shift)
+/* The definition, in place of whatever words have at `shift`. */
+static void divide_words(uint32_t *restrict words, const float *restrict x, size_t n, const divide *rule,
+                         unsigned shift)
 {
     const float   scale = rule->scale, lo = rule->lo, hi = rule->hi;
     const int32_t zero_point = rule->zero_point;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "engine/run.h"
 #include "measure/inputs.h"
+#include "measure/steps.h"
 #include "measure/timing.h"
 
 #include <math.h>
@@ -75,10 +76,12 @@ static const char *engines_from(const benching *b, size_t first)
     return text;
 }
 
-static bool runs_a_node(const octet_plan *plan, const char *engine)
+static bool runs_a_node(const runner *r, const char *engine)
 {
-    for (size_t i = 0; i < octet_plan_step_count(plan); i++)
-        if (!strcmp(octet_plan_step(plan, i).engine, engine)) return true;
+    for (size_t i = 0; i < octet_plan_step_count(r->plan); i++) {
+        const octet_step_info step = octet_plan_step(r->plan, i);
+        if (!strcmp(step.engine, engine) && octet_step_nodes_of(r->graph, &step).node) return true;
+    }
     return false;
 }
 
@@ -94,7 +97,7 @@ static bool same_steps(const octet_plan *a, const octet_plan *b)
 /* Why there is nothing to time, or NULL. */
 static const char *idle_reason(const benching *b, const runner *r)
 {
-    if (!runs_a_node(r->plan, r->result.name)) return "runs no node of this network";
+    if (!runs_a_node(r, r->result.name)) return "runs no node of this network";
     for (size_t i = 0; i < b->count; i++)
         if (same_steps(r->plan, b->runners[i].plan))
             return octet_arena_format(b->arena, "the plan is that of %s", b->runners[i].result.name);
@@ -162,11 +165,11 @@ static octet_status add_engine(benching *b, octet_graph *model, size_t index, oc
 }
 
 /* The name that stands for a plan of the default choice: the first engine that runs a node. */
-static const char *leading_engine(const octet_plan *plan)
+static const char *leading_engine(const runner *r)
 {
     const char *name;
     for (size_t i = 0; (name = octet_engine_name(i, NULL)); i++)
-        if (runs_a_node(plan, name)) return name;
+        if (runs_a_node(r, name)) return name;
     return "reference";
 }
 
@@ -175,7 +178,7 @@ static octet_status add_baseline(benching *b, octet_graph *baseline, octet_error
     runner *const r = &b->runners[b->count++];
     *r              = (runner){ .graph = baseline };
     OCTET_TRY(plan_runner(r, b, NULL, err));
-    r->result.name  = leading_engine(r->plan);
+    r->result.name  = leading_engine(r);
     b->has_baseline = true;
     return OCTET_OK;
 }
@@ -343,12 +346,6 @@ static double step_median(const runner *r, size_t step, size_t runs, double *roo
     return octet_timing_of(room, runs).median;
 }
 
-/* The node that a step of the plan runs; NULL: it converts. */
-static const octet_node *node_of(const runner *r, const octet_step_info *step)
-{
-    return strcmp(step->engine, "octet") != 0 ? octet_graph_find_node(r->graph, step->node) : NULL;
-}
-
 /* Where the baseline's node is found in the model: by its name, else by that of what it makes. */
 static const octet_node *partner_of(const octet_graph *model, const octet_node *node)
 {
@@ -364,7 +361,8 @@ static void match_baseline(octet_bench *bench, octet_layer_time **row_of, const 
     const size_t        runs = b->layer_runs < r->result.time.runs ? b->layer_runs : r->result.time.runs;
     for (size_t i = 0; i < octet_plan_step_count(r->plan); i++) {
         const octet_step_info   step    = octet_plan_step(r->plan, i);
-        const octet_node *const partner = partner_of(b->runners[0].graph, node_of(r, &step));
+        const octet_node *const node    = octet_step_nodes_of(r->graph, &step).node;
+        const octet_node *const partner = partner_of(b->runners[0].graph, node);
         const double            seconds = step_median(r, i, runs, room);
         octet_layer_time *const row     = partner ? row_of[partner->index] : NULL;
         if (row) {
@@ -387,16 +385,17 @@ static octet_status list_layers(octet_bench *bench, const benching *b, octet_err
     OCTET_TRY(octet_arena_get(&rows, b->arena, bench->layer_count, sizeof *rows, err));
     OCTET_TRY(octet_arena_get(&row_of, b->arena, (size_t)r->graph->node_count, sizeof *row_of, err));
     for (size_t i = 0; i < bench->layer_count; i++) {
-        const octet_step_info   step = octet_plan_step(r->plan, i);
-        const octet_node *const node = node_of(r, &step);
+        const octet_step_info  step  = octet_plan_step(r->plan, i);
+        const octet_step_nodes nodes = octet_step_nodes_of(r->graph, &step);
         rows[i] = (octet_layer_time){
             .name = octet_arena_copy(b->arena, step.node), .op = octet_arena_copy(b->arena, step.op),
             .engine = octet_arena_copy(b->arena, step.engine), .algorithm = octet_arena_copy(b->arena, step.algorithm),
-            .conversion = !node, .threads = step.threads, .macs = step.macs, .seconds = step_median(r, i, runs, room),
-            .baseline_seconds = NAN,
+            .conversion = !nodes.node, .threads = step.threads, .macs = step.macs,
+            .seconds = step_median(r, i, runs, room), .baseline_seconds = NAN,
         };
         if (!rows[i].name || !rows[i].op || !rows[i].engine || !rows[i].algorithm) return octet_fail_memory(err);
-        if (node) row_of[node->index] = &rows[i];
+        if (nodes.node) row_of[nodes.node->index] = &rows[i];
+        if (nodes.add) row_of[nodes.add->index] = &rows[i];
     }
     bench->layers = rows;
     if (b->has_baseline) match_baseline(bench, row_of, b, room);

@@ -5,9 +5,9 @@
 #include <octet/diff.h>
 
 #include "engine/put.h"
-#include "graph/op.h"
 #include "measure/differ.h"
 #include "measure/inputs.h"
+#include "measure/steps.h"
 
 #include <math.h>
 #include <string.h>
@@ -93,9 +93,10 @@ static octet_status list_engines(side *s, octet_arena *arena, octet_error *err)
 {
     OCTET_TRY(octet_arena_get(&s->engine_of, arena, (size_t)s->graph->node_count, sizeof *s->engine_of, err));
     for (size_t i = 0; i < octet_plan_step_count(s->plans[KEPT]); i++) {
-        const octet_step_info   step = octet_plan_step(s->plans[KEPT], i);
-        const octet_node *const node = octet_graph_find_node(s->graph, step.node);
-        if (node && !strcmp(node->op->name, step.op)) s->engine_of[node->index] = octet_arena_copy(arena, step.engine);
+        const octet_step_info  step  = octet_plan_step(s->plans[KEPT], i);
+        const octet_step_nodes nodes = octet_step_nodes_of(s->graph, &step);
+        if (nodes.node) s->engine_of[nodes.node->index] = octet_arena_copy(arena, step.engine);
+        if (nodes.add) s->engine_of[nodes.add->index] = octet_arena_copy(arena, step.engine);
     }
     return OCTET_OK;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 static const size_t default_folded = (size_t)64 << 20;
+static const size_t most_shape_bytes = 1 << 16;
 enum { FOLDED_TOTAL = 4 }; /* results kept in one inference, in units of the limit for one */
 static const int64_t max_folded_macs = (int64_t)1 << 30;
 
@@ -19,6 +20,7 @@ typedef struct inference {
     octet_arena       *arena;
     size_t             limit, room; /* bytes of one known result, and of all that may still come */
     bool               lenient;     /* what hangs on values known only when planning stays without type and shape */
+    bool               shapes_only; /* values serve the shapes of others: large ones never do */
 } inference;
 
 /* ---- one node ---- */
@@ -183,7 +185,7 @@ static octet_status infer_all(inference inf, const octet_tensor *inputs, octet_e
     const octet_graph *const graph = inf.graph;
     octet_tensor *const      tensors = inf.tensors;
     const size_t             limit = graph->limits.max_folded ? graph->limits.max_folded : default_folded;
-    inf.limit = limit;
+    inf.limit = inf.shapes_only && limit > most_shape_bytes ? most_shape_bytes : limit;
     if (!octet_mul(&inf.room, limit, FOLDED_TOTAL)) inf.room = SIZE_MAX;
     for (const octet_value *v = graph->values; v; v = v->next)
         tensors[v->index] = v->constant ? constant_tensor(v) : (octet_tensor){ 0 };
@@ -223,7 +225,8 @@ static octet_status infer_batch(octet_tensor **tensors, const octet_graph *graph
         for (int d = 0; d < value->rank; d++)
             inputs[i].dims[d] = value->dims[d] == OCTET_DIM_FREE ? batch : value->dims[d];
     }
-    return infer_all((inference){ .tensors = *tensors, .graph = graph, .arena = arena, .lenient = true }, inputs, err);
+    return infer_all((inference){ .tensors = *tensors, .graph = graph, .arena = arena, .lenient = true,
+                                  .shapes_only = true }, inputs, err);
 }
 
 static bool has_free_input(const octet_graph *graph)

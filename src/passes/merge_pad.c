@@ -51,6 +51,18 @@ static bool takes_pads(const octet_node *node)
     return !pool || ((none || a->count_include_pad) && !a->ceil_mode);
 }
 
+/* Adds what node pads itself. False: a pool's window would hold nothing but padding, which pools refuse. */
+static bool add_own_pads(octet_ints *pads, const octet_node *node)
+{
+    const octet_window_attrs *const a = node->attrs;
+    bool                            fits = true;
+    for (int i = 0; i < pads->count; i++) {
+        pads->at[i] += a->pads.count ? a->pads.at[i] : 0;
+        if (octet_node_is(node, "AveragePool")) fits = fits && pads->at[i] < a->kernel_shape.at[i % (pads->count / 2)];
+    }
+    return fits;
+}
+
 octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err)
 {
     for (octet_node *n = graph->first, *next; n; n = next) {
@@ -59,9 +71,8 @@ octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err)
         if (!octet_node_is(n, "Pad") || n->outputs[0]->fake_quantize) continue;
         octet_node *const reader = octet_value_only_reader(n->outputs[0]);
         if (!reader || reader->inputs[0] != n->outputs[0] || !takes_pads(reader)) continue;
-        if (!pads_with_zero(n) || !spatial_pads(&pads, n)) continue;
+        if (!pads_with_zero(n) || !spatial_pads(&pads, n) || !add_own_pads(&pads, reader)) continue;
         octet_window_attrs *const a = reader->attrs;
-        for (int i = 0; i < pads.count; i++) pads.at[i] += a->pads.count ? a->pads.at[i] : 0;
         a->pads              = pads;
         a->count_include_pad = 1;
         OCTET_TRY(octet_node_merge_name(graph, reader, n->name, err));

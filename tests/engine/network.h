@@ -99,14 +99,17 @@ UNUSED static void fill_images(image_batch *images, int64_t batch, uint64_t seed
 
 /* ---- sessions ---- */
 
+enum { MOST_OUTPUTS = 4 };
+
 typedef struct session {
     octet_plan      *plan;
     octet_workspace *workspace;
-    octet_tensor     outputs[4];
+    octet_tensor     outputs[MOST_OUTPUTS];
 } session;
 
 UNUSED static void session_begin(session *s, const octet_graph *graph, const octet_plan_options *options)
 {
+    assert_in_range(octet_graph_output_count(graph), 1, MOST_OUTPUTS);
     MUST(octet_plan_create(&s->plan, graph, options, &err));
     MUST(octet_workspace_create(&s->workspace, s->plan, &err));
 }

@@ -20,8 +20,8 @@ static int check_conv(const octet_kernels *set, const octet_conv_shape *shape, c
 static int check_convs(const octet_kernels *set)
 {
     static const octet_conv_shape shapes[] = {
-        { 1, 49, 70, 1, 20, 20 }, { 3, 17, 24, 9, 5, 8 }, { 2, 31, 10, 3, 64, 64 }, { 5, 7, 33, 2, 1, 3 },
-        { 1, 1, 100, 1, 300, 300 }, { 1, 20, 16, 9, 16, 16 },
+        { 1, 49, 70, 1, 20, 20 }, { 3, 17, 24, 9, 5, 8 },     { 2, 31, 10, 3, 64, 64 },
+        { 5, 7, 33, 2, 1, 3 },    { 1, 1, 100, 1, 300, 300 }, { 1, 20, 16, 9, 16, 16 },
     };
     int wrong = 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)

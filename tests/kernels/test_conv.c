@@ -43,8 +43,9 @@ static void check_kinds(const octet_conv_shape *shape, conv_fill fill)
 
 static octet_conv_shape shape_of(size_t rows, size_t columns, size_t taps, size_t depth)
 {
-    return (octet_conv_shape){ .groups = 1, .rows = rows, .columns = columns, .taps = taps, .depth = depth,
-                               .pixel = depth };
+    return (octet_conv_shape){
+        .groups = 1, .rows = rows, .columns = columns, .taps = taps, .depth = depth, .pixel = depth
+    };
 }
 
 /* Around the tiles: every count of rows up to two tiles, and of columns around the vectors and panels of every set. */
@@ -54,8 +55,8 @@ static void test_tiles(void **state)
     for (size_t rows = 1; rows <= 27; rows++)
         for (size_t columns = 1; columns <= 140; columns += columns % 16 == 1 ? 14 : 1) {
             const octet_conv_shape shape = shape_of(rows, columns, 1, 4 + (rows + columns) % 9);
-            const conv_options     options = { FILL_RANDOM,  columns % 3 == 1, rows % 2, columns % 5 == 0,
-                                                      rows % 3 == 0, rows % 4 == 0 };
+            const conv_options     options = { FILL_RANDOM,      columns % 3 == 1, rows % 2,
+                                               columns % 5 == 0, rows % 3 == 0,    rows % 4 == 0 };
             check_case(&shape, options);
         }
 }
@@ -64,7 +65,10 @@ static void test_kinds(void **state)
 {
     (void)state;
     static const octet_conv_shape shapes[] = {
-        { 1, 49, 70, 1, 20, 20 }, { 3, 17, 24, 9, 5, 8 }, { 2, 31, 10, 3, 64, 64 }, { 5, 7, 33, 2, 1, 3 },
+        { 1, 49, 70, 1, 20, 20 },
+        { 3, 17, 24, 9, 5, 8 },
+        { 2, 31, 10, 3, 64, 64 },
+        { 5, 7, 33, 2, 1, 3 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (conv_fill fill = FILL_RANDOM; fill < FILLS; fill++) check_kinds(&shapes[i], fill);
@@ -88,8 +92,8 @@ static void test_orders(void **state)
 {
     (void)state;
     const octet_conv_shape shapes[] = {
-        shape_of(1, 1000, 1, 256), shape_of(700, 16, 1, 32), shape_of(530, 200, 1, 160), shape_of(260, 65, 9, 64),
-        { 9, 49, 256, 1, 128, 128 },
+        shape_of(1, 1000, 1, 256), shape_of(700, 16, 1, 32),    shape_of(530, 200, 1, 160),
+        shape_of(260, 65, 9, 64),  { 9, 49, 256, 1, 128, 128 },
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int kind = 0; kind < 4; kind++)

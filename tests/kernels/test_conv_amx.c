@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution by tiles against its definition: the model of the tiles, and the tiles where the CPU has
    them. */
-#include "amx_case.h"
+#include "conv_amx_case.h"
 
 #include "base/cpu.h"
 

@@ -5,8 +5,8 @@
 
 enum { GUARD = 0xa5 };
 
-static const size_t lengths[] = { 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100, 127, 128, 129, 255, 256,
-                                  257, 300, 511, 513, 1000 };
+static const size_t lengths[] = { 1,   2,   3,   5,   7,   8,   15,  16,  17,  31,  32,  33,  48, 63,
+                                  64,  65,  100, 127, 128, 129, 255, 256, 257, 300, 511, 513, 1000 };
 
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
@@ -50,7 +50,8 @@ static void check_add(element_case *c, random_state *r)
 {
     const octet_add_levels rule = {
         .a_zero = (int32_t)random_int(r, 0, 255), .b_zero = (int32_t)random_int(r, 0, 255),
-        .a_multiplier = random_multiplier(r), .b_multiplier = random_multiplier(r) * (random_bits(r) & 1 ? -1.0f : 1.0f),
+        .a_multiplier = random_multiplier(r),
+        .b_multiplier = random_multiplier(r) * (random_bits(r) & 1 ? -1.0f : 1.0f),
         .to = random_target(r),
     };
     for (size_t i = 0; i < c->n; i++) {
@@ -133,7 +134,7 @@ static void test_elements(void **state)
 static void test_ties(void **state)
 {
     (void)state;
-    const octet_rescale_levels rule = { .zero = 100, .multiplier = 0.5f, .to = { .zero_point = 90, .lo = 0, .hi = 255 } };
+    const octet_rescale_levels rule = { .zero = 100, .multiplier = 0.5f, .to = { 90, 0, 255 } };
     uint8_t                    q[256], y[256], expected[256];
     for (int i = 0; i < 256; i++) {
         q[i] = (uint8_t)i;
@@ -153,11 +154,13 @@ typedef enum pattern { COPY, SHUFFLE2, SHUFFLE3, EVERY_SECOND, EVERY_THIRD, REVE
 /* Fills from with n channels; returns how many channels the input needs. */
 static size_t fill_pattern(int32_t *from, size_t n, pattern which, random_state *r)
 {
-    const size_t first = (size_t)random_int(r, 0, 3), third = (n + 2) / 3, half = (n + 1) / 2 + (size_t)random_int(r, 0, 2);
+    const size_t first = (size_t)random_int(r, 0, 3), third = (n + 2) / 3;
+    const size_t half = (n + 1) / 2 + (size_t)random_int(r, 0, 2);
     int32_t      most = 0;
     for (size_t i = 0; i < n; i++) {
         const size_t choices[PATTERNS] = {
-            first + i, first + i % 2 * half + i / 2, first + i % 3 * third + i / 3, first + 2 * i, first + 3 * i, n - 1 - i,
+            first + i,     first + i % 2 * half + i / 2, first + i % 3 * third + i / 3,
+            first + 2 * i, first + 3 * i,                n - 1 - i,
             (size_t)random_int(r, 0, 2 * (int64_t)n), first,
         };
         from[i] = (int32_t)choices[which];
@@ -183,7 +186,8 @@ static void check_select(random_state *r, size_t n, pattern which)
         char what[80];
         snprintf(what, sizeof what, "%s, select, pattern %d, n %zu", set->name, (int)which, n);
         memset(y.bytes, GUARD, y.size);
-        set->element->select(y.bytes, y_pixel, q.bytes, q_pixel, pixels, from, n);
+        set->element->select(y.bytes, q.bytes, &(octet_select){ .pixels = pixels, .y_pixel = y_pixel, .q_pixel = q_pixel,
+                                                                .n = n, .from = from });
         same_bytes(y.bytes, expected.bytes, y.size, what);
     }
     fenced_free(&q);
@@ -257,7 +261,7 @@ static void check_window(random_state *r, size_t n, size_t rows, size_t columns,
 static void test_windows(void **state)
 {
     (void)state;
-    static const size_t sizes[][2] = { { 1, 1 }, { 2, 2 }, { 3, 3 }, { 1, 5 }, { 7, 7 }, { 13, 1 }, { 17, 16 }, { 24, 23 } };
+    static const size_t sizes[][2] = { { 1, 1 }, { 2, 2 }, { 3, 3 }, { 1, 5 }, { 7, 7 }, { 13, 1 }, { 17, 16 } };
     random_state        r = { 5 };
     for (size_t i = 0; i < LENGTHS; i++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)

@@ -60,7 +60,8 @@ static void fill_numbers(random_state *r, float *x, size_t count, numbers how, f
 
 static float random_scale(random_state *r)
 {
-    static const float scales[] = { 1.0f, 0.5f, 1.0f / 255, 0.0186584480106f, 3e-39f * 4, 1e-30f, 1e35f, 3.0f, 0.1f };
+    static const float scales[] = { 1.0f,  0.5f,  1.0f / 255, 0.0186584480106f, 3e-39f * 4, 1e-30f,
+                                    1e35f, 3.0f,  0.1f,       FLT_MIN,          FLT_MAX };
     const size_t       which = random_bits(r) % 16;
     return which < sizeof scales / sizeof *scales ? scales[which] : random_float(r, 0.001f, 4.0f);
 }

@@ -154,6 +154,26 @@ static void channel_pads_stay(void **state)
     octet_graph_free(graph);
 }
 
+/* Pools refuse padding as large as their window. */
+static void pads_as_large_as_a_pools_window_stay(void **state)
+{
+    (void)state;
+    for (int64_t before = 1; before <= 2; before++) {
+        random_state          r     = { 6 };
+        octet_graph *const    graph = image_graph(2, 5);
+        const octet_attribute two[] = { { .name = "kernel_shape", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
+        float                 data[2 * 25];
+        add_ints(graph, "p", (const int64_t[]){ 0, 0, 0, before, 0, 0, 1, 0 }, 8);
+        add_node(graph, "Pad", "q", NULL, INPUTS("x", "p"));
+        add_node(graph, "AveragePool", "y", two, INPUTS("q"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        octet_tensor x = random_input(&r, data, graph, 1);
+        fuse_keeps_outputs(graph, &x);
+        assert_int_equal(count_of(graph, "Pad"), before == 2);
+        octet_graph_free(graph);
+    }
+}
+
 /* What torch exports for x.view(x.size(0), -1). */
 static void shape_chains_become_a_constant_reshape(void **state)
 {
@@ -232,6 +252,7 @@ int main(void)
         cmocka_unit_test(matmul_add_batch_norm_become_one_gemm),
         cmocka_unit_test(zero_pads_move_into_the_convolution),
         cmocka_unit_test(channel_pads_stay),
+        cmocka_unit_test(pads_as_large_as_a_pools_window_stay),
         cmocka_unit_test(shape_chains_become_a_constant_reshape),
         cmocka_unit_test(identities_and_dead_nodes_go_but_output_names_stay),
         cmocka_unit_test(splitting_an_activation_undoes_absorbing_it),

@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every real network, quantized for every target: all sums are integers, and the file that is written computes, when it
    is read back, the same bytes for every value, on any number of threads. */
-#include "support.h"
+#include "models.h"
 
 #include "engine/run.h"
 #include "graph/graph.h"
 #include "graph/op.h"
-
-static const struct {
-    const char *model, *vectors; /* samples: vectors/<vectors>.npy or .npy.gz */
-} models[] = {
-    { "ad01_autoencoder", "ad01_autoencoder.in.input" },
-    { "fastestdet_coco", "fastestdet_coco.in.input.1" },
-    { "kws_dscnn", "kws_dscnn.in.input" },
-    { "lenet_mnist", "lenet_mnist.in.input" },
-    { "mobilenetv1_0.75_224", "mobilenetv1_0.75_224.in.input" },
-    { "mobilenetv2_1.0_224", "mobilenetv2_1.0_224.in.input" },
-    { "resnet20_cifar10", "resnet20_cifar10.in.input" },
-    { "resnet20_cifar10_natural", "resnet20_cifar10.in.input" },
-    { "resnet8_cifar10_nhwc", "resnet8_cifar10_nhwc.in.input" },
-    { "super_resolution_x3", "super_resolution_x3.in.input" },
-    { "sww_dscnn1d", "sww_dscnn1d.in.input" },
-    { "vww_mobilenetv1", "vww_mobilenetv1.in.input" },
-};
 
 typedef struct trial {
     octet_graph     *graph;
@@ -66,21 +49,6 @@ static int assert_same_values(trial *a, trial *b)
     return compared;
 }
 
-static octet_graph *quantize(const char *path, octet_dataset **data, const char *samples, const char *target)
-{
-    octet_graph  *graph;
-    octet_qconfig qconfig     = *octet_qconfig_find("octet");
-    qconfig.target            = target;
-    qconfig.activation.method = OCTET_METHOD_MSE;
-    MUST(octet_graph_load(&graph, path, &err));
-    MUST(octet_fuse(graph, &err));
-    MUST(octet_dataset_open(data, samples, &(octet_dataset_options){ .graph = graph, .limit = 3 }, &err));
-    MUST(octet_prepare(graph, &qconfig, &err));
-    MUST(octet_calibrate(graph, *data, NULL, &err));
-    MUST(octet_convert(graph, &err));
-    return graph;
-}
-
 /* Nothing that multiplies, adds, concatenates or pools may hide in float. */
 static void assert_all_integer(const octet_graph *graph)
 {
@@ -94,11 +62,12 @@ static void assert_all_integer(const octet_graph *graph)
             }
 }
 
-static void round_trip(const char *path, const char *samples, const char *target)
+static void round_trip(const shared_model *model, const char *target)
 {
     octet_dataset *data;
-    octet_graph   *graph = quantize(path, &data, samples, target), *again;
+    octet_graph   *graph = quantize_shared(model, &data, target, OCTET_METHOD_MSE), *again;
     char           folder[256], file[300];
+    if (!graph) return;
     make_folder(folder, sizeof folder);
     snprintf(file, sizeof file, "%s/q.onnx", folder);
     MUST(octet_graph_save(graph, file, &err));
@@ -108,16 +77,12 @@ static void round_trip(const char *path, const char *samples, const char *target
     assert_all_integer(graph);
     assert_all_integer(again);
 
-    const octet_port port  = octet_dataset_port(data);
-    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(input.dims, port.dims, sizeof input.dims);
-    input.data = malloc((size_t)octet_tensor_bytes(&input));
-    MUST(octet_dataset_read(data, 0, input.data, NULL, &err));
+    octet_tensor input = first_sample(data);
     trial one, other;
     start(&one, graph, 1, &input);
     start(&other, again, 3, &input);
     const int compared = assert_same_values(&one, &other);
-    print_message("%-8s %3d values equal: %s\n", target, compared, strrchr(path, '/') + 1);
+    print_message("%-8s %3d values equal: %s\n", target, compared, model->name);
     assert_true(compared > 4);
     stop(&one);
     stop(&other);
@@ -132,15 +97,9 @@ static void round_trip(const char *path, const char *samples, const char *target
 static void files_compute_what_was_simulated(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
-        char name[200], path[1024], samples[1024];
-        snprintf(name, sizeof name, "models/%s.onnx", models[i].model);
-        if (!shared_path(path, sizeof path, name)) continue;
-        snprintf(samples, sizeof samples, "%.*s/vectors/%s.npy", (int)(strrchr(path, '/') - path), path,
-                 models[i].vectors);
-        if (access(samples, R_OK) != 0) strcat(samples, ".gz");
-        round_trip(path, samples, "native");
-        round_trip(path, samples, "portable");
+    for (size_t i = 0; i < SHARED_MODELS; i++) {
+        round_trip(&shared_models[i], "native");
+        round_trip(&shared_models[i], "portable");
     }
 }
 

@@ -102,7 +102,8 @@ octet_status octet_native_prepare_concat(const octet_plan *plan, octet_step *ste
         part_of *const p = &s->inputs[i];
         describe_input(p, octet_native_in(plan, step, i), octet_value_levels(plan->graph, node->inputs[i]), y);
         p->first = first;
-        p->there = y && plan->forms[step->in[i]].buffer == plan->forms[step->out[0]].buffer;
+        p->there = y && plan->forms[step->in[i]].buffer == plan->forms[step->out[0]].buffer &&
+                   p->area.offset == s->out.offset + first; /* another name of a part may be wanted elsewhere, too */
         first += p->area.channels;
         if (!p->there) copied += p->area.channels;
     }

@@ -23,7 +23,7 @@ typedef struct conv_step {
     octet_conv_call          call; /* without pointers into a workspace */
     octet_native_sums        sums;
     octet_area               in, out, residual;
-    octet_window2            window;
+    octet_window2            window, source; /* over the input's pixels; the graph's, where those are folded */
     octet_conv_way           way;
     size_t                   conv_groups, image_calls; /* products that are computed one after the other */
     const void             **packed;                   /* one per group of channels */
@@ -40,14 +40,14 @@ static size_t row_pixels(const octet_area *area) { return area->steps.row / area
 /* Bytes that a tap of window coordinates (y, x) lies behind the first one. */
 static size_t tap_at(const conv_step *s, int64_t y, int64_t x)
 {
-    return (size_t)(y * s->window.y.dilation) * s->in.steps.row + (size_t)(x * s->window.x.dilation) * s->in.steps.pixel;
+    return (size_t)(y * s->window.y.dilation) * s->in.steps.row +
+           (size_t)(x * s->window.x.dilation) * s->in.steps.pixel;
 }
 
 static bool merges_taps(const conv_step *s)
 {
-    enum { KERNEL_STEP = 64 };
     return s->conv_groups == 1 && s->window.x.kernel > 1 && s->window.x.dilation == 1 &&
-           s->in.steps.pixel % KERNEL_STEP != 0;
+           s->in.steps.pixel % s->kernels->conv->step != 0;
 }
 
 /* Rows of the product; taps and depth as they come before merging. */
@@ -98,7 +98,8 @@ static octet_status shape_taps(conv_step *s, octet_arena *arena, octet_error *er
     for (size_t t = 0; t < s->shape.taps && s->way != OCTET_CONV_PACKED; t++)
         tap[t] = merged ? tap_at(s, (int64_t)t, 0) : tap_at(s, (int64_t)t / width, (int64_t)t % width);
     s->call.tap  = tap;
-    s->first_tap = -(ptrdiff_t)((size_t)s->window.y.pad * s->in.steps.row + (size_t)s->window.x.pad * s->in.steps.pixel);
+    s->first_tap =
+        -(ptrdiff_t)((size_t)s->window.y.pad * s->in.steps.row + (size_t)s->window.x.pad * s->in.steps.pixel);
     return OCTET_OK;
 }
 
@@ -153,7 +154,8 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
         return octet_fail(err, OCTET_ERR_LIMIT, "the output has more than 2^31 bytes");
     OCTET_TRY(make_place(&s->call.place, s, &s->out.steps, arena, err));
     s->call.output_group = group_step(s, &s->out.steps);
-    s->call.input_group  = s->way == OCTET_CONV_BY_ROW ? (size_t)s->window.y.stride * s->in.steps.row : s->in.steps.image;
+    s->call.input_group =
+        s->way == OCTET_CONV_BY_ROW ? (size_t)s->window.y.stride * s->in.steps.row : s->in.steps.image;
     if (!step->add) return OCTET_OK;
     s->call.residual_group = group_step(s, &s->residual.steps);
     return make_place(&s->call.residual_place, s, &s->residual.steps, arena, err);
@@ -161,15 +163,30 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
 
 /* ---- weights ---- */
 
-/* Weights [column][window y][window x][channel, filled up to the pixel], for merged and packed rows. */
+/* The same for folded pixels: a window of half the extent over 2 x 2 source pixels each. */
+static void fold_weights(int8_t *to, const conv_step *s)
+{
+    const octet_axis_window *const wy = &s->source.y, *const wx = &s->source.x;
+    const octet_fold *const        fold = &s->in.fold;
+    const int8_t                  *from = s->sums.weights;
+    for (size_t n = 0; n < s->columns; n++, to += s->shape.taps * s->shape.depth)
+        for (size_t c = 0; c < fold->channels; c++)
+            for (int64_t i = 0; i < wy->kernel; i++)
+                for (int64_t j = 0; j < wx->kernel; j++) {
+                    const size_t pixel = (size_t)(i / 2 * s->window.x.kernel + j / 2);
+                    to[pixel * s->in.channels + (size_t)(i % 2 * 2 + j % 2) * fold->unit + c] = *from++;
+                }
+}
+
+/* Weights [column][window y][window x][channel, filled up to the product's depth]. */
 static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
 {
     const size_t  height = (size_t)s->window.y.kernel, width = (size_t)s->window.x.kernel, taps = height * width;
     const size_t  pixel = s->shape.depth * s->shape.taps / taps;
     const int8_t *from  = s->sums.weights;
-    for (size_t n = 0; n < s->columns; n++)
-        for (size_t c = 0; c < channels; c++)
-            for (size_t t = 0; t < taps; t++) to[(n * taps + t) * pixel + c] = *from++;
+    for (size_t n = 0; n < s->columns; n++, to += taps * pixel, from += channels * taps)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t c = 0; c < channels; c++) to[t * pixel + c] = from[c * taps + t];
 }
 
 /* Packs the weights of one group of channels, which are the graph's own order unless spread is given. */
@@ -197,7 +214,7 @@ static octet_status pack_group(conv_step *s, size_t group, const int8_t *spread,
 
 static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *err)
 {
-    const bool spreads = merges_taps(s) || s->way == OCTET_CONV_PACKED;
+    const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED;
     OCTET_TRY(octet_arena_get(&s->packed, arena, s->conv_groups, sizeof *s->packed, err));
     if (!spreads) {
         for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, g, NULL, arena, err));
@@ -209,7 +226,8 @@ static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *
     const size_t       bytes = s->shape.taps * s->shape.depth;
     if (status == OCTET_OK) status = octet_arena_get(&spread, temporary, s->columns * bytes, 1, err);
     if (status == OCTET_OK) {
-        spread_weights(spread, s, s->in.channels / s->conv_groups);
+        if (s->in.fold.unit) fold_weights(spread, s);
+        else spread_weights(spread, s, s->in.channels / s->conv_groups);
         for (size_t g = 0; status == OCTET_OK && g < s->conv_groups; g++)
             status = pack_group(s, g, spread + g * s->shape.columns * bytes, arena, err);
     }
@@ -266,8 +284,8 @@ static void multiply(const conv_step *s, const octet_step *step, const octet_cal
 {
     octet_conv_call       c     = s->call;
     const octet_area *const in = &s->in;
-    const uint8_t *const  input = s->way == OCTET_CONV_PACKED ? call->scratch
-                                                              : (uint8_t *)call->in[0]->data + in->offset + s->first_tap;
+    const uint8_t *const    input =
+        s->way == OCTET_CONV_PACKED ? call->scratch : (uint8_t *)call->in[0]->data + in->offset + s->first_tap;
     uint8_t *const output = s->transposes ? (uint8_t *)call->scratch + window_scratch(s) : call->out[0]->data;
     const size_t   element = s->sums.real ? sizeof(float) : 1, columns = s->shape.columns;
     const uint8_t *residual = step->add ? call->in[step->in_count - 1]->data : NULL;
@@ -331,6 +349,7 @@ static double microseconds(const octet_step *step, const octet_area *out)
 static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     static const char *const ways[] = { "direct", "by row", "packed", "depthwise" };
+    const char *const        way    = s->in.fold.unit ? "folded" : ways[s->way];
     step->parts = octet_native_parts(plan, microseconds(step, &s->out));
     s->window_bytes =
         (size_t)(s->window.y.kernel * s->window.x.kernel) * s->in.steps.pixel;
@@ -348,7 +367,7 @@ static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *ste
     step->scratch_bytes = window_scratch(s);
     if (s->transposes) step->scratch_bytes += s->out.images * s->out.steps.image;
     step->overread = OCTET_OVERREAD * (s->shape.pixel + 1);
-    step->algorithm = octet_arena_format(arena, "%s %s", ways[s->way], s->tiling.text);
+    step->algorithm = octet_arena_format(arena, "%s %s", way, s->tiling.text);
     return step->algorithm ? OCTET_OK : octet_fail_memory(err);
 }
 
@@ -372,7 +391,19 @@ bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_r
 {
     octet_window2 window;
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, step->node, why)) return false;
-    return octet_window2_of(&window, plan, step->node) || octet_native_decline(why, "more than two dimensions of space");
+    return octet_window2_of(&window, plan, step->node) ||
+           octet_native_decline(why, "more than two dimensions of space");
+}
+
+static void fold_window(conv_step *s)
+{
+    octet_axis_window *const axes[] = { &s->window.y, &s->window.x };
+    s->source       = s->window;
+    s->window.reach = (octet_border){ 0 };
+    s->way          = OCTET_CONV_DIRECT;
+    for (int i = 0; i < 2; i++)
+        *axes[i] = (octet_axis_window){ .in = (axes[i]->kernel + 1) / 2 + axes[i]->out - 1, .out = axes[i]->out,
+                                        .kernel = (axes[i]->kernel + 1) / 2, .stride = 1, .dilation = 1 };
 }
 
 octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
@@ -381,11 +412,13 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
     OCTET_TRY(begin(&s, plan, step, err));
     octet_window2_of(&s->window, plan, step->node);
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
-    s->conv_groups = s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
+    if (s->in.fold.unit) fold_window(s);
+    s->conv_groups = s->in.fold.unit ? 1 : s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
     const octet_border *const has = &s->in.border, *const needs = &s->window.reach;
     s->has_border = has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
                     has->right >= needs->right;
     if (!s->has_border) s->way = OCTET_CONV_PACKED;
+    if (s->way == OCTET_CONV_DIRECT && s->out.width > row_pixels(&s->in)) s->way = OCTET_CONV_BY_ROW;
     if (s->way == OCTET_CONV_DEPTHWISE && !s->sums.real)
         return octet_native_prepare_depthwise(plan, step, &s->sums, arena, err);
     if (s->way == OCTET_CONV_DEPTHWISE) s->way = OCTET_CONV_PACKED;

@@ -31,7 +31,8 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
     (void)phase;
     const element_step *const s      = step->state;
     uint8_t *const            output = call->out[0]->data;
-    const uint8_t *const      a = call->in[0]->data, *const b = step->in_count > 1 && step->in[1] >= 0 ? call->in[1]->data : a;
+    const uint8_t *const a = call->in[0]->data, *const b =
+                                                    step->in_count > 1 && step->in[1] >= 0 ? call->in[1]->data : a;
     const octet_share         share = octet_native_share(s->out.images * s->out.height, part, step->parts);
     if (part == 0) octet_area_fill_border(&s->out, output);
     for (size_t r = share.first; r < share.last; r++) {
@@ -52,8 +53,8 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
 static void choose_runs(element_step *s)
 {
     const size_t pixel = s->out.steps.pixel, filling = pixel - s->out.channels;
-    const bool   whole = !s->one_pixel && filling < 16 && s->in[0].steps.pixel == pixel && s->in[1].steps.pixel == pixel &&
-                       (filling == 0 || s->out.offset % pixel == 0);
+    const bool   whole = !s->one_pixel && filling < 16 && s->in[0].steps.pixel == pixel &&
+                       s->in[1].steps.pixel == pixel && (filling == 0 || s->out.offset % pixel == 0);
     s->runs      = whole ? 1 : s->out.width;
     s->run_bytes = whole ? s->out.width * pixel - filling : s->out.channels;
 }

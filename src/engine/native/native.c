@@ -127,7 +127,7 @@ int octet_native_parts(const octet_plan *plan, double microseconds)
 
 octet_share octet_native_share(size_t rows_in_all, int part, int parts)
 {
-    return (octet_share){ rows_in_all * (size_t)part / (size_t)parts, rows_in_all * ((size_t)part + 1) / (size_t)parts };
+    return (octet_share){rows_in_all * (size_t)part / (size_t)parts, rows_in_all * ((size_t)part + 1) / (size_t)parts};
 }
 
 /* ---- the engine ---- */

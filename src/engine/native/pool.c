@@ -37,18 +37,20 @@ static cut cut_window(const octet_axis_window *w, int64_t index, bool counts_pad
 static void pool_pixel(const pool_step *s, uint8_t *y, const uint8_t *image, const cut *cy, const cut *cx)
 {
     const octet_steps *const steps  = &s->in.steps;
-    const octet_window_view  window = { .first = image + (size_t)cy->first * steps->row + (size_t)cx->first * steps->pixel,
-                                        .rows = (size_t)cy->count, .columns = (size_t)cx->count,
-                                        .row = (size_t)s->window.y.dilation * steps->row,
-                                        .column = (size_t)s->window.x.dilation * steps->pixel };
+    const octet_window_view  window = {.first =
+                                           image + (size_t)cy->first * steps->row + (size_t)cx->first * steps->pixel,
+                                       .rows = (size_t)cy->count,
+                                       .columns = (size_t)cx->count,
+                                       .row = (size_t)s->window.y.dilation * steps->row,
+                                       .column = (size_t)s->window.x.dilation * steps->pixel};
     if (s->maximum) {
         s->kernel->max(y, &window, s->out.channels);
         if (s->clamps) s->kernel->clamp(y, y, s->out.channels, (uint8_t)s->to.lo, (uint8_t)s->to.hi);
         return;
     }
-    const octet_rescale_levels rule = { .zero = (int32_t)(cy->count * cx->count) * octet_native_zero(&s->in),
-                                        .multiplier = (float)(s->from / ((double)(cy->divisor * cx->divisor) * s->unit)),
-                                        .to = s->to };
+    const octet_rescale_levels rule = {.zero = octet_native_zero(&s->in),
+                                       .multiplier = (float)(s->from / ((double)(cy->divisor * cx->divisor) * s->unit)),
+                                       .to = s->to};
     s->kernel->mean(y, &window, s->out.channels, &rule);
 }
 
@@ -60,7 +62,8 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
     const octet_share      share  = octet_native_share(s->out.images * s->out.height, part, step->parts);
     if (part == 0) octet_area_fill_border(&s->out, output);
     for (size_t r = share.first; r < share.last; r++) {
-        const uint8_t *const image = (uint8_t *)call->in[0]->data + s->in.offset + r / s->out.height * s->in.steps.image;
+        const uint8_t *const image =
+            (uint8_t *)call->in[0]->data + s->in.offset + r / s->out.height * s->in.steps.image;
         const cut            cy = cut_window(&s->window.y, (int64_t)(r % s->out.height), s->counts_padding);
         uint8_t             *y  = output + octet_native_row_at(&s->out, r);
         for (size_t x = 0; x < s->out.width; x++, y += s->out.steps.pixel) {
@@ -124,6 +127,7 @@ octet_status octet_native_prepare_pool(const octet_plan *plan, octet_step *step,
     step->state     = s;
     step->phases    = 1;
     step->algorithm = s->maximum ? "maximum of channels" : "sum of channels";
-    step->parts     = octet_native_parts(plan, (double)(s->window.y.kernel * s->window.x.kernel) * (double)s->out.bytes / 20000);
+    step->parts =
+        octet_native_parts(plan, (double)(s->window.y.kernel * s->window.x.kernel) * (double)s->out.bytes / 20000);
     return OCTET_OK;
 }

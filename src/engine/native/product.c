@@ -100,7 +100,8 @@ static bool is_tame(const octet_native_sums *sums, const double *magnitude, size
     const double  most = above > below ? above : below, limit = 1 << 30;
     for (size_t c = 0; c < columns; c++) {
         const double sum = magnitude[c] * most + fabs((double)sums->bias[c]);
-        if (!(sum * fabs((double)sums->multiplier[c]) * 1.001 + 256.0 * fabs((double)sums->residual_multiplier) < limit))
+        if (!(sum * fabs((double)sums->multiplier[c]) * 1.001 + 256.0 * fabs((double)sums->residual_multiplier) <
+              limit))
             return false;
     }
     return true;

@@ -71,7 +71,8 @@ bool octet_native_accepts_softmax(const octet_plan *plan, octet_step *step, octe
            octet_native_decline(why, "not along channels or space");
 }
 
-octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
+octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *step, octet_arena *arena,
+                                          octet_error *err)
 {
     const octet_node *const    node = step->node;
     const octet_qparams *const x    = octet_value_levels(plan->graph, node->inputs[0]);

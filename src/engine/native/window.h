@@ -22,6 +22,10 @@ bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet
 /* Whether windows reach so far outside that a border would cost more than it saves. */
 bool octet_window2_is_far(const octet_window2 *window);
 
+/* Whether value is an input image whose only reader is a convolution of stride 2 that is better computed from folded
+   pixels (area.h), and how many of those there are. */
+bool octet_window2_folds(octet_fold *fold, size_t extent[2], const octet_plan *plan, const octet_value *value);
+
 typedef enum octet_conv_way {
     OCTET_CONV_DIRECT,    /* stride 1: rows of the product are the image's pixels, one after the other */
     OCTET_CONV_BY_ROW,    /* wide output, stride above 1: each output row is a group of its own */

@@ -16,7 +16,7 @@
 #define CONV octet_conv_amx
 #endif
 
-#include "kernels/amx/finish.h"
+#include "kernels/amx/finish_template.h"
 
 /* One part of a call. */
 typedef struct walk {
@@ -48,69 +48,102 @@ static inline range part_of(size_t count, int part, int parts)
     return (range){ count * p / n, count * (p + 1) / n };
 }
 
-V_INLINE void store(walk *w, int m, int n)
+V_INLINE void store(walk *w, finish *to, int m, int n)
 {
-    t_store(&w->tiles, m, n, &w->finish[w->last].sums, m * (int)w->tile_rows);
+    t_store(&w->tiles, m, n, &to->sums, m * (int)w->tile_rows);
 }
 
-V_INLINE void multiply(walk *w, int m, int n, bool first)
+/* Rows of the block before that are finished between the products of a first step. */
+typedef struct remainder {
+    finish_state  state;
+    const finish *of;
+    finish       *last; /* whose sums are in the tiles */
+    size_t        row, share;
+} remainder;
+
+V_INLINE remainder begin_remainder(walk *w, int kind)
 {
-    if (first) store(w, m, n);
-    if (first) t_zero(&w->tiles, m, n);
-    t_multiply(&w->tiles, m, n);
+    finish *const f = &w->finish[!w->last];
+    return (remainder){ .state = finish_begin(f, w->call, kind), .of = f, .last = &w->finish[w->last],
+                        .row = w->before, .share = 2 * octet_amx_ceil(f->rows - w->before, 8) };
+}
+
+/* With a residual it is quicker behind all products. */
+V_INLINE void finish_piece(remainder *rest, int kind)
+{
+    if (rest && !(kind & FINISH_RESIDUAL))
+        rest->row = finish_more(&rest->state, rest->of, rest->row, rest->row + rest->share, kind);
 }
 
 /* Sums of the block before that a first step of a smaller block has left. */
-V_INLINE void store_rest(walk *w, bool high, bool wide)
+V_INLINE void store_rest(walk *w, finish *last, bool high, bool wide)
 {
-    const finish *const last = &w->finish[w->last];
-    const bool          was_high = last->rows > w->tile_rows, was_wide = last->wide;
-    if (!wide && was_wide) store(w, 0, 1);
-    if (!high && was_high) store(w, 1, 0);
-    if (!(high && wide) && was_high && was_wide) store(w, 1, 1);
+    const bool was_high = last->rows > w->tile_rows, was_wide = last->wide;
+    if (!wide && was_wide) store(w, last, 0, 1);
+    if (!high && was_high) store(w, last, 1, 0);
+    if (!(high && wide) && was_high && was_wide) store(w, last, 1, 1);
 }
 
-/* One step of a block. */
-V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, bool first)
+V_INLINE void multiply(walk *w, int m, int n, const remainder *rest)
+{
+    if (rest) store(w, rest->last, m, n);
+    if (rest) t_zero(&w->tiles, m, n);
+    t_multiply(&w->tiles, m, n);
+}
+
+/* One step of a block, the first if there is a remainder to finish. */
+V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, remainder *rest, int kind)
 {
     const size_t pixel = w->call->shape->pixel;
     t_load_inputs(&w->tiles, 0, input, pixel);
     t_load_weights(&w->tiles, 0, weights);
-    multiply(w, 0, 0, first);
+    multiply(w, 0, 0, rest);
+    finish_piece(rest, kind);
     if (at->wide) {
         t_load_weights(&w->tiles, 1, weights + w->tile);
-        multiply(w, 0, 1, first);
+        multiply(w, 0, 1, rest);
+        finish_piece(rest, kind);
     }
     if (at->high) {
         t_load_inputs(&w->tiles, 1, input + w->tile_rows * pixel, pixel);
-        multiply(w, 1, 0, first);
-        if (at->wide) multiply(w, 1, 1, first);
+        multiply(w, 1, 0, rest);
+        finish_piece(rest, kind);
+        if (at->wide) multiply(w, 1, 1, rest);
     }
-    if (first) store_rest(w, at->high, at->wide);
+    if (rest) store_rest(w, rest->last, at->high, at->wide);
     for (size_t line = at->fetch; line < at->fetch_end; line++) t_fetch(weights + w->fetch_ahead + 64 * line);
 }
 
 V_INLINE void compute(walk *w, const position *at, int kind)
 {
     const octet_conv_call *const call = w->call;
-    const size_t  taps = call->shape->taps, pieces = (size_t)call->tiling->steps, depth = (size_t)call->tiling->depth;
+    const size_t  taps = call->shape->taps;
+    const size_t  pieces = (size_t)call->tiling->steps, depth = (size_t)call->tiling->depth;
     const size_t  weights_step = w->tile * (at->wide ? 2 : 1);
     finish *const last = &w->finish[w->last];
     const size_t  share = last->share;
     const int8_t *weights = at->weights;
     size_t        piece = 1, row = 0;
-    step(w, at, at->input + call->tap[0], weights, true);
-    finish_rows(&w->finish[!w->last], call, w->before, SIZE_MAX, kind);
+    remainder     rest = begin_remainder(w, kind);
+    step(w, at, at->input + call->tap[0], weights, &rest, kind);
+    finish_more(&rest.state, rest.of, rest.row, SIZE_MAX, kind);
     for (size_t t = 0; t < taps; t++) {
         const uint8_t *input = at->input + call->tap[t] + piece * depth;
         for (; piece < pieces; piece++, input += depth) {
             weights += weights_step;
-            step(w, at, input, weights, false);
+            step(w, at, input, weights, NULL, kind);
             row = finish_rows(last, call, row, row + share, kind);
         }
         piece = 0;
     }
     w->before = row;
+}
+
+static inline bool all_wanted(const int32_t *place, size_t rows)
+{
+    int32_t signs = 0;
+    for (size_t r = 0; r < rows; r++) signs |= place[r];
+    return signs >= 0;
 }
 
 /* The block that will be the last after the one that is computed now. */
@@ -131,6 +164,7 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual_place = call->residual_place + row;
     }
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
+    f->full = f->wide && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
 }
 
@@ -165,15 +199,15 @@ V_INLINE void run_kind(walk *w, range rows, range columns, int kind)
     position     at = { 0 };
     const bool   by_columns = w->call->tiling->columns_outer;
     const range  outer = by_columns ? columns : rows, inner = by_columns ? rows : columns;
-    const size_t n = rows.end - rows.first;
+    const size_t all = rows.end - rows.first;
     for (size_t i = outer.first; i < outer.end; i++)
         for (size_t k = inner.first; k < inner.end; k++) {
             const size_t row_block = by_columns ? k : i, column_block = by_columns ? i : k;
-            choose_fetch(&at, w, row_block - rows.first, n);
+            choose_fetch(&at, w, row_block - rows.first, all);
             meet(w, row_block, column_block, &at, kind);
         }
     for (int m = 0; m < 2; m++)
-        for (int k = 0; k < 2; k++) store(w, m, k);
+        for (int n = 0; n < 2; n++) store(w, &w->finish[w->last], m, n);
     finish_rows(&w->finish[!w->last], w->call, w->before, SIZE_MAX, kind);
     finish_rows(&w->finish[w->last], w->call, 0, SIZE_MAX, kind);
 }
@@ -218,7 +252,7 @@ static void run(const octet_conv_call *call, int part, int parts)
 {
     const octet_conv_shape *const  shape = call->shape;
     const octet_conv_tiling *const tiling = call->tiling;
-    _Alignas(64) walk w;
+    walk w;
     w.call = call;
     w.tile_rows = (size_t)(tiling->rows <= AMX_LANES ? tiling->rows : tiling->rows / 2);
     w.row_blocks = octet_amx_ceil(shape->rows, (size_t)tiling->rows);
@@ -228,7 +262,8 @@ static void run(const octet_conv_call *call, int part, int parts)
     w.fetch_ahead = octet_amx_ceil(65536, w.block) * w.block;
     w.last = 0;
     w.before = 0;
-    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .rows = 0 };
+    /* Nothing to finish yet, but constants that can be read. */
+    for (int i = 0; i < 2; i++) w.finish[i] = (finish){ .constants = call->weights };
     const range all_rows = { 0, shape->groups * w.row_blocks };
     const range all_columns = { 0, octet_amx_ceil(shape->columns, AMX_COLUMNS) };
     const range rows = tiling->split_columns ? all_rows : part_of(all_rows.end, part, parts);
@@ -239,4 +274,4 @@ static void run(const octet_conv_call *call, int part, int parts)
     t_end(&w.tiles);
 }
 
-const octet_conv_kernel CONV = { octet_amx_choose, octet_amx_packed_size, octet_amx_pack, run };
+const octet_conv_kernel CONV = { 64, octet_amx_choose, octet_amx_packed_size, octet_amx_pack, run };

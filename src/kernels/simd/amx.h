@@ -23,7 +23,7 @@ typedef struct t_tiles {
 } t_tiles;
 
 typedef struct t_block_sums {
-    int32_t at[2 * T_LANES][2 * T_LANES];
+    _Alignas(64) int32_t at[2 * T_LANES][2 * T_LANES];
 } t_block_sums;
 
 /* Sets the sizes: inputs of `rows` rows of `depth` bytes (a multiple of 4). */

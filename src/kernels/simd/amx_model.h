@@ -23,7 +23,7 @@ typedef struct t_tiles {
 } t_tiles;
 
 typedef struct t_block_sums {
-    int32_t at[2 * T_LANES][2 * T_LANES];
+    _Alignas(64) int32_t at[2 * T_LANES][2 * T_LANES];
 } t_block_sums;
 
 V_INLINE void t_begin(t_tiles *tiles, int rows, int depth)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of up to four sources side by side in a lane: "quads", which the dot products of all sets take as they are. Each
-   quads_<isa>.h of this folder defines all of the names below, beside those of simd.h.
+/* Bytes of up to four sources side by side in a lane: "quads", which the dot products of all sets take as they are.
+   Each quads_<isa>.h of this folder defines all of the names below, beside those of simd.h.
 
    Interleaving works within 128 bits, so lane l of vector v holds byte l / 4 * 16 + v * 4 + l % 4 of its sources.
    Whatever meets quads is kept in this order, and narrowing undoes it, for free.

@@ -18,11 +18,20 @@ V_INLINE v_part v_part_of(size_t n) { return n; }
 V_INLINE v_bytes v_part_load(const uint8_t *from, v_part part)
 {
     v_bytes bytes = { { 0 } };
-    memcpy(bytes.at, from, part == sizeof bytes ? sizeof bytes : part);
+    if (part == sizeof bytes)
+        memcpy(bytes.at, from, sizeof bytes);
+    else
+        memcpy(bytes.at, from, part);
     return bytes;
 }
 
-V_INLINE void v_part_store(uint8_t *to, v_bytes bytes, v_part part) { memcpy(to, bytes.at, part); }
+V_INLINE void v_part_store(uint8_t *to, v_bytes bytes, v_part part)
+{
+    if (part == sizeof bytes)
+        memcpy(to, bytes.at, sizeof bytes);
+    else
+        memcpy(to, bytes.at, part);
+}
 
 V_INLINE v_bytes v_zero_bytes(void) { return (v_bytes){ { 0 } }; }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From sums to levels or real numbers: what amx/conv.c does with finished sums. It is included behind the vectors
    (simd/amx.h or simd/amx_model.h) that it is written in. */
-#ifndef OCTET_KERNELS_AMX_FINISH_H
-#define OCTET_KERNELS_AMX_FINISH_H
+#ifndef OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
+#define OCTET_KERNELS_AMX_FINISH_TEMPLATE_H
 
 #include "kernels/amx/layout.h"
 
@@ -11,6 +11,7 @@ enum { /* what a call needs; constant wherever it is used, so each sum of them h
     FINISH_SHIFT    = 2, /* the zero point is not 0, or bounds are narrower than a byte */
     FINISH_CLAMP    = 4, /* before rounding: t can be large */
     FINISH_REAL     = 8,
+    FINISH_FULL     = 16, /* of the block: an even number of rows, all wanted, and two tiles of columns */
 };
 
 /* A block of sums and where it goes. */
@@ -23,7 +24,7 @@ typedef struct finish {
     const int32_t             *place, *residual_place; /* of the block's first row */
     size_t                     rows, share;            /* all; those of one step, an even number */
     uint32_t                   mask;                   /* of columns */
-    bool                       wide;                   /* two tiles of columns */
+    bool                       wide, full;             /* two tiles of columns; FINISH_FULL */
 } finish;
 
 /* What the loop over rows needs. Bytes that are stored may alias anything in memory, but not these copies. */
@@ -71,15 +72,16 @@ V_INLINE finish_state finish_begin(finish *f, const octet_conv_call *call, int k
 static const int32_t at_begin = 0;
 
 /* Without branches: holes come at the end of every image row, too rarely to be foreseen. */
-V_INLINE uint8_t *row_output(const finish_state *s, size_t row)
+V_INLINE uint8_t *row_output(const finish_state *s, size_t row, int kind)
 {
     const int32_t  place = s->place[row];
     uint8_t *const wanted = s->output + place;
-    return place < 0 ? s->nowhere : wanted;
+    return kind & FINISH_FULL || place >= 0 ? wanted : s->nowhere;
 }
 
-V_INLINE const uint8_t *row_residual(const finish_state *s, size_t row)
+V_INLINE const uint8_t *row_residual(const finish_state *s, size_t row, int kind)
 {
+    if (kind & FINISH_FULL) return s->residual + s->residual_place[row];
     const bool           wanted = s->place[row] >= 0;
     const int32_t *const place = wanted ? s->residual_place + row : &at_begin;
     return (wanted ? s->residual : s->nowhere) + *place;
@@ -91,7 +93,7 @@ V_INLINE v_real scaled(const finish_state *s, size_t row, int n, int kind)
     const v_int sum = v_add(v_load(s->sums + row * AMX_COLUMNS + n * AMX_LANES), s->bias[n]);
     v_real      t = v_multiply(v_convert(sum), s->multiplier[n]);
     if (kind & FINISH_RESIDUAL) {
-        const v_int r = v_load_bytes(row_residual(s, row) + n * AMX_LANES, s->mask >> n * AMX_LANES);
+        const v_int r = v_load_bytes(row_residual(s, row, kind) + n * AMX_LANES, s->mask >> n * AMX_LANES);
         t = v_add_real(t, v_multiply(v_convert(v_subtract(r, s->residual_zero)), s->residual_multiplier));
     }
     if (kind & (FINISH_CLAMP | FINISH_REAL)) t = v_lower(v_raise(t, s->lo), s->hi);
@@ -101,7 +103,7 @@ V_INLINE v_real scaled(const finish_state *s, size_t row, int n, int kind)
 V_INLINE v_levels narrowed(const finish_state *s, size_t row, int kind)
 {
     const v_int    left = v_round(scaled(s, row, 0, kind));
-    const v_levels levels = v_narrow(left, s->wide ? v_round(scaled(s, row, 1, kind)) : left);
+    const v_levels levels = v_narrow(left, kind & FINISH_FULL || s->wide ? v_round(scaled(s, row, 1, kind)) : left);
     return kind & FINISH_SHIFT ? v_shift(levels, s->zero_point) : levels;
 }
 
@@ -109,28 +111,35 @@ V_INLINE void finish_pair(const finish_state *s, size_t first, size_t second, in
 {
     v_levels levels = v_pair(narrowed(s, first, kind), narrowed(s, second, kind));
     if (kind & FINISH_SHIFT) levels = v_bound(levels, s->byte_lo, s->byte_hi);
-    v_store_first(row_output(s, first), s->mask, levels);
-    v_store_second(row_output(s, second), s->mask, levels);
+    v_store_first(row_output(s, first, kind), s->mask, levels);
+    v_store_second(row_output(s, second, kind), s->mask, levels);
 }
 
 V_INLINE void finish_real(const finish_state *s, size_t row, int kind)
 {
-    float *const output = (float *)(void *)row_output(s, row);
+    float *const output = (float *)(void *)row_output(s, row, kind);
     v_store_real(output, s->mask, scaled(s, row, 0, kind));
     if (s->wide) v_store_real(output + AMX_LANES, s->mask >> AMX_LANES, scaled(s, row, 1, kind));
 }
 
 /* Finishes rows from `row` (even) to `end` or the last one, and returns where it stopped. */
-V_INLINE size_t finish_rows(finish *f, const octet_conv_call *call, size_t row, size_t end, int kind)
+V_INLINE size_t finish_more(const finish_state *s, const finish *f, size_t row, size_t end, int kind)
 {
     const size_t stop = end < f->rows ? end : f->rows, last = f->rows - 1;
-    if (row >= stop) return row;
-    const finish_state s = finish_begin(f, call, kind);
     if (kind & FINISH_REAL)
-        for (; row < stop; row++) finish_real(&s, row, kind);
+        for (; row < stop; row++) finish_real(s, row, kind);
+    else if (f->full)
+        for (; row < stop; row += 2) finish_pair(s, row, row + 1, kind | FINISH_FULL);
     else /* the last one of an odd number is made twice */
-        for (; row < stop; row += 2) finish_pair(&s, row, row < last ? row + 1 : last, kind);
+        for (; row < stop; row += 2) finish_pair(s, row, row < last ? row + 1 : last, kind);
     return row;
+}
+
+V_INLINE size_t finish_rows(finish *f, const octet_conv_call *call, size_t row, size_t end, int kind)
+{
+    if (row >= f->rows) return row;
+    const finish_state s = finish_begin(f, call, kind);
+    return finish_more(&s, f, row, end, kind);
 }
 
 #endif

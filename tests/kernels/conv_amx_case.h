@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One convolution with made-up data, its definition, and the comparison of a kernel with it. */
-#ifndef OCTET_TESTS_KERNELS_AMX_CASE_H
-#define OCTET_TESTS_KERNELS_AMX_CASE_H
+#ifndef OCTET_TESTS_KERNELS_CONV_AMX_CASE_H
+#define OCTET_TESTS_KERNELS_CONV_AMX_CASE_H
 
 #include "support.h"
 
@@ -117,7 +117,8 @@ static inline conv_data conv_make(const conv_case *c, uint64_t seed)
 }
 
 /* acc of the definition. */
-static inline int32_t conv_sum(const conv_data *data, const octet_conv_shape *shape, const uint8_t *input, size_t column)
+static inline int32_t conv_sum(const conv_data *data, const octet_conv_shape *shape, const uint8_t *input,
+                               size_t column)
 {
     const octet_conv_weights *const w = &data->weights;
     int64_t                         sum = w->bias[column];
@@ -178,7 +179,8 @@ static inline bool conv_agrees(conv_data *data, const conv_case *c, const octet_
     size_t               i = 0;
     while (i < data->output_size && got[i] == data->expected[i]) i++;
     if (i == data->output_size) return true;
-    print_error("%zux%zux%zux%zu, %zu groups, fill %d, residual %d, real %d, tame %d, parts %d: byte %zu is %u, not %u\n",
+    print_error("%zux%zux%zux%zu, %zu groups, fill %d, residual %d, real %d, tame %d, parts %d: byte %zu is %u, "
+                "not %u\n",
                 c->shape.rows, c->shape.columns, c->shape.taps, c->shape.depth, c->shape.groups, (int)c->fill,
                 c->residual, c->real, c->tame, parts, i, got[i], data->expected[i]);
     return false;
