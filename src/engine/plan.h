@@ -116,6 +116,7 @@ struct octet_plan {
     const octet_node        **waiting; /* by node->index of an Add: the node that is computed with it, then; or NULL */
     struct octet_moved       *moved;   /* of moves.c, by value->index */
     octet_arena              *temporary; /* while planning */
+    octet_arena              *weights;   /* packed for kernels, in the order of the steps */
     bool                      uses_native;
     const octet_profile      *profile;
     size_t                    max_memory;

@@ -115,7 +115,7 @@ static octet_status fill(octet_workspace *ws, octet_error *err)
 octet_status octet_workspace_create(octet_workspace **workspace, const octet_plan *plan, octet_error *err)
 {
     *workspace               = NULL;
-    octet_arena *const arena = octet_arena_new();
+    octet_arena *const arena = octet_arena_new_streamed();
     octet_workspace   *ws    = arena ? octet_arena_alloc(arena, 1, sizeof *ws) : NULL;
     uint8_t *const     base  = ws ? octet_arena_alloc(arena, plan->workspace_bytes, 1) : NULL;
     if (!base) {

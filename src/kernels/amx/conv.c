@@ -54,22 +54,22 @@ V_INLINE void store(walk *w, finish *to, int m, int n)
 }
 
 /* Rows of the block before that are finished between the products of a first step. */
-typedef struct remainder {
+typedef struct pending {
     finish_state  state;
     const finish *of;
     finish       *last; /* whose sums are in the tiles */
     size_t        row, share;
-} remainder;
+} pending;
 
-V_INLINE remainder begin_remainder(walk *w, int kind)
+V_INLINE pending begin_pending(walk *w, int kind)
 {
     finish *const f = &w->finish[!w->last];
-    return (remainder){ .state = finish_begin(f, w->call, kind), .of = f, .last = &w->finish[w->last],
-                        .row = w->before, .share = 2 * octet_amx_ceil(f->rows - w->before, 8) };
+    return (pending){ .state = finish_begin(f, w->call, kind), .of = f, .last = &w->finish[w->last],
+                      .row = w->before, .share = 2 * octet_amx_ceil(f->rows - w->before, 8) };
 }
 
 /* With a residual it is quicker behind all products. */
-V_INLINE void finish_piece(remainder *rest, int kind)
+V_INLINE void finish_piece(pending *rest, int kind)
 {
     if (rest && !(kind & FINISH_RESIDUAL))
         rest->row = finish_more(&rest->state, rest->of, rest->row, rest->row + rest->share, kind);
@@ -84,15 +84,15 @@ V_INLINE void store_rest(walk *w, finish *last, bool high, bool wide)
     if (!(high && wide) && was_high && was_wide) store(w, last, 1, 1);
 }
 
-V_INLINE void multiply(walk *w, int m, int n, const remainder *rest)
+V_INLINE void multiply(walk *w, int m, int n, const pending *rest)
 {
     if (rest) store(w, rest->last, m, n);
     if (rest) t_zero(&w->tiles, m, n);
     t_multiply(&w->tiles, m, n);
 }
 
-/* One step of a block, the first if there is a remainder to finish. */
-V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, remainder *rest, int kind)
+/* One step of a block, the first if rows of the block before are pending. */
+V_INLINE void step(walk *w, const position *at, const uint8_t *input, const int8_t *weights, pending *rest, int kind)
 {
     const size_t pixel = w->call->shape->pixel;
     t_load_inputs(&w->tiles, 0, input, pixel);
@@ -124,7 +124,7 @@ V_INLINE void compute(walk *w, const position *at, int kind)
     const size_t  share = last->share;
     const int8_t *weights = at->weights;
     size_t        piece = 1, row = 0;
-    remainder     rest = begin_remainder(w, kind);
+    pending       rest = begin_pending(w, kind);
     step(w, at, at->input + call->tap[0], weights, &rest, kind);
     finish_more(&rest.state, rest.of, rest.row, SIZE_MAX, kind);
     for (size_t t = 0; t < taps; t++) {
@@ -164,7 +164,7 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual_place = call->residual_place + row;
     }
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
-    f->full = f->wide && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
+    f->full = left >= AMX_COLUMNS && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
 }
 
