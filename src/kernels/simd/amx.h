@@ -117,6 +117,7 @@ V_INLINE void t_store(const t_tiles *tiles, int m, int n, t_block_sums *to, int 
 
 /* Towards the second-level cache; never faults. */
 V_INLINE void t_fetch(const void *at) { __asm__ volatile("prefetcht1 (%0)" : : "r"(at)); }
+V_INLINE void t_fetch_near(const void *at) { __asm__ volatile("prefetcht0 (%0)" : : "r"(at)); } /* the first-level */
 
 /* ---- vectors of 16 ---- */
 
