@@ -282,4 +282,4 @@ static void run(const octet_conv_call *call, int part, int parts)
     t_end(&w.tiles);
 }
 
-const octet_conv_kernel CONV = { 64, octet_amx_choose, octet_amx_packed_size, octet_amx_pack, run };
+const octet_conv_kernel CONV = { 64, octet_choose_amx, octet_packed_size_amx, octet_pack_amx, run };
