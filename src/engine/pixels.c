@@ -158,7 +158,7 @@ static void copy_pairs(uint8_t *restrict to, const uint8_t *restrict from, size_
 /* A row of folded pixels: each half comes from one source row, two source pixels at a time. */
 static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pixels)
 {
-    enum { MOST = 4 * 2048 };
+    enum { MOST = 4 * 2048 }; /* octet_window2_folds sees to it */
     const octet_area *const a = &s->area;
     const octet_fold *const f = &a->fold;
     const size_t            n = row / a->height, y = row % a->height, plane = f->height * f->width, pair = 2 * f->unit;

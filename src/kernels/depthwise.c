@@ -282,7 +282,7 @@ V_INLINE void tile(const job *j, const strip *s, const ending *end, place at, co
                 for (int r = 0; r < rows; r++) sum[r][u][v] = v_quad_dot(sum[r][u][v], q, w + 4 * r + v);
             }
         const bool last = --left == 0;
-        x += last ? 4 + skip : 4;
+        if (held) x += last ? 4 + skip : 4;
         left = last ? groups : left;
     }
     V_UNROLL

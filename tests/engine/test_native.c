@@ -58,6 +58,16 @@ static const native_case convolutions[] = {
     { "in 40 80; y = Conv in w16,40,3 b16 pads=4,4 dilations=4" },
     { "in 3 100; y = Conv in w16,3,9 b16 pads=4,4 strides=3; z = Relu y" },
     { "in 16 30; y = Conv in w16,1,3 b16 pads=1,1 group=16" },
+    /* first layers of wide images */
+    { "in 1 40 63; y = Conv in w8,1,3,3 b8 pads=1,1,1,1 strides=2,2" },
+    { "in 4 9 61; y = Conv in w10,4,2,2 strides=2,2; z = Relu y" },
+    { "in 3 9 62; y = Conv in w10,3,4,5 b10 pads=1,2,2,2 strides=2,2" },
+    { "in 1 30 80; y = Conv in w10,1,7,6 b10 pads=3,0,2,5 strides=2,2" },
+    { "in 3 9 62; y = Conv in w10,3,1,3 pads=0,1,0,1 strides=2,2; z = Conv y w8,10,3,3 pads=1,1,1,1" },
+    { "in 3 9 62; y = Conv in w10,3,3,3 strides=2,2; z = Conv in w10,3,3,3 b10 strides=2,2; s = Add y z" },
+    { "in 3 9 64; y = Conv in w10,3,3,3 b10 pads=0,0,1,1 strides=2,2; real y" },
+    { "in 3 2 1500; y = Conv in w4,3,3,3 b4 pads=0,400,1,400 strides=2,2" },
+    { "in 3 7 2000; y = Conv in w4,3,7,7 pads=6,6,6,6 strides=2,2" },
     /* groups */
     { "in 16 9 9; y = Conv in w24,8,3,3 b24 pads=1,1,1,1 group=2" },
     { "in 16 9 9; y = Conv in w16,4,1,1 b16 group=4" },
@@ -215,7 +225,7 @@ static const native_case concats[] = {
     { "in 24 7 7; a = Conv in w16,24,1,1; b = Conv a w16,16,3,3 pads=1,1,1,1; c = Conv b w16,16,3,3 pads=1,1,1,1;"
       " d = Conv c w16,1,3,3 pads=1,1,1,1 group=16; y = Concat a b c d axis=1; z = Conv y w24,64,1,1;"
       " same a b c d y" },
-    { "in 8 7 7; a = Sigmoid in; b = Tanh in; y = Concat a b axis=2", true },
+    { "in 8 7 7; a = Sigmoid in; b = Tanh in; y = Concat a b axis=2; z = Conv y w8,8,3,3 pads=1,1,1,1", true },
 };
 
 /* ---- moving ---- */

@@ -215,7 +215,7 @@ static octet_status pack_group(conv_step *s, const octet_plan *plan, size_t grou
 
 static octet_status pack_weights(conv_step *s, const octet_plan *plan, octet_arena *arena, octet_error *err)
 {
-    const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED;
+    const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED || s->in.fold.unit;
     OCTET_TRY(octet_arena_get(&s->packed, arena, s->conv_groups, sizeof *s->packed, err));
     if (!spreads) {
         for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, plan, g, NULL, err));

@@ -54,7 +54,8 @@ static bool is_worth_folding(const octet_plan *plan, const octet_tensor *x, cons
     const int64_t channels = x->dims[1];
     return plan->kernels->conv->step > 4 && x->rank == 4 && (channels == 1 || channels == 3 || channels == 4) &&
            w->y.stride == 2 && w->x.stride == 2 && w->y.dilation == 1 && w->x.dilation == 1 && w->x.out >= WIDE &&
-           w->x.kernel > 1 && w->x.kernel <= FAR && w->y.kernel <= FAR && w->x.in <= MOST_WIDTH;
+           w->x.kernel > 1 && w->x.kernel <= FAR && w->y.kernel <= FAR && w->x.in <= MOST_WIDTH &&
+           !octet_window2_is_far(w); /* a row with its border fits fold_row's (pixels.c) */
 }
 
 bool octet_window2_folds(octet_fold *fold, size_t extent[2], const octet_plan *plan, const octet_value *value)
