@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values in pixels: what border each gets, which of them are parts of a Concat's result, and the steps that lead from
    dense numbers to pixels and back. A value has one form in pixels, made for all its readers. */
-#include "engine/native/window.h"
+#include "engine/native/native.h"
 
 #include "ops/attrs.h"
 #include "ops/levels.h"
@@ -224,7 +224,7 @@ static octet_status make_state(octet_step *step, octet_plan *plan, octet_error *
 
 octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
 {
-    enum { SHARED = 1 << 17 }; /* elements that are worth a second thread */
+    enum { ELEMENTS = 2000 }; /* of a microsecond, roughly */
     octet_step new, *step;
     OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
     if (like.layout == OCTET_LAYOUT_PIXELS) OCTET_TRY(octet_plan_add_pixels(form, plan, like.value, err));
@@ -236,7 +236,7 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
     new.name   = like.value->name;
     new.engine = &pixels_engine;
     new.phases = 1;
-    new.parts  = octet_tensor_count(&plan->shapes[like.value->index]) < SHARED ? 1 : plan->threads;
+    new.parts  = octet_native_parts(plan, (double)octet_tensor_count(&plan->shapes[like.value->index]) / ELEMENTS);
     new.in[0]  = from;
     new.out[0] = *form;
     OCTET_TRY(make_state(&new, plan, err));

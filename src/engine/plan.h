@@ -59,7 +59,7 @@ struct octet_step {
                                   is the step's last */
     const octet_engine *engine;
     const char         *declined, *algorithm;
-    int                 parts;  /* threads that share it */
+    int                 parts;  /* that threads take one after the other; 1: the first thread's alone */
     int                 phases; /* of run_part, each of which needs all parts of the one before */
     int64_t             macs;
     octet_node_mode     mode;
