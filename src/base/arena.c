@@ -6,20 +6,25 @@
 #include "base/checked.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { ALIGNMENT = 64, SLACK = 64, BLOCK = 1 << 16, FIRST = 4096 };
 
 typedef struct block {
     struct block *next;
     size_t        used, size; /* of the bytes after the header */
+    void         *map;        /* from the system, NULL: from malloc */
+    size_t        map_size;
 } block;
 
 struct octet_arena {
     block *blocks;
     size_t bytes;
+    bool   streamed;
 };
 
 /* Bytes before the first aligned address after the header. */
@@ -42,12 +47,55 @@ static block *block_new(octet_arena *arena, size_t size)
 
 octet_arena *octet_arena_new(void) { return calloc(1, sizeof(octet_arena)); }
 
+/* ---- streamed ---- */
+
+enum { LARGE_PAGE = 2 << 20, FEW = 1 << 20, LARGEST = 32 << 20 };
+
+octet_arena *octet_arena_new_streamed(void)
+{
+    octet_arena *const arena = octet_arena_new();
+    if (arena) arena->streamed = true;
+    return arena;
+}
+
+/* As much again as there is, in whole large pages; pages that nobody touches cost nothing. */
+static block *block_map(octet_arena *arena, size_t need)
+{
+    size_t want = arena->bytes < LARGEST ? arena->bytes : LARGEST, total, padded;
+    if (want < need) want = need;
+    if (!octet_add(&total, want, sizeof(block) + ALIGNMENT + SLACK + LARGE_PAGE - 1)) return NULL;
+    total -= total % LARGE_PAGE;
+    if (!octet_add(&padded, total, LARGE_PAGE)) return NULL;
+    uint8_t *const map = mmap(NULL, padded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) return NULL;
+    block *const b = (block *)(void *)(map + (LARGE_PAGE - (uintptr_t)map % LARGE_PAGE) % LARGE_PAGE);
+    madvise(b, total, MADV_HUGEPAGE); /* a wish */
+    *b = (block){ .size = total - sizeof(block) - ALIGNMENT - SLACK, .map = map, .map_size = padded };
+    arena->bytes += total;
+    return b;
+}
+
+static void *streamed_alloc(octet_arena *arena, size_t need)
+{
+    block *b = arena->blocks;
+    if (!b || b->size - b->used < need) {
+        const size_t share = need < BLOCK ? BLOCK : need;
+        b = arena->bytes + need < FEW ? block_new(arena, share) : block_map(arena, need);
+        if (!b) return NULL;
+        b->next       = arena->blocks;
+        arena->blocks = b;
+    }
+    b->used += need;
+    return block_start(b) + b->used - need;
+}
+
 void octet_arena_free(octet_arena *arena)
 {
     if (!arena) return;
     for (block *b = arena->blocks, *next; b; b = next) {
         next = b->next;
-        free(b);
+        if (b->map) munmap(b->map, b->map_size);
+        else free(b);
     }
     free(arena);
 }
@@ -57,6 +105,7 @@ void *octet_arena_alloc(octet_arena *arena, size_t count, size_t size)
     size_t bytes;
     if (!octet_mul(&bytes, count, size) || bytes > SIZE_MAX / 2) return NULL;
     const size_t need = (bytes + SLACK + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (arena->streamed) return streamed_alloc(arena, need);
     block *top = arena->blocks;
     if (top && top->size - top->used >= need) {
         top->used += need;

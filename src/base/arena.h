@@ -13,6 +13,11 @@ typedef struct octet_arena octet_arena;
 octet_arena *octet_arena_new(void);
 void         octet_arena_free(octet_arena *arena);
 
+/* An arena whose requests follow each other without gaps, on large pages of the system from some megabytes on: for
+   memory that is read from one end to the other again and again, where looking up small pages takes a third of the
+   time. */
+octet_arena *octet_arena_new_streamed(void);
+
 /* count * size bytes, zeroed, 64-byte aligned, followed by 64 readable bytes. NULL when memory is out or the product
    overflows. A count of 0 gives a valid pointer. */
 void *octet_arena_alloc(octet_arena *arena, size_t count, size_t size);

@@ -31,7 +31,7 @@ void octet_parallel(size_t count, int threads, void (*body)(void *context, size_
 
 struct octet_team {
     atomic_int  arrived;
-    atomic_uint round;
+    atomic_uint round, taken; /* meetings; parts given away since the team began */
 };
 
 static inline void relax(void)
@@ -41,6 +41,20 @@ static inline void relax(void)
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
+}
+
+bool octet_member_take(int *part, octet_member *member, int parts)
+{
+    octet_team *const team  = member->team;
+    unsigned          taken = atomic_load_explicit(&team->taken, memory_order_relaxed);
+    while (taken - member->shared < (unsigned)parts)
+        if (atomic_compare_exchange_weak_explicit(&team->taken, &taken, taken + 1, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+            *part = (int)(taken - member->shared);
+            return true;
+        }
+    member->shared += (unsigned)parts;
+    return false;
 }
 
 void octet_member_wait(octet_member *member)

@@ -3,6 +3,7 @@
 #ifndef OCTET_BASE_PARALLEL_H
 #define OCTET_BASE_PARALLEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Calls body(context, i) for every i in [0, count), on up to threads threads. Bodies write to disjoint places only,
@@ -14,11 +15,15 @@ typedef struct octet_team octet_team;
 typedef struct octet_member {
     octet_team *team;
     int         index, count; /* of the threads there are, which may be fewer than asked for */
-    unsigned    round;
+    unsigned    round, shared; /* meetings so far; parts shared out so far */
 } octet_member;
 
 /* Runs body on up to `members` threads; with one, in the calling thread. */
 void octet_team_run(int members, void (*body)(void *context, octet_member *member), void *context);
+
+/* Shares out parts [0, parts) of a piece of work: every member calls it until it returns false, for the same pieces in the
+   same order, and all meet before the next one. So whoever is quicker does more. */
+bool octet_member_take(int *part, octet_member *member, int parts);
 
 /* Returns when all members have called it. Waits some microseconds without giving up the CPU: as long as a step of a
    network takes. */

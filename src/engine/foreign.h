@@ -13,7 +13,7 @@ typedef struct octet_foreign_conv {
     bool          real; /* output of real numbers */
 } octet_foreign_conv;
 
-/* Whether the step's node can be seen so; sets the step's layouts, and its Add where the two can be computed at once. */
+/* Whether the step's node can be seen so; sets the step's layouts, and its Add where both can be computed at once. */
 bool octet_foreign_take(octet_foreign_conv *conv, const octet_plan *plan, octet_step *step, octet_reason *why);
 
 /* Undoes what octet_foreign_take did to the step. Returns false. */

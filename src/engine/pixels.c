@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values in pixels: what border each gets, which of them are parts of a Concat's result, and the steps that lead from
    dense numbers to pixels and back. A value has one form in pixels, made for all its readers. */
-#include "engine/native/window.h"
+#include "engine/native/native.h"
 
 #include "ops/attrs.h"
 #include "ops/levels.h"
@@ -146,6 +146,15 @@ static void convert_row(const pixels_step *s, size_t row, void *planes, uint8_t 
     else s->planes->to_planes(bytes, levels, &size, a->flip);
 }
 
+/* Pairs of pixels to every second place of their size. */
+static void copy_pairs(uint8_t *restrict to, const uint8_t *restrict from, size_t n, size_t pair)
+{
+    if (pair == 8)
+        for (size_t x = 0; x < n; x++) memcpy(to + x * 16, from + x * 8, 8);
+    else
+        for (size_t x = 0; x < n; x++) memcpy(to + x * 2 * pair, from + x * pair, pair);
+}
+
 /* A row of folded pixels: each half comes from one source row, two source pixels at a time. */
 static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pixels)
 {
@@ -166,10 +175,7 @@ static void fold_row(const pixels_step *s, size_t row, void *planes, uint8_t *pi
             s->planes->quantize(source + before, (const float *)planes + from, &size, &s->rule);
         else if (inside)
             s->planes->to_pixels(source + before, (const uint8_t *)planes + from, &size, a->flip);
-        if (f->unit == 4)
-            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 16, source + x * 8, 8);
-        else
-            for (size_t x = 0; x < a->width; x++) memcpy(to + x * 2 * pair, source + x * pair, pair);
+        copy_pairs(to, source, a->width, pair);
     }
 }
 
@@ -218,7 +224,7 @@ static octet_status make_state(octet_step *step, octet_plan *plan, octet_error *
 
 octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
 {
-    enum { SHARED = 1 << 17 }; /* elements that are worth a second thread */
+    enum { ELEMENTS = 2000 }; /* of a microsecond, roughly */
     octet_step new, *step;
     OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
     if (like.layout == OCTET_LAYOUT_PIXELS) OCTET_TRY(octet_plan_add_pixels(form, plan, like.value, err));
@@ -230,7 +236,7 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
     new.name   = like.value->name;
     new.engine = &pixels_engine;
     new.phases = 1;
-    new.parts  = octet_tensor_count(&plan->shapes[like.value->index]) < SHARED ? 1 : plan->threads;
+    new.parts  = octet_native_parts(plan, (double)octet_tensor_count(&plan->shapes[like.value->index]) / ELEMENTS);
     new.in[0]  = from;
     new.out[0] = *form;
     OCTET_TRY(make_state(&new, plan, err));

@@ -340,6 +340,8 @@ static octet_status plan_outputs(octet_plan *plan, octet_error *err)
 
 static octet_status build(octet_plan *plan, const octet_plan_options *options, octet_error *err)
 {
+    plan->weights = octet_arena_new_streamed();
+    if (!plan->weights) return octet_fail_memory(err);
     OCTET_TRY(choose(plan, options, err));
     OCTET_TRY(find_shapes(plan, options, err));
     OCTET_TRY(plan_inputs(plan, err));
@@ -387,6 +389,7 @@ void octet_plan_free(octet_plan *plan)
     for (size_t i = 0; i < plan->step_count; i++)
         if (plan->steps[i].engine && plan->steps[i].engine->release) plan->steps[i].engine->release(&plan->steps[i]);
     octet_arena_free(plan->temporary);
+    octet_arena_free(plan->weights);
     octet_arena_free(plan->arena);
 }
 
@@ -400,7 +403,7 @@ octet_step_info octet_plan_step(const octet_plan *plan, size_t index)
     const octet_step *const step = &plan->steps[index];
     return (octet_step_info){ .node = step->name, .op = step->op, .engine = step->engine->name,
                               .declined = step->declined, .mode = step->mode, .algorithm = step->algorithm,
-                              .threads = step->parts, .macs = step->macs };
+                              .threads = step->parts < plan->threads ? step->parts : plan->threads, .macs = step->macs };
 }
 
 const char *octet_engine_name(size_t index, const char **version)

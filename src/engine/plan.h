@@ -59,7 +59,7 @@ struct octet_step {
                                   is the step's last */
     const octet_engine *engine;
     const char         *declined, *algorithm;
-    int                 parts;  /* threads that share it */
+    int                 parts;  /* that threads take one after the other; 1: the first thread's alone */
     int                 phases; /* of run_part, each of which needs all parts of the one before */
     int64_t             macs;
     octet_node_mode     mode;
@@ -116,6 +116,7 @@ struct octet_plan {
     const octet_node        **waiting; /* by node->index of an Add: the node that is computed with it, then; or NULL */
     struct octet_moved       *moved;   /* of moves.c, by value->index */
     octet_arena              *temporary; /* while planning */
+    octet_arena              *weights;   /* packed for kernels, in the order of the steps */
     bool                      uses_native;
     const octet_profile      *profile;
     size_t                    max_memory;

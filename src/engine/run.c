@@ -115,7 +115,7 @@ static octet_status fill(octet_workspace *ws, octet_error *err)
 octet_status octet_workspace_create(octet_workspace **workspace, const octet_plan *plan, octet_error *err)
 {
     *workspace               = NULL;
-    octet_arena *const arena = octet_arena_new();
+    octet_arena *const arena = octet_arena_new_streamed();
     octet_workspace   *ws    = arena ? octet_arena_alloc(arena, 1, sizeof *ws) : NULL;
     uint8_t *const     base  = ws ? octet_arena_alloc(arena, plan->workspace_bytes, 1) : NULL;
     if (!base) {
@@ -216,6 +216,16 @@ static bool must_meet(const stretch *s, size_t index, int phase)
     return false;
 }
 
+/* A part alone is the first member's, so that it need not meet the others before the next. */
+static void run_phase(octet_workspace *ws, size_t index, int phase, octet_member *member)
+{
+    const octet_step *const step = &ws->plan->steps[index];
+    int                     part = 0;
+    if (step->parts == 1 && member->index == 0) step->engine->run_part(step, &ws->calls[index], phase, 0);
+    while (step->parts > 1 && octet_member_take(&part, member, step->parts))
+        step->engine->run_part(step, &ws->calls[index], phase, part);
+}
+
 static void run_stretch(void *context, octet_member *member)
 {
     const stretch *const   s  = context;
@@ -225,8 +235,7 @@ static void run_stretch(void *context, octet_member *member)
     for (size_t i = s->first; i < s->last; i++) {
         const octet_step *const step = &ws->plan->steps[i];
         for (int phase = 0; !step->view && phase < step->phases; phase++) {
-            for (int part = member->index; part < step->parts; part += member->count)
-                step->engine->run_part(step, &ws->calls[i], phase, part);
+            run_phase(ws, i, phase, member);
             if (must_meet(s, i, phase)) octet_member_wait(member);
         }
         if (!timed) continue;
@@ -258,7 +267,7 @@ static octet_status run_steps(octet_workspace *ws, size_t *first, bool one, octe
         if (step->parts > most) most = step->parts;
     }
     if (s.last == s.first) return run_whole(ws, (*first)++, err);
-    octet_team_run(most, run_stretch, &s);
+    octet_team_run(most < plan->threads ? most : plan->threads, run_stretch, &s);
     *first = s.last;
     return OCTET_OK;
 }

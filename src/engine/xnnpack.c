@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine xnnpack: Conv, Gemm and MatMul over levels as XNNPACK's convolution of s8 pixels with weights of one scale
-   per channel (qc8). Pixels lie here as u8, so they are shifted on the way in and out. An operator, whose packed weights
-   and pointers XNNPACK keeps together, belongs to a workspace; the threads belong to the plan.
+   per channel (qc8). Pixels lie here as u8, so they are shifted on the way in and out. An operator, in which XNNPACK
+   keeps packed weights and pointers together, belongs to a workspace; the threads belong to the plan.
 
    XNNPACK has no sums of a convolution and a residual. Such sums go through levels of s8 that reach exactly as far as
    the result can tell them apart, in steps below two of the result's: so it is at most one level away. Where one byte
@@ -94,9 +94,9 @@ static octet_status find_multipliers(conv_step *s, const octet_native_sums *sums
     return OCTET_OK;
 }
 
-/* Everything about the step but the order of its weights; arena keeps it. */
-static octet_status describe(conv_step *s, bool *fits, const octet_plan *plan, const octet_step *step,
-                             octet_arena *arena, octet_reason *why, octet_error *err)
+/* Everything about the step but the order of its weights; arena keeps it. why is "" where XNNPACK can be asked. */
+static octet_status describe(conv_step *s, octet_reason *why, const octet_plan *plan, const octet_step *step,
+                             octet_arena *arena, octet_error *err)
 {
     octet_native_sums sums;
     *s = (conv_step){ .kernel = plan->kernels->element, .part_count = 1 };
@@ -106,8 +106,9 @@ static octet_status describe(conv_step *s, bool *fits, const octet_plan *plan, c
     s->bias     = sums.bias;
     s->parts[0] = (conv_levels){ .zero = sums.to.zero_point - FLIP, .lo = sums.to.lo - FLIP, .hi = sums.to.hi - FLIP,
                                  .unit = 1 };
-    *fits       = !step->add || choose_levels(s, plan, step, &sums, why);
-    return *fits ? find_multipliers(s, &sums, arena, err) : OCTET_OK;
+    *why        = (octet_reason){ "" };
+    if (step->add && !choose_levels(s, plan, step, &sums, why)) return OCTET_OK;
+    return find_multipliers(s, &sums, arena, err);
 }
 
 /* ---- the operator ---- */
@@ -143,9 +144,9 @@ static octet_status fail(octet_error *err, enum xnn_status status, const char *w
 static bool is_taken(const octet_plan *plan, const octet_step *step, octet_arena *arena, octet_reason *why)
 {
     conv_step s;
-    bool      fits;
-    if (!arena || describe(&s, &fits, plan, step, arena, why, NULL) != OCTET_OK)
-        return octet_native_decline(why, "memory is short");
+    if (!arena || describe(&s, why, plan, step, arena, NULL) != OCTET_OK)
+        return octet_native_decline(why, "its numbers do not fit");
+    bool fits = !*why->text;
     for (int i = 0; fits && i < s.part_count; i++) {
         xnn_operator_t        operator = NULL;
         const enum xnn_status status   = create(&operator, &s, &s.parts[i]);
@@ -219,11 +220,10 @@ static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     conv_step   *s;
-    octet_reason why = { "" };
-    bool         fits;
+    octet_reason why;
     OCTET_TRY(octet_arena_get(&s, arena, 1, sizeof *s, err));
-    OCTET_TRY(describe(s, &fits, plan, step, arena, &why, err));
-    if (!fits) return octet_fail(err, OCTET_ERR_BACKEND, "%s", why.text);
+    OCTET_TRY(describe(s, &why, plan, step, arena, err));
+    if (*why.text) return octet_fail(err, OCTET_ERR_BACKEND, "%s", why.text);
     step->state = s; /* release sees to the rest */
     OCTET_TRY(turn_weights(s, arena, err));
     OCTET_TRY(share_pool(s, plan, step, err));

@@ -12,7 +12,7 @@
 octet_status octet_graph_new(octet_graph **graph, octet_error *err)
 {
     *graph                   = NULL;
-    octet_arena *const arena = octet_arena_new();
+    octet_arena *const arena = octet_arena_new_streamed();
     octet_graph *const g     = arena ? octet_arena_alloc(arena, 1, sizeof *g) : NULL;
     if (g) {
         g->arena       = arena;

@@ -123,9 +123,36 @@ static choice choice_of(const int32_t *from, size_t n)
     return together ? TOGETHER : second ? EVERY_SECOND : halves ? TWO_HALVES : ANY;
 }
 
+/* The first or second byte of each of PAIRS pairs. */
+enum { PAIRS = 8 };
+
+static inline void first_of_pairs(uint8_t *y, const uint8_t *q)
+{
+    uint16_t pairs[PAIRS];
+    uint8_t  bytes[PAIRS];
+    memcpy(pairs, q, sizeof pairs);
+    for (int i = 0; i < PAIRS; i++) bytes[i] = (uint8_t)pairs[i];
+    memcpy(y, bytes, sizeof bytes);
+}
+
+static inline void second_of_pairs(uint8_t *y, const uint8_t *q)
+{
+    uint16_t pairs[PAIRS];
+    uint8_t  bytes[PAIRS];
+    memcpy(pairs, q, sizeof pairs);
+    for (int i = 0; i < PAIRS; i++) bytes[i] = (uint8_t)(pairs[i] >> 8);
+    memcpy(y, bytes, sizeof bytes);
+}
+
+/* The last byte may be the last one that can be read: the last group takes second bytes of pairs that begin one byte
+   earlier. */
 static void take_second(uint8_t *restrict y, const uint8_t *restrict q, size_t n)
 {
-    for (size_t i = 0; i < n; i++) y[i] = q[2 * i];
+    size_t i = 0;
+    for (; i + PAIRS < n; i += PAIRS) first_of_pairs(y + i, q + 2 * i);
+    if (n > PAIRS) second_of_pairs(y + n - PAIRS, q + 2 * (n - PAIRS) - 1);
+    else
+        for (; i < n; i++) y[i] = q[2 * i];
 }
 
 static void take_halves(uint8_t *restrict y, const uint8_t *restrict a, const uint8_t *restrict b, size_t n)

@@ -4,7 +4,7 @@
    and only whole words, not bytes, are scattered over pixels or gathered from them. */
 #include OCTET_SIMD
 
-enum { RUN = 64 }; /* pixels of which words are held */
+enum { RUN = 256 }; /* pixels of which words are held: many, since a run begins with constants and ends with a test */
 
 /* Word shifts of channel c of a word, whose first byte in memory is channel 0. */
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -29,8 +29,8 @@ static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 /* Channels of a pixel's word: all 4 bytes may be written where nothing but padding follows. */
 static void scatter(uint8_t *levels, size_t pixel, const uint32_t *words, size_t n, size_t channels)
 {
-    if (pixel == 4) {
-        memcpy(levels, words, 4 * n);
+    if (pixel == 4) { /* not one memcpy: for a length that it does not know gcc takes its slowest */
+        for (size_t p = 0; p < n; p++) memcpy(levels + 4 * p, words + p, 4);
     } else if (pixel == 1) {
         for (size_t p = 0; p < n; p++) levels[p] = (uint8_t)(words[p] >> FIRST_SHIFT);
     } else if (channels == 4) {

@@ -51,6 +51,36 @@ void octet_levels_store_strided(void *data, octet_dtype dtype, size_t first, siz
     }
 }
 
+/* A stretch of int8 without zero point: weights, of which there are many. */
+static int32_t magnitude_s8(const int8_t *level, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += level[i] < 0 ? -level[i] : level[i];
+    return sum;
+}
+
+static int64_t magnitude_any(const octet_tensor *levels, size_t first, size_t n, int32_t subtract)
+{
+    int32_t level[512];
+    int64_t sum = 0;
+    octet_levels_load(level, levels->data, levels->dtype, first, n, subtract);
+    for (size_t i = 0; i < n; i++) sum += level[i] < 0 ? -(int64_t)level[i] : level[i];
+    return sum;
+}
+
+int64_t octet_levels_magnitude(const octet_tensor *levels, size_t first, size_t n, int32_t subtract)
+{
+    enum { STRETCH = 512 };
+    const bool plain = levels->dtype == OCTET_I8 && subtract == 0;
+    int64_t    sum = 0;
+    for (size_t i = 0; i < n; i += STRETCH) {
+        const size_t count = n - i < STRETCH ? n - i : STRETCH;
+        sum += plain ? magnitude_s8((const int8_t *)levels->data + first + i, count)
+                     : magnitude_any(levels, first + i, count, subtract);
+    }
+    return sum;
+}
+
 void octet_levels_store(void *data, octet_dtype dtype, size_t first, const int32_t *level, size_t n)
 {
     switch (dtype) { /* the two that a compiler should vectorise */

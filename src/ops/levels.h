@@ -19,6 +19,9 @@ static inline int32_t octet_level_round(float t, const octet_level_rule *to)
 /* level[i] = element first + i of data, minus subtract. dtype: u8, s8, u16, s16 or s32. */
 void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size_t first, size_t n, int32_t subtract);
 
+/* Sum of |level - subtract| over n elements from first on. */
+int64_t octet_levels_magnitude(const octet_tensor *levels, size_t first, size_t n, int32_t subtract);
+
 /* The reverse. Levels must lie in dtype's range, as qmin..qmax sees to. */
 void octet_levels_store(void *data, octet_dtype dtype, size_t first, const int32_t *level, size_t n);
 

@@ -129,22 +129,6 @@ static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_e
 
 /* ---- the proof ---- */
 
-/* Sum of |w - zw| over n elements that lie together. */
-static int64_t absolute_row(const octet_tensor *w, int64_t first, int64_t n, int32_t zero)
-{
-    enum { ROW = 512 };
-    int32_t level[ROW];
-    int64_t sum = 0;
-    for (int64_t i = 0; i < n; i += ROW) {
-        const int64_t count = n - i < ROW ? n - i : ROW;
-        int64_t       part  = 0;
-        octet_levels_load(level, w->data, w->dtype, (size_t)(first + i), (size_t)count, zero);
-        for (int64_t k = 0; k < count; k++) part += level[k] < 0 ? -(int64_t)level[k] : level[k];
-        sum += part;
-    }
-    return sum;
-}
-
 /* Sum of |w - zw| over one channel, whatever the layout: channel c of element i is i / block % channels. */
 static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
 {
@@ -153,7 +137,7 @@ static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
     for (int i = axis + 1; i < w->rank; i++) block *= w->dims[i];
     const int64_t count = octet_tensor_count(w), span = block * w->dims[axis];
     const int32_t zero  = q->zero_point[octet_qparams_index(q, channel)];
-    for (int64_t base = channel * block; base < count; base += span) sum += absolute_row(w, base, block, zero);
+    for (int64_t base = channel * block; base < count; base += span) sum += octet_levels_magnitude(w, (size_t)base, (size_t)block, zero);
     return (double)sum;
 }
 

@@ -17,7 +17,8 @@ static void test_declines_levels_without_vnni(void **state)
     const octet_qparams weights = { .scale = &scale, .zero_point = &zero, .count = 1, .dtype = OCTET_I8, .qmin = -127,
                                     .qmax = 127 };
     int8_t              w[16]   = { 127, 127, -127, 3 };
-    const octet_tensor  tensor  = { .dtype = OCTET_I8, .rank = 4, .dims = { 4, 4, 1, 1 }, .data = w, .qparams = &weights };
+    const octet_tensor  tensor  = { .dtype = OCTET_I8, .rank = 4, .dims = { 4, 4, 1, 1 }, .data = w,
+                                    .qparams = &weights };
     octet_fake_quantize fq      = { .qparams = { .scale = &scale, .zero_point = &zero, .count = 1, .dtype = OCTET_U8,
                                                  .qmax = 255 } };
     octet_graph        *graph;

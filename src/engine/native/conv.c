@@ -190,7 +190,8 @@ static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
 }
 
 /* Packs the weights of one group of channels, which are the graph's own order unless spread is given. */
-static octet_status pack_group(conv_step *s, size_t group, const int8_t *spread, octet_arena *arena, octet_error *err)
+static octet_status pack_group(conv_step *s, const octet_plan *plan, size_t group, const int8_t *spread,
+                               octet_error *err)
 {
     const octet_conv_kernel *const kernel   = s->kernels->conv;
     const size_t                   channels = s->in.channels / s->conv_groups, first = group * s->shape.columns;
@@ -206,18 +207,18 @@ static octet_status pack_group(conv_step *s, size_t group, const int8_t *spread,
         weights.tap    = s->shape.depth;
         weights.depth  = 1;
     }
-    OCTET_TRY(octet_arena_get(&packed, arena, kernel->packed_size(&s->shape, &s->tiling), 1, err));
+    OCTET_TRY(octet_arena_get(&packed, plan->weights, kernel->packed_size(&s->shape, &s->tiling), 1, err));
     kernel->pack(packed, &s->shape, &s->tiling, &weights);
     s->packed[group] = packed;
     return OCTET_OK;
 }
 
-static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *err)
+static octet_status pack_weights(conv_step *s, const octet_plan *plan, octet_arena *arena, octet_error *err)
 {
     const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED || s->in.fold.unit;
     OCTET_TRY(octet_arena_get(&s->packed, arena, s->conv_groups, sizeof *s->packed, err));
     if (!spreads) {
-        for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, g, NULL, arena, err));
+        for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, plan, g, NULL, err));
         return OCTET_OK;
     }
     octet_arena *const temporary = octet_arena_new();
@@ -229,7 +230,7 @@ static octet_status pack_weights(conv_step *s, octet_arena *arena, octet_error *
         if (s->in.fold.unit) fold_weights(spread, s);
         else spread_weights(spread, s, s->in.channels / s->conv_groups);
         for (size_t g = 0; status == OCTET_OK && g < s->conv_groups; g++)
-            status = pack_group(s, g, spread + g * s->shape.columns * bytes, arena, err);
+            status = pack_group(s, plan, g, spread + g * s->shape.columns * bytes, err);
     }
     octet_arena_free(temporary);
     return status;
@@ -358,7 +359,7 @@ static octet_status finish(conv_step *s, const octet_plan *plan, octet_step *ste
     OCTET_TRY(shape_taps(s, arena, err));
     s->kernels->conv->choose(&s->tiling, &s->shape, step->parts);
     OCTET_TRY(make_places(s, step, arena, err));
-    OCTET_TRY(pack_weights(s, arena, err));
+    OCTET_TRY(pack_weights(s, plan, arena, err));
     fill_call(s, step);
     s->run         = run;
     s->transposes  = s->sums.real && s->out.height * s->out.width > 1;

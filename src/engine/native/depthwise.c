@@ -51,7 +51,7 @@ octet_status octet_native_prepare_depthwise(const octet_plan *plan, octet_step *
     const size_t             taps    = (size_t)(window.y.kernel * window.x.kernel);
     const octet_conv_weights weights = { .at = sums->weights, .column = taps, .tap = 1, .bias = sums->bias,
                                          .multiplier = sums->multiplier, .input_zero = octet_native_zero(in) };
-    OCTET_TRY(octet_arena_get(&packed, arena, s->kernel->packed_size(&s->shape), 1, err));
+    OCTET_TRY(octet_arena_get(&packed, plan->weights, s->kernel->packed_size(&s->shape), 1, err));
     s->kernel->pack(packed, &s->shape, &weights);
     s->call = (octet_depthwise_call){ .shape = &s->shape, .weights = packed, .input_steps = in->steps,
                                       .output_steps = s->out.steps, .to = sums->to, .tame = sums->tame };

@@ -120,9 +120,9 @@ octet_to_levels octet_native_to(const octet_qparams *qparams, const octet_activa
 
 int octet_native_parts(const octet_plan *plan, double microseconds)
 {
-    enum { WORTH = 8 }; /* microseconds a part */
-    const int parts = microseconds < 2.0 * WORTH ? 1 : (int)(microseconds / WORTH);
-    return parts < plan->threads ? parts : plan->threads;
+    enum { WORTH = 8, SHARES = 2 }; /* microseconds of a part; parts of a thread, for threads are not equally quick */
+    const double most = plan->threads > 1 ? (double)plan->threads * SHARES : 1, parts = microseconds / WORTH;
+    return parts < 2 ? 1 : (int)(parts < most ? parts : most);
 }
 
 octet_share octet_native_share(size_t rows_in_all, int part, int parts)

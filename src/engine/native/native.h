@@ -52,7 +52,7 @@ octet_to_levels octet_native_to(const octet_qparams *qparams, const octet_activa
 /* The zero point of a value's bytes. */
 static inline int32_t octet_native_zero(const octet_area *area) { return area->zero; }
 
-/* Threads worth waking for so many microseconds of work. */
+/* Parts that so many microseconds of work are worth cutting into. */
 int octet_native_parts(const octet_plan *plan, double microseconds);
 
 /* The rows [first, last) of `rows` that are one part's. */

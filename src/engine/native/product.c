@@ -81,16 +81,14 @@ static octet_status signed_weights(const int8_t **to, const octet_tensor *w, oct
 }
 
 /* Sum of |w| of every column. */
-static void sum_magnitudes(double *sum, const octet_tensor *w, const int8_t *at, int axis)
+static void sum_magnitudes(double *sum, const octet_tensor *w, int axis)
 {
     size_t inner = 1;
     for (int i = axis + 1; i < w->rank; i++) inner *= (size_t)w->dims[i];
     const size_t columns = (size_t)w->dims[axis], count = (size_t)octet_tensor_count(w);
-    for (size_t first = 0, c = 0; first < count; first += inner, c = c + 1 == columns ? 0 : c + 1) {
-        int64_t magnitude = 0;
-        for (size_t i = first; i < first + inner; i++) magnitude += at[i] < 0 ? -at[i] : at[i];
-        sum[c] += (double)magnitude;
-    }
+    const int32_t zero = w->qparams->zero_point[0];
+    for (size_t first = 0, c = 0; first < count; first += inner, c = c + 1 == columns ? 0 : c + 1)
+        sum[c] += (double)octet_levels_magnitude(w, first, inner, zero);
 }
 
 /* Whether every |t| stays below 2^30, whatever the input's levels are. */
@@ -147,7 +145,7 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     OCTET_TRY(octet_arena_get(&sums->bias, arena, columns, sizeof *sums->bias, err));
     OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
     OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
-    sum_magnitudes(magnitude, w, sums->weights, terms.weight_axis);
+    sum_magnitudes(magnitude, w, terms.weight_axis);
     if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {

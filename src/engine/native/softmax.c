@@ -7,6 +7,7 @@
 #include "ops/attrs.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct softmax_step {
     octet_native_run run;
@@ -18,19 +19,50 @@ typedef struct softmax_step {
     int32_t          table[256]; /* rne(exp(-d * scale) * 2^23) */
 } softmax_step;
 
+/* 1.5 * 2^23: adding it rounds to an integer, ties to even, in the last bits. */
+#define RAISED 12582912.0f
+
+enum { FEW = 256 };
+
+/* Entries of a row: what each level's distance from the largest says. Returns their sum. */
+static int64_t look_up(const softmax_step *s, int32_t *entries, const uint8_t *x, uint8_t most, size_t n)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = s->table[most - x[i * s->in_step]];
+        sum += entries[i];
+    }
+    return sum;
+}
+
+static void write(const softmax_step *s, uint8_t *y, const int32_t *entries, float m, size_t n)
+{
+    const float   lo = (float)(s->to.lo - s->to.zero_point), hi = (float)(s->to.hi - s->to.zero_point);
+    const int32_t shift = s->to.zero_point - 0x4b400000;
+    uint8_t       levels[FEW];
+    for (size_t i = 0; i < n; i++) {
+        const float t = (float)entries[i] * m, up = t > lo ? t : lo, sum = (up < hi ? up : hi) + RAISED;
+        int32_t     bits;
+        memcpy(&bits, &sum, sizeof bits);
+        levels[i] = (uint8_t)(bits + shift);
+    }
+    for (size_t i = 0; i < n; i++) y[i * s->out_step] = levels[i];
+}
+
+/* One row along the axis; a long one is looked up twice. */
 static void soften(const softmax_step *s, uint8_t *y, const uint8_t *x)
 {
+    int32_t entries[FEW];
     uint8_t most = 0;
     int64_t sum  = 0;
-    for (size_t i = 0; i < s->length; i++)
-        if (x[i * s->in_step] > most) most = x[i * s->in_step];
-    for (size_t i = 0; i < s->length; i++) sum += s->table[most - x[i * s->in_step]];
-    const float m  = (float)(1.0 / ((double)sum * (double)s->unit));
-    const float lo = (float)(s->to.lo - s->to.zero_point), hi = (float)(s->to.hi - s->to.zero_point);
-    for (size_t i = 0; i < s->length; i++) {
-        const float t  = (float)s->table[most - x[i * s->in_step]] * m;
-        const float up = t > lo ? t : lo;
-        y[i * s->out_step] = (uint8_t)((int32_t)rintf(up < hi ? up : hi) + s->to.zero_point);
+    for (size_t i = 0; i < s->length; i++) most = x[i * s->in_step] > most ? x[i * s->in_step] : most;
+    for (size_t i = 0; i < s->length; i += FEW)
+        sum += look_up(s, entries, x + i * s->in_step, most, s->length - i < FEW ? s->length - i : FEW);
+    const float m = (float)(1.0 / ((double)sum * (double)s->unit));
+    for (size_t i = 0; i < s->length; i += FEW) {
+        const size_t n = s->length - i < FEW ? s->length - i : FEW;
+        if (s->length > FEW) look_up(s, entries, x + i * s->in_step, most, n);
+        write(s, y + i * s->out_step, entries, m, n);
     }
 }
 

@@ -180,7 +180,7 @@ octet_status octet_dnnl_reorder(dnnl_memory_t to, dnnl_memory_t from, dnnl_engin
     dnnl_primitive_desc_t     descriptor = NULL;
     dnnl_primitive_t          primitive  = NULL;
     dnnl_stream_t             stream     = NULL;
-    const int                 before     = octet_dnnl_threads(1); /* weights are small, and threads wait for each other */
+    const int                 before     = octet_dnnl_threads(1); /* weights are small, threads wait for each other */
     dnnl_memory_get_memory_desc(from, &from_desc);
     dnnl_memory_get_memory_desc(to, &to_desc);
     dnnl_status_t status = dnnl_reorder_primitive_desc_create(&descriptor, from_desc, engine, to_desc, engine, NULL);
@@ -205,8 +205,9 @@ octet_status octet_dnnl_memory(dnnl_memory_t *memory, const dnnl_memory_desc_t *
     return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "a memory object");
 }
 
-static octet_status pack_weights(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
-                                 const octet_dnnl_row *row, octet_arena *arena, octet_error *err)
+static octet_status pack_weights(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted,
+                                 const octet_dnnl_problem *problem, const octet_dnnl_row *row,
+                                 octet_arena *arena, octet_error *err)
 {
     octet_arena  *temporary = octet_arena_new();
     dnnl_memory_t plain     = NULL;
@@ -224,8 +225,9 @@ static octet_status pack_weights(octet_dnnl_step *p, const dnnl_memory_desc_t *w
     return status;
 }
 
-static octet_status pack_bias(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted, const octet_dnnl_problem *problem,
-                              const octet_dnnl_row *row, octet_arena *arena, octet_error *err)
+static octet_status pack_bias(octet_dnnl_step *p, const dnnl_memory_desc_t *wanted,
+                              const octet_dnnl_problem *problem, const octet_dnnl_row *row,
+                              octet_arena *arena, octet_error *err)
 {
     void *at;
     OCTET_TRY(octet_dnnl_memory(&p->bias, wanted, p->engine, arena, err));
@@ -397,6 +399,6 @@ static const char *version(void)
     return TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
 }
 
-const octet_engine octet_engine_onednn = { .name = "onednn", .version = version, .block = block, .tight = true, .accepts = accepts,
-                                           .prepare = prepare, .bind = bind, .run = run, .unbind = unbind,
-                                           .release = release };
+const octet_engine octet_engine_onednn = { .name = "onednn", .version = version, .block = block, .tight = true,
+                                           .accepts = accepts, .prepare = prepare, .bind = bind, .run = run,
+                                           .unbind = unbind, .release = release };

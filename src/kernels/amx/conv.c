@@ -146,6 +146,13 @@ static inline bool all_wanted(const int32_t *place, size_t rows)
     return signs >= 0;
 }
 
+/* Residuals are wanted when the block after this one is computed: by then they should be near. */
+static inline void fetch_residual(const finish *f)
+{
+    for (size_t r = 0; r < f->rows; r++)
+        if (f->place[r] >= 0) t_fetch_near(f->residual + f->residual_place[r]);
+}
+
 /* The block that will be the last after the one that is computed now. */
 static inline void begin_finish(const walk *w, finish *f, size_t row_block, size_t column_block)
 {
@@ -164,8 +171,9 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
         f->residual_place = call->residual_place + row;
     }
     f->rows = rows < (size_t)call->tiling->rows ? rows : (size_t)call->tiling->rows;
-    f->full = f->wide && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
+    f->full = left >= AMX_COLUMNS && f->rows % 2 == 0 && all_wanted(f->place, f->rows);
     f->share = 2 * octet_amx_ceil(octet_amx_ceil(f->rows, 2), w->steps);
+    if (call->residual) fetch_residual(f);
 }
 
 V_INLINE void meet(walk *w, size_t row_block, size_t column_block, position *at, int kind)
@@ -274,4 +282,4 @@ static void run(const octet_conv_call *call, int part, int parts)
     t_end(&w.tiles);
 }
 
-const octet_conv_kernel CONV = { 64, octet_amx_choose, octet_amx_packed_size, octet_amx_pack, run };
+const octet_conv_kernel CONV = { 64, octet_choose_amx, octet_packed_size_amx, octet_pack_amx, run };

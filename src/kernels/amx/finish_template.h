@@ -11,7 +11,7 @@ enum { /* what a call needs; constant wherever it is used, so each sum of them h
     FINISH_SHIFT    = 2, /* the zero point is not 0, or bounds are narrower than a byte */
     FINISH_CLAMP    = 4, /* before rounding: t can be large */
     FINISH_REAL     = 8,
-    FINISH_FULL     = 16, /* of the block: an even number of rows, all wanted, and two tiles of columns */
+    FINISH_FULL     = 16, /* of the block: an even number of rows, all wanted, and all columns of two tiles */
 };
 
 /* A block of sums and where it goes. */
@@ -87,13 +87,15 @@ V_INLINE const uint8_t *row_residual(const finish_state *s, size_t row, int kind
     return (wanted ? s->residual : s->nowhere) + *place;
 }
 
+V_INLINE uint32_t columns_of(const finish_state *s, int kind) { return kind & FINISH_FULL ? ~0u : s->mask; }
+
 /* t of 16 sums. */
 V_INLINE v_real scaled(const finish_state *s, size_t row, int n, int kind)
 {
     const v_int sum = v_add(v_load(s->sums + row * AMX_COLUMNS + n * AMX_LANES), s->bias[n]);
     v_real      t = v_multiply(v_convert(sum), s->multiplier[n]);
     if (kind & FINISH_RESIDUAL) {
-        const v_int r = v_load_bytes(row_residual(s, row, kind) + n * AMX_LANES, s->mask >> n * AMX_LANES);
+        const v_int r = v_load_bytes(row_residual(s, row, kind) + n * AMX_LANES, columns_of(s, kind) >> n * AMX_LANES);
         t = v_add_real(t, v_multiply(v_convert(v_subtract(r, s->residual_zero)), s->residual_multiplier));
     }
     if (kind & (FINISH_CLAMP | FINISH_REAL)) t = v_lower(v_raise(t, s->lo), s->hi);
@@ -111,8 +113,8 @@ V_INLINE void finish_pair(const finish_state *s, size_t first, size_t second, in
 {
     v_levels levels = v_pair(narrowed(s, first, kind), narrowed(s, second, kind));
     if (kind & FINISH_SHIFT) levels = v_bound(levels, s->byte_lo, s->byte_hi);
-    v_store_first(row_output(s, first, kind), s->mask, levels);
-    v_store_second(row_output(s, second, kind), s->mask, levels);
+    v_store_first(row_output(s, first, kind), columns_of(s, kind), levels);
+    v_store_second(row_output(s, second, kind), columns_of(s, kind), levels);
 }
 
 V_INLINE void finish_real(const finish_state *s, size_t row, int kind)

@@ -38,9 +38,9 @@ static inline size_t octet_amx_block(const octet_conv_shape *shape, const octet_
     return shape->taps * (size_t)tiling->steps * 2 * octet_amx_tile(tiling) + sizeof(octet_amx_constants);
 }
 
-void   octet_amx_choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts);
-size_t octet_amx_packed_size(const octet_conv_shape *shape, const octet_conv_tiling *tiling);
-void   octet_amx_pack(void *packed, const octet_conv_shape *shape, const octet_conv_tiling *tiling,
+void   octet_choose_amx(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts);
+size_t octet_packed_size_amx(const octet_conv_shape *shape, const octet_conv_tiling *tiling);
+void   octet_pack_amx(void *packed, const octet_conv_shape *shape, const octet_conv_tiling *tiling,
                       const octet_conv_weights *weights);
 
 extern const octet_conv_kernel octet_conv_amx, octet_conv_amx_model;

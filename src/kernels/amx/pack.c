@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-size_t octet_amx_packed_size(const octet_conv_shape *shape, const octet_conv_tiling *tiling)
+size_t octet_packed_size_amx(const octet_conv_shape *shape, const octet_conv_tiling *tiling)
 {
     const size_t left = shape->columns % AMX_COLUMNS, block = octet_amx_block(shape, tiling);
     const size_t all = octet_amx_ceil(shape->columns, AMX_COLUMNS) * block;
@@ -49,7 +49,7 @@ static uint32_t pack_column(int8_t *column, size_t tiles, const octet_conv_shape
     return sum;
 }
 
-void octet_amx_pack(void *packed, const octet_conv_shape *shape, const octet_conv_tiling *tiling,
+void octet_pack_amx(void *packed, const octet_conv_shape *shape, const octet_conv_tiling *tiling,
                     const octet_conv_weights *weights)
 {
     const size_t tile = octet_amx_tile(tiling), steps = shape->taps * (size_t)tiling->steps;

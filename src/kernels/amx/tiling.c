@@ -40,7 +40,7 @@ static bool choose_split(const octet_conv_tiling *tiling, const octet_conv_shape
            split_time(tiling, shape, octet_amx_ceil(rows, parts) * columns, weights + inputs / parts);
 }
 
-void octet_amx_choose(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts)
+void octet_choose_amx(octet_conv_tiling *tiling, const octet_conv_shape *shape, int parts)
 {
     const size_t weights = shape->taps * shape->depth * shape->columns;
     *tiling = (octet_conv_tiling){ .rows = choose_rows(shape->rows), .columns = AMX_COLUMNS };

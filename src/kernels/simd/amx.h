@@ -117,6 +117,7 @@ V_INLINE void t_store(const t_tiles *tiles, int m, int n, t_block_sums *to, int 
 
 /* Towards the second-level cache; never faults. */
 V_INLINE void t_fetch(const void *at) { __asm__ volatile("prefetcht1 (%0)" : : "r"(at)); }
+V_INLINE void t_fetch_near(const void *at) { __asm__ volatile("prefetcht0 (%0)" : : "r"(at)); } /* the first-level */
 
 /* ---- vectors of 16 ---- */
 
@@ -136,9 +137,13 @@ V_INLINE v_real v_multiply(v_real a, v_real b) { return _mm512_mul_ps(a, b); }
 V_INLINE v_real v_raise(v_real a, v_real lo) { return _mm512_max_ps(a, lo); } /* a > lo ? a : lo */
 V_INLINE v_real v_lower(v_real a, v_real hi) { return _mm512_min_ps(a, hi); } /* a < hi ? a : hi */
 
+/* Whether a mask is known to the compiler to have all its bits: instructions without one are cheaper. */
+#define T_ALL(mask, bits) (__builtin_constant_p(mask) && ((mask) & (bits)) == (bits))
+
 /* Elements whose bit of the mask is 0 are neither read (0 instead) nor written. */
 V_INLINE v_int v_load_bytes(const uint8_t *at, uint32_t mask)
 {
+    if (T_ALL(mask, 0xffff)) return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)at));
     return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8((__mmask16)mask, at));
 }
 
@@ -168,12 +173,16 @@ V_INLINE v_levels v_bound(v_levels a, int32_t lo, int32_t hi)
 
 V_INLINE void v_store_first(uint8_t *at, uint32_t mask, v_levels a)
 {
-    _mm256_mask_storeu_epi8(at, mask, _mm512_castsi512_si256(a));
+    const __m256i levels = _mm512_castsi512_si256(a);
+    if (T_ALL(mask, ~0u)) _mm256_storeu_si256((__m256i *)(void *)at, levels);
+    else _mm256_mask_storeu_epi8(at, mask, levels);
 }
 
 V_INLINE void v_store_second(uint8_t *at, uint32_t mask, v_levels a)
 {
-    _mm256_mask_storeu_epi8(at, mask, _mm512_extracti64x4_epi64(a, 1));
+    const __m256i levels = _mm512_extracti64x4_epi64(a, 1);
+    if (T_ALL(mask, ~0u)) _mm256_storeu_si256((__m256i *)(void *)at, levels);
+    else _mm256_mask_storeu_epi8(at, mask, levels);
 }
 
 #endif

@@ -66,6 +66,7 @@ V_INLINE void t_store(const t_tiles *tiles, int m, int n, t_block_sums *to, int 
 }
 
 V_INLINE void t_fetch(const void *at) { (void)at; }
+V_INLINE void t_fetch_near(const void *at) { (void)at; }
 
 /* ---- vectors of 16 ---- */
 
