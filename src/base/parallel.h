@@ -21,8 +21,8 @@ typedef struct octet_member {
 /* Runs body on up to `members` threads; with one, in the calling thread. */
 void octet_team_run(int members, void (*body)(void *context, octet_member *member), void *context);
 
-/* Shares out parts [0, parts) of a piece of work: every member calls it until it returns false, for the same pieces in the
-   same order, and all meet before the next one. So whoever is quicker does more. */
+/* Shares out parts [0, parts) of a piece of work: every member calls it until it returns false, for the same pieces in
+   the same order, and all meet before the next one. So whoever is quicker does more. */
 bool octet_member_take(int *part, octet_member *member, int parts);
 
 /* Returns when all members have called it. Waits some microseconds without giving up the CPU: as long as a step of a

@@ -401,9 +401,14 @@ size_t octet_plan_step_count(const octet_plan *plan) { return plan->step_count; 
 octet_step_info octet_plan_step(const octet_plan *plan, size_t index)
 {
     const octet_step *const step = &plan->steps[index];
-    return (octet_step_info){ .node = step->name, .op = step->op, .engine = step->engine->name,
-                              .declined = step->declined, .mode = step->mode, .algorithm = step->algorithm,
-                              .threads = step->parts < plan->threads ? step->parts : plan->threads, .macs = step->macs };
+    return (octet_step_info){.node = step->name,
+                             .op = step->op,
+                             .engine = step->engine->name,
+                             .declined = step->declined,
+                             .mode = step->mode,
+                             .algorithm = step->algorithm,
+                             .threads = step->parts < plan->threads ? step->parts : plan->threads,
+                             .macs = step->macs};
 }
 
 const char *octet_engine_name(size_t index, const char **version)

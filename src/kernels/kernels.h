@@ -163,7 +163,7 @@ typedef struct octet_real_levels {
     octet_to_levels to;
 } octet_real_levels;
 
-/* y[i] = q[from[i]] for i < n, of each of `pixels` pixels, y_pixel and q_pixel bytes apart: channel shuffles, splits. */
+/* y[i] = q[from[i]] for i < n, of each of `pixels` pixels, y_pixel and q_pixel bytes apart: channel shuffles. */
 typedef struct octet_select {
     size_t         pixels, y_pixel, q_pixel, n;
     const int32_t *from;

@@ -137,7 +137,8 @@ static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
     for (int i = axis + 1; i < w->rank; i++) block *= w->dims[i];
     const int64_t count = octet_tensor_count(w), span = block * w->dims[axis];
     const int32_t zero  = q->zero_point[octet_qparams_index(q, channel)];
-    for (int64_t base = channel * block; base < count; base += span) sum += octet_levels_magnitude(w, (size_t)base, (size_t)block, zero);
+    for (int64_t base = channel * block; base < count; base += span)
+        sum += octet_levels_magnitude(w, (size_t)base, (size_t)block, zero);
     return (double)sum;
 }
 

@@ -186,8 +186,8 @@ static void check_select(random_state *r, size_t n, pattern which)
         char what[80];
         snprintf(what, sizeof what, "%s, select, pattern %d, n %zu", set->name, (int)which, n);
         memset(y.bytes, GUARD, y.size);
-        set->element->select(y.bytes, q.bytes, &(octet_select){ .pixels = pixels, .y_pixel = y_pixel, .q_pixel = q_pixel,
-                                                                .n = n, .from = from });
+        const octet_select how = { .pixels = pixels, .y_pixel = y_pixel, .q_pixel = q_pixel, .n = n, .from = from };
+        set->element->select(y.bytes, q.bytes, &how);
         same_bytes(y.bytes, expected.bytes, y.size, what);
     }
     fenced_free(&q);
