@@ -72,7 +72,7 @@ bool octet_native_pixels(const octet_plan *plan, const octet_value *value)
 
 bool octet_native_take(const octet_plan *plan, octet_step *step, int inputs, octet_reason *why)
 {
-    enum { MOST = 1 << 27 }; /* elements: places of rows are kept as bytes in 32 bits, with room for borders and floats */
+    enum { MOST = 1 << 27 }; /* elements: bytes of places, with borders and floats, must fit 32 bits */
     const octet_node *const last = step->add ? step->add : step->node;
     if (octet_tensor_count(&plan->shapes[last->outputs[0]->index]) > MOST)
         return octet_native_decline(why, "output has more than 2^27 elements");
