@@ -29,6 +29,7 @@ typedef struct conv_step {
     const void             **packed;                   /* one per group of channels */
     ptrdiff_t                first_tap;                /* bytes from the input's pixel (0, 0) */
     size_t                   columns, window_bytes;    /* of all groups; of one packed row */
+    bool                     flat;                     /* all images' pixels are one group, none in a border */
     bool                     has_border;               /* that windows need */
     bool                     transposes;               /* real numbers with space: pixels to planes afterwards */
 } conv_step;
@@ -55,9 +56,10 @@ static void shape_rows(conv_step *s)
 {
     octet_conv_shape *const shape = &s->shape;
     const size_t            height = s->out.height, width = s->out.width, row = row_pixels(&s->in);
-    const size_t            flat = s->window.reach.top + s->window.reach.left + s->window.reach.bottom +
-                                s->window.reach.right + (size_t)(s->window.y.kernel * s->window.x.kernel) == 1
-                                ? octet_area_flat(&s->in) : 0;
+    const octet_border *const reach = &s->window.reach;
+    const bool one_pixel = s->window.y.kernel * s->window.x.kernel == 1 &&
+                           !(reach->top | reach->left | reach->bottom | reach->right);
+    s->flat        = s->way == OCTET_CONV_DIRECT && one_pixel && octet_area_flat(&s->in);
     s->image_calls = 1;
     shape->pixel   = s->in.steps.pixel;
     if (s->way == OCTET_CONV_PACKED) {
@@ -69,9 +71,9 @@ static void shape_rows(conv_step *s)
         shape->groups  = height;
         shape->rows    = width;
         shape->pixel   = (size_t)s->window.x.stride * s->in.steps.pixel;
-    } else if (flat) {
+    } else if (s->flat) {
         shape->groups = 1;
-        shape->rows   = flat;
+        shape->rows   = octet_area_flat(&s->in);
     } else {
         shape->groups = s->out.images;
         shape->rows   = (height - 1) * row + width;
@@ -109,9 +111,7 @@ static octet_status shape_taps(conv_step *s, octet_arena *arena, octet_error *er
 static bool pixel_of(size_t at[3], const conv_step *s, size_t r)
 {
     const size_t height = s->out.height, width = s->out.width;
-    const bool   whole  = s->shape.groups == 1 && s->image_calls == 1;
-    const size_t row    = s->way == OCTET_CONV_DIRECT && !(whole && s->shape.rows == s->out.images * height * width)
-                              ? row_pixels(&s->in) : width;
+    const size_t row    = s->way == OCTET_CONV_DIRECT && !s->flat ? row_pixels(&s->in) : width;
     at[0] = s->way == OCTET_CONV_BY_ROW ? 0 : r / row / height;
     at[1] = s->way == OCTET_CONV_BY_ROW ? 0 : r / row % height;
     at[2] = r % row;
@@ -163,6 +163,17 @@ static octet_status make_places(conv_step *s, const octet_step *step, octet_aren
 
 /* ---- weights ---- */
 
+/* Weights [column][window y][window x][channel, filled up to the product's depth]. */
+static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
+{
+    const size_t  height = (size_t)s->window.y.kernel, width = (size_t)s->window.x.kernel, taps = height * width;
+    const size_t  pixel = s->shape.depth * s->shape.taps / taps;
+    const int8_t *from  = s->sums.weights;
+    for (size_t n = 0; n < s->columns; n++, to += taps * pixel, from += channels * taps)
+        for (size_t t = 0; t < taps; t++)
+            for (size_t c = 0; c < channels; c++) to[t * pixel + c] = from[c * taps + t];
+}
+
 /* The same for folded pixels: a window of half the extent over 2 x 2 source pixels each. */
 static void fold_weights(int8_t *to, const conv_step *s)
 {
@@ -178,59 +189,43 @@ static void fold_weights(int8_t *to, const conv_step *s)
                 }
 }
 
-/* Weights [column][window y][window x][channel, filled up to the product's depth]. */
-static void spread_weights(int8_t *to, const conv_step *s, size_t channels)
+/* Packs one group of channels from weights in the order [column][tap][depth] of the product. */
+static octet_status pack_group(conv_step *s, const octet_plan *plan, size_t group, const int8_t *from, octet_error *err)
 {
-    const size_t  height = (size_t)s->window.y.kernel, width = (size_t)s->window.x.kernel, taps = height * width;
-    const size_t  pixel = s->shape.depth * s->shape.taps / taps;
-    const int8_t *from  = s->sums.weights;
-    for (size_t n = 0; n < s->columns; n++, to += taps * pixel, from += channels * taps)
-        for (size_t t = 0; t < taps; t++)
-            for (size_t c = 0; c < channels; c++) to[t * pixel + c] = from[c * taps + t];
-}
-
-/* Packs the weights of one group of channels, which are the graph's own order unless spread is given. */
-static octet_status pack_group(conv_step *s, const octet_plan *plan, size_t group, const int8_t *spread,
-                               octet_error *err)
-{
-    const octet_conv_kernel *const kernel   = s->kernels->conv;
-    const size_t                   channels = s->in.channels / s->conv_groups, first = group * s->shape.columns;
-    const size_t                   taps     = (size_t)(s->window.y.kernel * s->window.x.kernel);
-    octet_conv_weights             weights  = { .at = s->sums.weights + first * channels * taps,
-                                                .column = channels * taps, .tap = 1, .depth = taps,
-                                                .bias = s->sums.bias + first, .multiplier = s->sums.multiplier + first,
-                                                .input_zero = octet_native_zero(&s->in) };
+    const octet_conv_kernel *const kernel = s->kernels->conv;
+    const size_t first = group * s->shape.columns, column = s->shape.taps * s->shape.depth;
+    const octet_conv_weights weights = { .at = from + first * column, .column = column, .tap = s->shape.depth,
+                                         .depth = 1, .bias = s->sums.bias + first,
+                                         .multiplier = s->sums.multiplier + first,
+                                         .input_zero = octet_native_zero(&s->in) };
     void *packed;
-    if (spread) {
-        weights.at     = spread;
-        weights.column = s->shape.taps * s->shape.depth;
-        weights.tap    = s->shape.depth;
-        weights.depth  = 1;
-    }
     OCTET_TRY(octet_arena_get(&packed, plan->weights, kernel->packed_size(&s->shape, &s->tiling), 1, err));
     kernel->pack(packed, &s->shape, &s->tiling, &weights);
     s->packed[group] = packed;
     return OCTET_OK;
 }
 
+static octet_status pack_groups(conv_step *s, const octet_plan *plan, const int8_t *from, octet_error *err)
+{
+    for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, plan, g, from, err));
+    return OCTET_OK;
+}
+
+/* Weights of one pixel are in that order already. */
 static octet_status pack_weights(conv_step *s, const octet_plan *plan, octet_arena *arena, octet_error *err)
 {
     const bool spreads = s->window.y.kernel * s->window.x.kernel > 1 || s->way == OCTET_CONV_PACKED || s->in.fold.unit;
     OCTET_TRY(octet_arena_get(&s->packed, arena, s->conv_groups, sizeof *s->packed, err));
-    if (!spreads) {
-        for (size_t g = 0; g < s->conv_groups; g++) OCTET_TRY(pack_group(s, plan, g, NULL, err));
-        return OCTET_OK;
-    }
+    if (!spreads) return pack_groups(s, plan, s->sums.weights, err);
     octet_arena *const temporary = octet_arena_new();
     int8_t            *spread    = NULL;
     octet_status       status    = temporary ? OCTET_OK : octet_fail_memory(err);
-    const size_t       bytes = s->shape.taps * s->shape.depth;
-    if (status == OCTET_OK) status = octet_arena_get(&spread, temporary, s->columns * bytes, 1, err);
+    const size_t       bytes     = s->columns * s->shape.taps * s->shape.depth;
+    if (status == OCTET_OK) status = octet_arena_get(&spread, temporary, bytes, 1, err);
     if (status == OCTET_OK) {
         if (s->in.fold.unit) fold_weights(spread, s);
         else spread_weights(spread, s, s->in.channels / s->conv_groups);
-        for (size_t g = 0; status == OCTET_OK && g < s->conv_groups; g++)
-            status = pack_group(s, plan, g, spread + g * s->shape.columns * bytes, err);
+        status = pack_groups(s, plan, spread, err);
     }
     octet_arena_free(temporary);
     return status;
