@@ -21,6 +21,13 @@ typedef struct octet_border {
     size_t top, left, bottom, right;
 } octet_border;
 
+/* Whether a border is as wide as is needed on every side. */
+static inline bool octet_border_holds(const octet_border *has, const octet_border *needs)
+{
+    return has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
+           has->right >= needs->right;
+}
+
 /* An image whose only reader is a convolution of stride 2, laid out for it: a pixel holds 2 x 2 source pixels of `unit`
    bytes each, so that the convolution has stride 1 and 4 times the channels. The first source pixel lies
    `top` rows above and `left` pixels before the image. */

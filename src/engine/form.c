@@ -173,6 +173,15 @@ static octet_status constant_form(int *form, octet_plan *plan, const octet_value
     return new_form(form, plan, &like, err);
 }
 
+int octet_plan_shown_form(const octet_plan *plan, const octet_value *value)
+{
+    for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
+        const int form = octet_plan_form(plan, value, octet_plan_kind(plan, value), (octet_layout)layout);
+        if (form >= 0 && plan->forms[form].shown) return form;
+    }
+    return -1;
+}
+
 static int first_form(const octet_plan *plan, const octet_value *value)
 {
     static const octet_form_kind order[] = { OCTET_FORM_LEVELS, OCTET_FORM_REAL, OCTET_FORM_RAW };

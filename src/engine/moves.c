@@ -233,12 +233,6 @@ static bool is_identity(const int32_t *numbers, size_t count)
     return true;
 }
 
-static bool holds(const octet_border *has, const octet_border *needs)
-{
-    return has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
-           has->right >= needs->right;
-}
-
 /* ---- steps ---- */
 
 static void move_runs(const move_step *s, uint8_t *y, const uint8_t *x)
@@ -395,7 +389,7 @@ octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, 
     choose_scale(s, octet_value_levels(plan->graph, moved->base), octet_value_levels(plan->graph, value));
     const bool same = moves_nothing(s);
     moved->base     = NULL;
-    if (same && holds(&s->in.border, &s->out.border)) {
+    if (same && octet_border_holds(&s->in.border, &s->out.border)) {
         like.area            = s->in;
         like.area.channels   = s->out.channels;
         like.buffer          = plan->forms[forms[0]].buffer;

@@ -191,12 +191,9 @@ static void run_part(const octet_step *step, const octet_call *call, int phase, 
         (s->area.fold.unit ? fold_row : convert_row)(s, r, planes, pixels);
 }
 
-static octet_real_levels real_rule(const octet_qparams *q, uint8_t flip)
+static octet_real_levels real_rule(const octet_qparams *q)
 {
-    const int32_t shift = flip;
-    return (octet_real_levels){ .scale = q->scale[0],
-                                .to = { .zero_point = q->zero_point[0] + shift, .lo = q->qmin + shift,
-                                        .hi = q->qmax + shift } };
+    return (octet_real_levels){ .scale = q->scale[0], .to = octet_native_to(q, NULL) };
 }
 
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
@@ -216,7 +213,7 @@ static octet_status make_state(octet_step *step, octet_plan *plan, octet_error *
     OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
     *s = (pixels_step){ .planes = plan->kernels->planes, .area = pixels->area, .to_pixels = to_pixels,
                         .real = from->kind != to->kind,
-                        .rule = real_rule(pixels->logical.qparams, pixels->area.flip) };
+                        .rule = real_rule(pixels->logical.qparams) };
     step->state = s;
     step->op    = !s->real ? "Reorder" : to_pixels ? "Quantize" : "Dequantize";
     return OCTET_OK;

@@ -147,6 +147,9 @@ static inline int octet_plan_form(const octet_plan *plan, const octet_value *val
 /* The kind that a value is kept in: levels where the graph says so. */
 octet_form_kind octet_plan_kind(const octet_plan *plan, const octet_value *value);
 
+/* The form that stands for the value where hooks and callers look; -1: none, as for constants. */
+int octet_plan_shown_form(const octet_plan *plan, const octet_value *value);
+
 /* A new form of like.value, in a buffer of its own where like.buffer is -1. Shapes are filled in. */
 octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, octet_error *err);
 

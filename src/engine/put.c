@@ -7,19 +7,11 @@
 
 #include <string.h>
 
-static const octet_form *shown_form(const octet_plan *plan, const octet_value *value)
-{
-    for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
-        const int form = octet_plan_form(plan, value, octet_plan_kind(plan, value), (octet_layout)layout);
-        if (form >= 0 && plan->forms[form].shown) return &plan->forms[form];
-    }
-    return NULL;
-}
-
 bool octet_workspace_put(octet_workspace *workspace, const octet_plan *plan, const octet_value *value,
                          const octet_tensor *numbers)
 {
-    const octet_form *const form  = shown_form(plan, value);
+    const int               shown = octet_plan_shown_form(plan, value);
+    const octet_form *const form  = shown < 0 ? NULL : &plan->forms[shown];
     const octet_tensor      place = octet_workspace_raw(workspace, value);
     const int64_t           bytes = octet_tensor_bytes(numbers);
     if (!form || !place.data || form->logical.dtype != numbers->dtype || bytes != octet_tensor_bytes(&form->logical))

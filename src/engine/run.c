@@ -336,20 +336,10 @@ octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, o
 
 /* ---- looking at kept values, and running a part ---- */
 
-/* The form that stands for the value; -1: none, as for constants. */
-static int shown_form(const octet_plan *plan, const octet_value *value)
-{
-    for (int layout = 0; layout < OCTET_LAYOUTS; layout++) {
-        const int form = octet_plan_form(plan, value, octet_plan_kind(plan, value), (octet_layout)layout);
-        if (form >= 0 && plan->forms[form].shown) return form;
-    }
-    return -1;
-}
-
 void octet_workspace_order_sums(const octet_workspace *workspace, const octet_value *value, int64_t *sums,
                                 int64_t *room)
 {
-    const int form = shown_form(workspace->plan, value);
+    const int form = octet_plan_shown_form(workspace->plan, value);
     if (form < 0 || !shows_blocks(&workspace->plan->forms[form])) return;
     const size_t bytes = (size_t)octet_tensor_count(&workspace->plan->forms[form].logical) * sizeof *sums;
     memcpy(room, sums, bytes);
@@ -359,19 +349,19 @@ void octet_workspace_order_sums(const octet_workspace *workspace, const octet_va
 octet_tensor octet_workspace_value(octet_workspace *workspace, const octet_value *value)
 {
     assert(workspace->plan->keep_values);
-    const int form = shown_form(workspace->plan, value);
+    const int form = octet_plan_shown_form(workspace->plan, value);
     return form < 0 ? (octet_tensor){ 0 } : present(workspace, form, false);
 }
 
 octet_tensor octet_workspace_raw(const octet_workspace *workspace, const octet_value *value)
 {
-    const int form = shown_form(workspace->plan, value);
+    const int form = octet_plan_shown_form(workspace->plan, value);
     return form < 0 ? (octet_tensor){ 0 } : workspace->tensors[form];
 }
 
 void *octet_workspace_place(octet_workspace *to, const octet_value *value)
 {
-    const int form = shown_form(to->plan, value);
+    const int form = octet_plan_shown_form(to->plan, value);
     return form < 0 ? NULL : own_place(to, form);
 }
 
@@ -394,7 +384,7 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
 {
     const octet_plan *const plan = to->plan;
     assert(plan->keep_values && plan == from->plan && to != from);
-    const int form = shown_form(plan, changed);
+    const int form = octet_plan_shown_form(plan, changed);
     if (form < 0) return octet_fail(err, OCTET_ERR_ARGUMENT, "the plan does not form value '%s'", changed->name);
     for (size_t i = 0; i < plan->form_count; i++) to->tensors[i].data = from->tensors[i].data;
     if (plan->form_count) memset(to->dirty, 0, plan->form_count);

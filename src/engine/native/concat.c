@@ -77,9 +77,8 @@ bool octet_native_accepts_concat(const octet_plan *plan, octet_step *step, octet
 
 static void describe_input(part_of *p, const octet_area *area, const octet_qparams *x, const octet_qparams *y)
 {
-    const int32_t shift = area->flip;
     p->area = *area;
-    p->real = (octet_real_levels){ .scale = x->scale[0], .to = { .zero_point = x->zero_point[0] + shift } };
+    p->real = (octet_real_levels){ .scale = x->scale[0], .to = octet_native_to(x, NULL) };
     if (!y) return;
     p->copies = octet_qparams_equal(x, y);
     p->rule   = (octet_rescale_levels){ .zero = octet_native_zero(area), .to = octet_native_to(y, NULL),

@@ -410,9 +410,7 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
     if (s->in.fold.unit) fold_window(s);
     s->conv_groups = s->in.fold.unit ? 1 : s->in.channels / (size_t)plan->shapes[step->node->inputs[1]->index].dims[1];
-    const octet_border *const has = &s->in.border, *const needs = &s->window.reach;
-    s->has_border = has->top >= needs->top && has->left >= needs->left && has->bottom >= needs->bottom &&
-                    has->right >= needs->right;
+    s->has_border = octet_border_holds(&s->in.border, &s->window.reach);
     if (!s->has_border) s->way = OCTET_CONV_PACKED;
     if (s->way == OCTET_CONV_DIRECT && s->out.width > row_pixels(&s->in)) s->way = OCTET_CONV_BY_ROW;
     if (s->way == OCTET_CONV_DEPTHWISE && !s->sums.real)
