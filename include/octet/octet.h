@@ -14,5 +14,6 @@
 #include <octet/report.h>
 #include <octet/tensor.h>
 #include <octet/text.h>
+#include <octet/train.h>
 
 #endif

@@ -22,6 +22,14 @@ typedef enum octet_formula {
     OCTET_FORMULA_TORCH,     /* PyTorch's _calculate_qparams: float32, eps, symmetric over 127.5 */
 } octet_formula;
 
+/* How a value is quantized while a network trains (PyTorch's classes in brackets). */
+typedef enum octet_fake {
+    OCTET_FAKE_OBSERVED = 0, /* a moving observer's range becomes the parameters [FakeQuantize] */
+    OCTET_FAKE_FUSED,        /* the same, parameters by ChooseQuantizationParams [FusedMovingAvgObsFakeQuantize] */
+    OCTET_FAKE_LEARNED,      /* scale and zero point are trained: LSQ [_LearnableFakeQuantize] */
+    OCTET_FAKE_FIXED,        /* scale and zero point are given [FixedQParamsFakeQuantize] */
+} octet_fake;
+
 /* One side of a qconfig. Zero is a valid default for every member. */
 typedef struct octet_quantizer {
     octet_method  method;
@@ -32,6 +40,10 @@ typedef struct octet_quantizer {
     bool          per_channel; /* weights only */
     float         averaging;   /* of the moving average; 0: 0.01 */
     octet_formula formula;
+    bool          off;          /* this side stays real: weight-only and activation-only quantization */
+    bool          reduce_range; /* PyTorch's: levels are floor-divided by 2 while training */
+    float         eps;          /* PyTorch's formulas: the least scale; 0: 2^-23 */
+    octet_fake    fake;
 } octet_quantizer;
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */

@@ -24,6 +24,7 @@ typedef struct octet_fake_quantize {
     octet_qparams qparams;  /* count 0 until calibrated */
     void         *observer; /* observe/observer.h's, while observing; NULL otherwise */
     const char   *method;   /* how the range was found, for reports; or NULL */
+    struct octet_trained *trained; /* train/fake_quantize.h's, from prepare_qat to convert; NULL otherwise */
 } octet_fake_quantize;
 
 /* A tensor of the network: an input, a constant, or a node's output. */

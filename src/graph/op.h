@@ -69,6 +69,19 @@ typedef struct octet_call {
 typedef octet_status (*octet_infer)(const octet_call *call, octet_error *err);
 typedef octet_status (*octet_forward)(const octet_call *call, octet_error *err);
 
+/* The gradient of one call of real numbers (float32 or float64, all tensors of one type). forward holds the tensors of
+   the call: in[] as it read them, out[] as it made them (an operator that may absorb an activation, LINEAR_CLAMP, must
+   not read out[], and ignores node->activation and node->batch_norm: the caller has dealt with them). scratch is the
+   caller's, backward_scratch() bytes. Single-threaded: whoever calls splits the work. */
+typedef struct octet_backward_call {
+    const octet_call          *forward;
+    const octet_tensor *const *dout; /* per output; NULL: zero */
+    octet_tensor *const       *din;  /* per input; NULL: not wanted. The gradient is ADDED to it */
+    void                      *scratch;
+} octet_backward_call;
+
+typedef octet_status (*octet_backward)(const octet_backward_call *call, octet_error *err);
+
 /* How an operator takes part in quantization. */
 typedef enum octet_quant_kind {
     OCTET_QUANT_NONE = 0, /* runs in real numbers */
@@ -85,6 +98,8 @@ enum { /* octet_op.flags */
     OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, ... */
     OCTET_OP_ELEMENTWISE  = 8, /* real numbers: where all shapes are one, out[i] depends on the elements at i alone */
     OCTET_OP_FUNCTION     = 16, /* a squashing function (Softmax, Sigmoid, ...): at a network's end it stays real */
+    OCTET_OP_SAMPLES      = 32, /* sample n of the outputs (dimension 0) depends on sample n of input 0 alone, and on all
+                                   of the other inputs: a batch may be cut into slices */
 };
 
 /* Bit of a type, for octet_op.types. */
@@ -119,6 +134,11 @@ struct octet_op {
     const char     *(*refuses_levels)(const octet_node *node);
     /* Bytes of call->scratch that forward / forward_integer need; NULL: 0. */
     size_t          (*scratch_size)(const octet_call *call, bool integer);
+    /* Gradients of real numbers; NULL: none (training stops there, and says so). fixed_inputs: bits of the inputs that
+       are read as settings (bounds, shapes, indices) and have no gradient. */
+    octet_backward    backward;
+    size_t          (*backward_scratch)(const octet_call *call);
+    unsigned          fixed_inputs;
     /* Multiply-accumulates, for reports; NULL: 0. */
     int64_t         (*macs)(const octet_call *call);
 };
