@@ -199,6 +199,22 @@ typedef struct octet_planes_kernel {
     void (*real_to_planes)(float *planes, const float *pixels, const octet_planes *size);
 } octet_planes_kernel;
 
+/* ---- training ---- */
+
+/* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
+   windows begin `pixel` bytes apart; channels lie together on both sides. Everything windows touch is readable. */
+typedef struct octet_depthwise_sums {
+    size_t         pixels, channels, pixel, taps;
+    const size_t  *tap;        /* offsets in bytes */
+    const int16_t *weights;    /* [taps][channels] */
+    const int32_t *bias;       /* one per channel, with the input's zero point taken out */
+    const float   *multiplier; /* one per channel */
+} octet_depthwise_sums;
+
+typedef struct octet_train_kernel {
+    void (*depthwise)(float *t, const uint8_t *x, const octet_depthwise_sums *how);
+} octet_train_kernel;
+
 /* ---- sets ---- */
 
 typedef struct octet_kernels {
@@ -208,6 +224,7 @@ typedef struct octet_kernels {
     const octet_depthwise_kernel  *depthwise;
     const octet_element_kernel    *element;
     const octet_planes_kernel     *planes;
+    const octet_train_kernel      *train;
 } octet_kernels;
 
 /* Sets of this build, best first, scalar last, then NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bare products through oneDNN (train.h). Every primitive is made and run with one thread, for one size of slice.
-   Memory objects, which oneDNN changes when they point elsewhere, belong to a lane; those of packed weights never move. */
+   Memory objects, which oneDNN changes when they point elsewhere, belong to a lane; those of packed weights
+   never move. */
 #include "engine/onednn/train.h"
 
 #include "engine/onednn/step.h"
