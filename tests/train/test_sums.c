@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Integer products of training against the operators' own integer rule with a real result, bit for bit, by every set of
    kernels that this machine can run, in one go and in pieces. */
+#include "../kernels/fence.h"
 #include "../ops/product_case.h"
 
-#include "base/cpu.h"
 #include "train/sums.h"
-
-#include <stdlib.h>
 
 static const product_shape shapes[] = {
     { "Conv", 3, 3, 16, 1, { 12, 12 }, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1, 1, 1 } },
@@ -80,7 +78,7 @@ static void make_case(op_case *c, const product_shape *s, const variant *v)
 
 typedef struct product {
     octet_bare     bare;
-    uint8_t       *x;
+    fenced         x; /* nothing may be read past it */
     float         *multiplier, *want;
     const int8_t  *weights;
     const int32_t *bias;
@@ -92,13 +90,13 @@ static void describe(product *p, op_case *c, const product_shape *s, const varia
     const octet_tensor *const x = &c->in[0], *const w = &c->in[1];
     const int32_t             flip = v->dtype == OCTET_U8 ? 0 : 128;
     assert_true(octet_bare_make(&p->bare, &c->node, x, w));
-    p->x          = malloc(octet_bare_in(&p->bare)); /* ends here: sanitizers see what is read past it */
+    p->x          = fenced_make(octet_bare_in(&p->bare));
     p->want       = malloc(octet_bare_out(&p->bare) * sizeof(float));
     p->multiplier = malloc((size_t)s->filters * sizeof(float));
     assert_int_equal(octet_tensor_count(x), octet_bare_in(&p->bare));
     assert_int_equal(octet_tensor_count(&c->out[0]), octet_bare_out(&p->bare));
     for (int64_t i = 0; i < octet_tensor_count(x); i++)
-        p->x[product_place(x, s, (size_t)i)] = (uint8_t)(case_level(x, i) + flip);
+        p->x.bytes[product_place(x, s, (size_t)i)] = (uint8_t)(case_level(x, i) + flip);
     for (int64_t i = 0; i < octet_tensor_count(&c->out[0]); i++)
         p->want[product_place(&c->out[0], s, (size_t)i)] = ((const float *)c->out[0].data)[i];
     for (int o = 0; o < s->filters; o++)
@@ -125,7 +123,7 @@ static void check_set(const product *p, const octet_kernels *set, size_t pieces,
     octet_sums_set(sums, &other); /* what a step before this one left */
     octet_sums_set(sums, &weights);
     for (size_t i = 0; i < pieces; i++)
-        octet_sums_run(sums, t, p->x, p->bare.images * i / pieces, p->bare.images * (i + 1) / pieces, scratch);
+        octet_sums_run(sums, t, p->x.bytes, p->bare.images * i / pieces, p->bare.images * (i + 1) / pieces, scratch);
     for (size_t i = 0; i < count; i++)
         if (memcmp(&t[i], &p->want[i], sizeof *t) != 0)
             fail_msg("%s by %s, %zu pieces: element %zu is %.9g, not %.9g", op, set->name, pieces, i, (double)t[i],
@@ -141,12 +139,12 @@ static void check_shape(const product_shape *s, const variant *v)
     product p;
     make_case(&c, s, v);
     describe(&p, &c, s, v);
-    for (const octet_kernels *const *set = octet_kernel_sets; *set; set++) {
-        if ((*set)->needs & ~octet_cpu_sets()) continue;
-        check_set(&p, *set, 1, s->op);
-        check_set(&p, *set, 3, s->op);
+    const octet_kernels *set;
+    for (size_t at = 0; (set = next_set(&at));) {
+        check_set(&p, set, 1, s->op);
+        check_set(&p, set, 3, s->op);
     }
-    free(p.x);
+    fenced_free(&p.x);
     free(p.want);
     free(p.multiplier);
     case_end(&c);
