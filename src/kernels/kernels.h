@@ -202,11 +202,13 @@ typedef struct octet_planes_kernel {
 /* ---- training ---- */
 
 /* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
-   windows begin `pixel` bytes apart; channels lie together on both sides. Everything windows touch is readable. */
+   windows begin `pixel` bytes apart; channels lie together on both sides. Everything windows touch is readable, and 16
+   elements past the end of every array but t. At most OCTET_MOST_TAPS taps: sums of products stay below 2^24. */
+enum { OCTET_MOST_TAPS = 512 };
 typedef struct octet_depthwise_sums {
     size_t         pixels, channels, pixel, taps;
     const size_t  *tap;        /* offsets in bytes */
-    const int16_t *weights;    /* [taps][channels] */
+    const float   *weights;    /* [taps][channels], whole numbers of int8 */
     const int32_t *bias;       /* one per channel, with the input's zero point taken out */
     const float   *multiplier; /* one per channel */
 } octet_depthwise_sums;

@@ -33,7 +33,7 @@ struct octet_sums {
     int8_t              *spread;        /* weights in the order of the product */
     void               **packed;        /* per group of channels */
     int32_t             *bias;          /* of a graph that has none: zeros; depthwise: with the zero point taken out */
-    int16_t             *wide;          /* depthwise: weights [tap][channel] */
+    float               *wide;          /* depthwise: weights [tap][channel] */
     float               *multiplier;
     uint8_t              zero;          /* of the border */
     size_t               height, width; /* of a bordered image */
@@ -51,7 +51,8 @@ static size_t bordered(const octet_sums *s) { return s->height * s->width * s->b
 static sums_way way_of(const octet_bare *bare)
 {
     if (octet_bare_is_matrix(bare) && bare->groups == 1) return WAY_MATRIX;
-    if (bare->groups > 1 && bare->groups == bare->in_channels && bare->groups == bare->out_channels)
+    if (bare->groups > 1 && bare->groups == bare->in_channels && bare->groups == bare->out_channels &&
+        taps_of(bare) <= OCTET_MOST_TAPS)
         return WAY_DEPTHWISE;
     return bare->y.stride == 1 && bare->x.stride == 1 ? WAY_SLIDE : WAY_BY_ROW;
 }
