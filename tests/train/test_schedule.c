@@ -60,7 +60,7 @@ static void test_options(void **state)
     } bad[] = {
         { { .learning_rate = -1 }, "learning_rate" },   { { .label_smoothing = 1 }, "label_smoothing" },
         { { .momentum = NAN }, "momentum" },            { { .crop = -1 }, "crop" },
-        { { .optimizer = OCTET_OPTIMIZER_COUNT }, "optimizer" }, { { .freeze_observers = -2 }, "freeze_observers" },
+        { { .optimizer = OCTET_OPTIMIZER_COUNT }, "optimizer" }, { { .freeze_observers = -3 }, "freeze_observers" },
         { { .nesterov = true }, "" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

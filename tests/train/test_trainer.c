@@ -6,7 +6,7 @@
 
 #include <octet/octet.h>
 
-#include "graph/graph.h"
+#include "train/trainer.h"
 
 enum { BATCH = 8, SIDE = 6, CLASSES = 3, PIXELS = 2 * SIDE * SIDE };
 
@@ -39,13 +39,13 @@ static void add_norm(octet_graph *graph, random_state *r, const char *input, con
     add_node(graph, "BatchNormalization", output, NULL, INPUTS(input, names[0], names[1], names[2], names[3]));
 }
 
-static void add_conv(octet_graph *graph, random_state *r, const char *input, const char *output, int64_t from, int64_t to)
+static void add_conv(octet_graph *graph, random_state *r, const char *input, const char *output, const int64_t *dims)
 {
-    char            weight[32];
-    const int64_t   pads[] = { 1, 1, 1, 1 };
+    char                  weight[32];
+    const int64_t         pads[] = { 1, 1, 1, 1 };
     const octet_attribute attributes[] = { { .name = "pads", .ints = pads, .count = 4 }, { 0 } };
     snprintf(weight, sizeof weight, "%s.w", output);
-    add_random(graph, r, weight, (const int64_t[]){ to, from, 3, 3 }, 4, between(-0.3f, 0.3f));
+    add_random(graph, r, weight, dims, 4, between(-0.3f, 0.3f));
     add_node(graph, "Conv", output, attributes, INPUTS(input, weight));
 }
 
@@ -60,10 +60,10 @@ static octet_graph *make(const shape_of_net *how)
     random_state r = { how->seed };
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, 2, SIDE, SIDE }, 4, &err));
-    add_conv(graph, &r, "x", "conv1", 2, 4);
+    add_conv(graph, &r, "x", "conv1", (const int64_t[]){ 4, 2, 3, 3 });
     if (how->norm) add_norm(graph, &r, "conv1", "bn1", 4);
     add_node(graph, "Relu", "relu1", NULL, INPUTS(how->norm ? "bn1" : "conv1"));
-    add_conv(graph, &r, "relu1", "conv2", 4, 6);
+    add_conv(graph, &r, "relu1", "conv2", (const int64_t[]){ 6, 4, 3, 3 });
     if (how->norm) add_norm(graph, &r, "conv2", "bn2", 6);
     add_node(graph, "Relu", "relu2", NULL, INPUTS(how->norm ? "bn2" : "conv2"));
     add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("relu2"));
@@ -207,6 +207,67 @@ static void test_resumes(void **state)
         octet_trainer_free(whole);
         octet_graph_free(graph);
     }
+}
+
+/* With a plan, rate and phases follow from the step: 4 epochs of 2 steps, observers rest from step 4, batch norm from
+   step 6 on; and a checkpoint carries bytes of its owner's. */
+static void test_plan(void **state)
+{
+    (void)state;
+    octet_graph        *graph = make(&nets[2]);
+    octet_trainer      *trainer, *other;
+    octet_train_options options = options_of(0);
+    octet_train_result  result;
+    data                d;
+    char                own[6] = "mine.", back[6] = "";
+    options.epochs = 4;
+    MUST(octet_trainer_create(&trainer, graph, &options, &err));
+    MUST(octet_trainer_plan(trainer, 2 * BATCH + 3, &err));
+    for (uint64_t step = 0; step < 8; step++) {
+        draw(&d, step);
+        MUST(octet_trainer_step(trainer, &d.batch, &result, &err));
+        assert_true(result.epoch == (double)(step + 1) / 2);
+        assert_true(fabs(result.learning_rate - 0.05 * (1 + cos(3.14159265358979 * (double)step / 8))) < 1e-12);
+        assert_int_equal(result.integer, step >= 6);
+        assert_int_equal(trainer->trained[0]->observing, step < 4);
+    }
+    MUST(octet_trainer_save_with(trainer, paths[0], own, sizeof own, &err));
+    MUST(octet_trainer_create(&other, graph, &options, &err));
+    MUST(octet_trainer_load_with(other, paths[0], back, sizeof back, &err));
+    assert_string_equal(back, own);
+    assert_int_equal(octet_trainer_steps(other), 8);
+    octet_error refusal = { 0 };
+    assert_int_equal(octet_trainer_load(other, paths[0], &refusal), OCTET_ERR_FORMAT);
+    octet_trainer_free(other);
+
+    /* the best state so far, and back to it */
+    void *const best = malloc(octet_trainer_state_size(trainer));
+    octet_trainer_state_get(best, trainer);
+    MUST(octet_trainer_step(trainer, &d.batch, &result, &err));
+    octet_trainer_state_set(trainer, best);
+    octet_graph *quantized[2];
+    MUST(octet_trainer_quantized(&quantized[0], trainer, &err));
+    MUST(octet_trainer_create(&other, graph, &options, &err));
+    MUST(octet_trainer_load_with(other, paths[0], back, sizeof back, &err));
+    MUST(octet_trainer_quantized(&quantized[1], other, &err));
+    for (int i = 0; i < 2; i++) {
+        MUST(octet_graph_save(quantized[i], paths[1 + i], &err));
+        octet_graph_free(quantized[i]);
+    }
+    same_files(paths[1], paths[2]);
+    free(best);
+    octet_trainer_free(other);
+    octet_trainer_free(trainer);
+
+    /* without a batch of the user's, few samples are one batch */
+    options.batch = 0;
+    MUST(octet_trainer_create(&trainer, graph, &options, &err));
+    assert_int_equal(octet_trainer_settings(trainer)->batch, 32);
+    MUST(octet_trainer_plan(trainer, BATCH, &err));
+    assert_int_equal(octet_trainer_settings(trainer)->batch, BATCH);
+    assert_int_equal(octet_trainer_plan(trainer, 0, &refusal), OCTET_ERR_ARGUMENT);
+    octet_trainer_free(trainer);
+    octet_graph_free(graph);
 }
 
 /* Expects the next step to fail without a trace. */
@@ -392,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_ships),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_resumes),
+        cmocka_unit_test(test_plan),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_distills),
         cmocka_unit_test(test_other_checkpoints),
