@@ -198,14 +198,16 @@ static int check_shape(const product_shape *s)
     octet_tensor slice = c.in[0];
     slice.dims[0]      = s->images;
     assert_true(octet_bare_make(&w.bare, &c.node, &slice, &c.in[1]));
-    assert_int_equal(octet_dnnl_product_create(&w.product, &w.bare, THREADS, &err), OCTET_OK);
+    assert_int_equal(octet_dnnl_product_create(&w.product, &w.bare, THREADS, NULL, &err), OCTET_OK);
     w.scratch_floats = (octet_dnnl_product_scratch(w.product) + 63) / 64 * 16;
     w.scratch        = octet_arena_alloc(c.arena, w.scratch_floats * THREADS, sizeof(float));
     w.x              = octet_arena_alloc(c.arena, SLICES * octet_bare_in(&w.bare), sizeof(float));
     w.dz             = octet_arena_alloc(c.arena, SLICES * octet_bare_out(&w.bare), sizeof(float));
     to_pixels(w.x, &c.in[0], s);
     for (size_t i = 0; i < SLICES * octet_bare_out(&w.bare); i++) w.dz[i] = case_real(&c);
-    assert_int_equal(octet_dnnl_product_weights(w.product, c.in[1].data, &err), OCTET_OK);
+    for (octet_dnnl_way way = OCTET_DNNL_FORWARD; way < OCTET_DNNL_BACKWARD_WEIGHTS; way++)
+        if (octet_dnnl_product_has(w.product, way))
+            assert_int_equal(octet_dnnl_product_weights(w.product, way, c.in[1].data, &err), OCTET_OK);
     float *const one = run_all(&w, 1), *const many = run_all(&w, THREADS);
     assert_memory_equal(one, many, sizeof(float) * SLICES * (octet_bare_in(&w.bare) + octet_bare_out(&w.bare) +
                                                             octet_dnnl_product_gradient(w.product)));
