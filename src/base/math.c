@@ -4,6 +4,7 @@
 #include "base/math.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -76,4 +77,39 @@ double octet_tanh(double x)
         y = e / (e + 2.0);
     }
     return x < 0 ? -y : (a == 0 ? x : y);
+}
+
+/* x = 2^e * m with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh(s), s = (m - 1) / (m + 1). */
+double octet_log(double x)
+{
+    if (x != x || x == INFINITY) return x;
+    if (x <= 0) return x == 0 ? -INFINITY : NAN;
+    int    e = 0;
+    double m = frexp(x, &e), p = 1.0 / 21.0; /* frexp is exact */
+    if (m < 0.70710678118654752) {
+        m *= 2;
+        e--;
+    }
+    const double s = (m - 1.0) / (m + 1.0), q = s * s;
+    for (int n = 19; n >= 3; n -= 2) p = p * q + 1.0 / n;
+    return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW));
+}
+
+double octet_power(double x, uint64_t n)
+{
+    double y = 1.0;
+    for (; n > 0; n >>= 1, x *= x)
+        if (n & 1) y *= x;
+    return y;
+}
+
+/* By its Taylor series on the first eighth of a turn, by that of the sine on the second. */
+double octet_cos_pi(double t)
+{
+    if (t > 0.5) return -octet_cos_pi(1.0 - t);
+    const bool   near = t < 0.25;
+    const double x = 3.14159265358979323846 * (near ? t : 0.5 - t), q = x * x;
+    double       p = 1.0;
+    for (int n = near ? 17 : 18; n >= 1; n -= 2) p = 1.0 - p * q / (n * (n + 1));
+    return near ? p : x * p;
 }

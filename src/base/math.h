@@ -4,7 +4,16 @@
 #ifndef OCTET_BASE_MATH_H
 #define OCTET_BASE_MATH_H
 
+#include <stdint.h>
+
 double octet_exp(double x);
 double octet_tanh(double x);
+double octet_log(double x);
+
+/* x^n by squaring. */
+double octet_power(double x, uint64_t n);
+
+/* cos(pi * t) for t in [0, 1]. */
+double octet_cos_pi(double t);
 
 #endif

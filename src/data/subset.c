@@ -1,29 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which samples, in which order. The split (every, skip_every) goes by place in the file, so that the two are
    complements whatever else is asked; then shuffling, then skip, then limit. */
+#include "base/random.h"
 #include "data/data.h"
-
-/* splitmix64: one line, full period, the same everywhere. */
-static uint64_t draw(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-/* Fisher-Yates; draws that would favour low numbers are thrown away. */
-static void shuffle(size_t *order, size_t count, uint64_t seed)
-{
-    for (size_t i = count; i > 1; i--) {
-        const uint64_t limit = UINT64_MAX - UINT64_MAX % i;
-        uint64_t       r = draw(&seed);
-        while (r >= limit) r = draw(&seed);
-        const size_t j = (size_t)(r % i), kept = order[i - 1];
-        order[i - 1] = order[j];
-        order[j] = kept;
-    }
-}
 
 octet_status octet_subset_apply(octet_dataset *data, octet_error *err)
 {
@@ -35,7 +14,8 @@ octet_status octet_subset_apply(octet_dataset *data, octet_error *err)
         if (o->skip_every && i % o->skip_every == 0) continue;
         data->order[n++] = i;
     }
-    if (o->shuffle) shuffle(data->order, n, o->seed);
+    uint64_t state = o->seed;
+    if (o->shuffle) octet_random_shuffle(data->order, n, &state);
     const size_t skipped = o->skip < n ? o->skip : n;
     data->order += skipped;
     n -= skipped;

@@ -2,6 +2,8 @@
 /* Sets of input tensors. The numbers of a random set depend on seed and index alone. */
 #include "measure/inputs.h"
 
+#include "base/random.h"
+
 #include <string.h>
 
 size_t octet_inputs_count(const octet_inputs *inputs)
@@ -55,14 +57,6 @@ octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, o
 
 /* ---- numbers ---- */
 
-static uint64_t next_bits(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z          = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z          = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static void fill_real(float *x, size_t count, const octet_value *value, uint64_t *state)
 {
     double                      lo = -1, hi = 1;
@@ -71,13 +65,13 @@ static void fill_real(float *x, size_t count, const octet_value *value, uint64_t
         lo = ((double)q->qmin - q->zero_point[0]) * (double)q->scale[0];
         hi = ((double)q->qmax - q->zero_point[0]) * (double)q->scale[0];
     }
-    for (size_t i = 0; i < count; i++) x[i] = (float)(lo + (hi - lo) * ((double)(next_bits(state) >> 11) * 0x1p-53));
+    for (size_t i = 0; i < count; i++) x[i] = (float)(lo + (hi - lo) * octet_random_unit(state));
 }
 
 static void fill_integers(octet_tensor *tensor, uint64_t *state)
 {
     const size_t size = octet_dtype_size(tensor->dtype), count = (size_t)octet_tensor_count(tensor);
-    for (size_t i = 0; i < count; i++) ((uint8_t *)tensor->data)[i * size] = next_bits(state) & 1; /* little-endian */
+    for (size_t i = 0; i < count; i++) ((uint8_t *)tensor->data)[i * size] = octet_random_bits(state) & 1; /* little-endian */
 }
 
 static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)
