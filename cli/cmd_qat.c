@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* octet qat: a float or quantized network in, a better quantized one out. The checkpoint lies beside the output and goes
-   when the output is there; until then the same command goes on where it stopped. */
+/* octet qat: a float or quantized network in, a better quantized one out. The checkpoint lies beside the output and
+   goes when the output is there; until then the same command goes on where it stopped. */
 #include "qat.h"
 
 #include <math.h>
@@ -394,7 +394,7 @@ static const cli_group qat_groups[] = {
 static const cli_example qat_examples[] = {
     { "qat net.onnx --data train/ --val validation/ --epochs 3 --lr 1e-3 -o net.int8.onnx --log net.jsonl",
       "three epochs; the best state on validation is saved. The same command resumes" },
-    { "qat net.onnx --data batch_1.bin.gz --limit 9000 --val batch_1.bin.gz --val-skip 9000 --weights s4 -o net.s4.onnx",
+    { "qat net.onnx --data batch.bin.gz --limit 4000 --val batch.bin.gz --val-skip 4000 --weights s4 -o net.s4.onnx",
       "4-bit weights; the last images of one file validate" },
     { "qat net.onnx --data photos/ --distill --dry-run", "what learning from the float network would take" },
     { NULL },

@@ -23,8 +23,8 @@ static octet_status apply_range(octet_qconfig *config, const cli_args *args, oct
     return OCTET_OK;
 }
 
-/* "u8", "s4", "float": the option's row has let nothing else through. s2 to s7 of weights leave out the lowest level, so
-   that q and -q both exist. */
+/* "u8", "s4", "float": the option's row has let nothing else through. s2 to s7 of weights leave out the lowest level,
+   so that q and -q both exist. */
 static void apply_type(octet_quantizer *quantizer, const char *word, bool weight)
 {
     if (!word) return;

@@ -2,13 +2,13 @@
 /* Samples are read by all threads at once, each straight to its place in the batch, and augmented there. */
 #include "train/batches.h"
 
+#include "base/hash.h"
 #include "base/parallel.h"
 #include "data/data.h"
 #include "train/augment.h"
 #include "train/order.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 struct octet_batches {
     const octet_dataset       *data;
@@ -128,13 +128,16 @@ size_t octet_batches_per_epoch(const octet_batches *batches) { return batches->p
 
 uint64_t octet_batches_hash(const octet_batches *b)
 {
-    uint64_t hash = XXH3_64bits(b->inputs.dims, sizeof b->inputs.dims);
+    octet_hash hash;
+    octet_hash_begin(&hash);
+    octet_hash_add(&hash, b->inputs.dims, sizeof b->inputs.dims);
     for (size_t i = 0; i < b->count; i++) {
-        const char   *name     = octet_dataset_name(b->data, i);
-        const int64_t label[2] = { octet_dataset_label(b->data, i), (int64_t)XXH3_64bits(name, strlen(name)) };
-        hash                   = XXH3_64bits_withSeed(label, sizeof label, hash);
+        const char *const name  = octet_dataset_name(b->data, i);
+        const int64_t     label = octet_dataset_label(b->data, i);
+        octet_hash_add(&hash, name, strlen(name) + 1);
+        octet_hash_add(&hash, &label, sizeof label);
     }
-    return hash;
+    return octet_hash_value(&hash);
 }
 
 /* ---- reading ---- */
