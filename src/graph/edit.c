@@ -100,6 +100,7 @@ static octet_status constant_attach(octet_graph *graph, octet_value *value, cons
     if (!copy->data) return octet_fail_memory(err);
     if (tensor->qparams) OCTET_TRY(copy_qparams(&copy->qparams, graph->arena, tensor->qparams, err));
     value->constant  = copy;
+    value->borrowed  = false;
     value->dtype     = tensor->qparams ? OCTET_F32 : tensor->dtype;
     value->has_shape = true;
     value->rank      = tensor->rank;

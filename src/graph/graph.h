@@ -40,6 +40,7 @@ struct octet_value {
     const octet_tensor  *constant;      /* NULL unless known; with qparams: integer levels */
     octet_fake_quantize *fake_quantize; /* NULL: stays real */
     bool                 is_input, is_output;
+    bool                 borrowed; /* the constant's data lies in the graph that this one is a copy of (copy.h) */
     int                  index; /* dense number of this value in the graph, for side tables */
     octet_value         *next;
 };
@@ -83,6 +84,8 @@ typedef struct octet_metadata {
 struct octet_graph {
     octet_arena    *arena;
     octet_stage     stage;
+    bool            training; /* prepared by octet_prepare_qat: batch norms are attached and FakeQuantize is trained. An
+                                 engine runs and a file holds the float network that it is */
     const char     *name;
     const char     *path; /* file it came from, for messages; NULL: built in memory */
     int             opset; /* of the file it came from */

@@ -41,6 +41,22 @@ octet_names *octet_names_new(octet_arena *arena)
     return names->entries ? names : NULL;
 }
 
+octet_names *octet_names_copy(const octet_names *names, octet_arena *arena)
+{
+    octet_names *const copy = octet_arena_copy_bytes(arena, names, sizeof *names);
+    if (!copy) return NULL;
+    copy->arena   = arena;
+    copy->entries = octet_arena_alloc(arena, names->size, sizeof(entry));
+    if (!copy->entries) return NULL;
+    for (size_t i = 0; i < names->size; i++) {
+        if (!names->entries[i].name) continue;
+        copy->entries[i] = (entry){ .name = octet_arena_copy(arena, names->entries[i].name),
+                                    .tries = names->entries[i].tries };
+        if (!copy->entries[i].name) return NULL;
+    }
+    return copy;
+}
+
 void *octet_names_find(const octet_names *names, const char *name) { return slot(names, name)->object; }
 
 static bool grow(octet_names *names)

@@ -16,6 +16,10 @@ void        *octet_names_find(const octet_names *names, const char *name);
 bool octet_names_add(octet_names *names, const char *name, void *object);
 void octet_names_remove(octet_names *names, const char *name);
 
+/* The same names, each still to be added again: names made from taken ones come out as they would from `names`. NULL
+   when memory is out. */
+octet_names *octet_names_copy(const octet_names *names, octet_arena *arena);
+
 /* near itself if free, else "near_1", "near_2", ... the first that is free. NULL when memory is out. */
 const char *octet_names_free(octet_names *names, const char *near);
 

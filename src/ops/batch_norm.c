@@ -4,6 +4,7 @@
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -156,6 +157,61 @@ static octet_status forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* ---- gradients, with statistics that are given ---- */
+
+typedef struct channel_sums {
+    double dy, dy_x; /* of dy, and of dy * (x - mean) */
+} channel_sums;
+
+/* One row: adds to the sums, and dy * k to dx where it is wanted. */
+static void add_row(channel_sums *sums, const octet_backward_call *call, const double mean_k[2], int64_t at, size_t n)
+{
+    const octet_tensor *const x = call->forward->in[0];
+    octet_wide                value[OCTET_WIDE_ROW], dy[OCTET_WIDE_ROW];
+    octet_wide_load(value, x->data, x->dtype, at, n, 1);
+    octet_wide_load(dy, call->dout[0]->data, x->dtype, at, n, 1);
+    for (size_t i = 0; i < n; i++) {
+        sums->dy += dy[i].f;
+        sums->dy_x += dy[i].f * (value[i].f - mean_k[0]);
+        dy[i].f *= mean_k[1];
+    }
+    if (call->din[0]) octet_wide_add(call->din[0]->data, x->dtype, at, dy, n, 1);
+}
+
+static void add_parameter(const octet_backward_call *call, int input, int64_t c, double gradient)
+{
+    const octet_wide value = {.f = gradient};
+    if (call->din[input]) octet_wide_add(call->din[input]->data, call->din[input]->dtype, c, &value, 1, 0);
+}
+
+static void backward_channel(const octet_backward_call *call, int64_t c)
+{
+    const octet_batch_norm_attrs *const attrs = call->forward->attrs;
+    const octet_tensor *const           x = call->forward->in[0];
+    const int64_t                       channels = call->forward->in[1]->dims[0], size = plane_size(x);
+    const double scale = element(call->forward->in[1], c), mean = statistic(call->forward, 1, c);
+    const double r = 1.0 / sqrt(statistic(call->forward, 2, c) + (double)attrs->epsilon);
+    channel_sums sums = { 0 };
+    for (int64_t image = 0; image < x->dims[0]; image++)
+        for (int64_t i = 0; i < size; i += OCTET_WIDE_ROW)
+            add_row(&sums, call, (const double[]){ mean, scale * r }, (image * channels + c) * size + i,
+                    (size_t)(size - i < OCTET_WIDE_ROW ? size - i : OCTET_WIDE_ROW));
+    add_parameter(call, 1, c, sums.dy_x * r);
+    add_parameter(call, 2, c, sums.dy);
+    add_parameter(call, 3, c, -sums.dy * scale * r);
+    add_parameter(call, 4, c, -0.5 * sums.dy_x * scale * r * r * r);
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    const octet_batch_norm_attrs *const attrs = call->forward->attrs;
+    if (attrs->training_mode)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "training_mode",
+                                "there is no gradient of statistics that the operator takes from its own batch");
+    for (int64_t c = 0; call->dout[0] && c < call->forward->in[1]->dims[0]; c++) backward_channel(call, c);
+    return OCTET_OK;
+}
+
 #define AT(field) offsetof(octet_batch_norm_attrs, field)
 
 static const octet_attr attrs[] = {
@@ -175,8 +231,9 @@ const octet_op octet_op_batch_normalization = {
     .types = OCTET_TYPES_FLOAT,
     .attrs = attrs,
     .attrs_size = sizeof(octet_batch_norm_attrs),
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = forward,
     .scratch_size = scratch_size,
+    .backward = backward,
 };

@@ -2,9 +2,10 @@
 /* Add, Sub, Mul, Div: two tensors stretched to one shape. Every case walks the same rows, in which each operand either
    goes along or stays at one element; what is done with a row depends on the type. An absorbed activation is applied
    to the row as well. */
+#include "ops/binary.h"
+
 #include "ops/check.h"
 #include "ops/levels.h"
-#include "ops/move.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -27,25 +28,14 @@ static octet_status infer(const octet_call *call, octet_error *err)
     return octet_set_output(call->out[0], a->dtype, dims, rank, err);
 }
 
-static void stretched_steps(int64_t *steps, const octet_tensor *in, int rank)
-{
-    int64_t dense[OCTET_MAX_RANK];
-    octet_dense_steps(dense, in->dims, in->rank);
-    for (int i = 0; i < rank; i++) {
-        const int at = i - (rank - in->rank);
-        steps[i] = at < 0 || in->dims[at] == 1 ? 0 : dense[at];
-    }
-}
-
-/* Operand 0 is the output, 1 and 2 are the inputs. */
-static octet_walk rows_of(const octet_call *call)
+octet_walk octet_binary_rows(const octet_call *call)
 {
     const octet_tensor *const out = call->out[0];
     octet_walk                walk = {.rank = out->rank};
     for (int i = 0; i < out->rank; i++) walk.dims[i] = out->dims[i];
     octet_dense_steps(walk.step[0], out->dims, out->rank);
-    stretched_steps(walk.step[1], call->in[0], out->rank);
-    stretched_steps(walk.step[2], call->in[1], out->rank);
+    octet_stretched_steps(walk.step[1], call->in[0], out->rank);
+    octet_stretched_steps(walk.step[2], call->in[1], out->rank);
     octet_walk_simplify(&walk);
     return walk;
 }
@@ -67,7 +57,7 @@ static inline __attribute__((always_inline)) void real_row(float *y, const float
 
 static void forward_f32(const octet_call *call, kind what)
 {
-    octet_walk    walk = rows_of(call);
+    octet_walk    walk = octet_binary_rows(call);
     const int     inner = walk.rank - 1;
     const int64_t n = walk.dims[inner], a_step = walk.step[1][inner], b_step = walk.step[2][inner];
     do {
@@ -127,7 +117,7 @@ static void clamp_wide(octet_wide *row, size_t n, octet_dtype dtype, const octet
 static void forward_wide(const octet_call *call, kind what)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
-    octet_walk walk = rows_of(call);
+    octet_walk walk = octet_binary_rows(call);
     const int  inner = walk.rank - 1;
     octet_wide left[ROW], right[ROW];
     do
@@ -200,7 +190,7 @@ static bool level_row(int32_t *a, const int32_t *b, size_t n, const octet_add_ru
 
 static octet_status forward_levels(const octet_call *call, kind what, octet_error *err)
 {
-    octet_walk     walk = rows_of(call);
+    octet_walk     walk = octet_binary_rows(call);
     octet_add_rule rule = level_rule(call, what);
     const int      inner = walk.rank - 1;
     int32_t        left[ROW], right[ROW];
@@ -282,17 +272,24 @@ const octet_op octet_op_add = {.name = "Add",
                                TWO_TO_ONE,
                                .quant = OCTET_QUANT_RESCALE,
                                .forward = add_forward,
+                               .backward = octet_add_backward,
                                .forward_integer = add_levels};
-const octet_op octet_op_div = {.name = "Div", .since = 7, TWO_TO_ONE, .forward = div_forward};
+const octet_op octet_op_div = {.name = "Div",
+                               .since = 7,
+                               TWO_TO_ONE,
+                               .forward = div_forward,
+                               .backward = octet_div_backward};
 const octet_op octet_op_mul = {.name = "Mul",
                                .since = 7,
                                TWO_TO_ONE,
                                .quant = OCTET_QUANT_RESCALE,
                                .forward = mul_forward,
+                               .backward = octet_mul_backward,
                                .forward_integer = mul_levels};
 const octet_op octet_op_sub = {.name = "Sub",
                                .since = 7,
                                TWO_TO_ONE,
                                .quant = OCTET_QUANT_RESCALE,
                                .forward = sub_forward,
+                               .backward = octet_sub_backward,
                                .forward_integer = sub_levels};

@@ -2,6 +2,7 @@
 /* Cast: every pair of numeric types, by way of wide.h. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -51,6 +52,15 @@ static octet_status forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+static bool is_real(octet_dtype dtype) { return dtype == OCTET_F32 || dtype == OCTET_F64; }
+
+/* Between real numbers; whatever was an integer on its way carries no gradient. */
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    const bool real = is_real(call->forward->in[0]->dtype) && is_real(call->forward->out[0]->dtype);
+    return real ? octet_gradient_same(call, err) : OCTET_OK;
+}
+
 const octet_op octet_op_cast = {
     .name = "Cast",
     .since = 9,
@@ -58,6 +68,8 @@ const octet_op octet_op_cast = {
     .types = OCTET_TYPES_ALL,
     .attrs = rows,
     .attrs_size = sizeof(octet_cast_attrs),
+    .flags = OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = forward,
+    .backward = backward,
 };

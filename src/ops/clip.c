@@ -2,6 +2,7 @@
 /* Clip: data, min, max; for every numeric type. Levels are compared with the bounds' levels. */
 #include "ops/check.h"
 #include "ops/clamp.h"
+#include "ops/gradient.h"
 #include "ops/rescale.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
@@ -77,6 +78,26 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* As PyTorch's clamp: the bounds themselves still pass. */
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    const octet_tensor *const x = call->forward->in[0];
+    const double              lo = bound(call->forward, 1, (octet_wide){.f = -(double)INFINITY}).f;
+    const double              hi = bound(call->forward, 2, (octet_wide){.f = (double)INFINITY}).f;
+    const int64_t             count = octet_tensor_count(x);
+    octet_wide                value[OCTET_WIDE_ROW], row[OCTET_WIDE_ROW];
+    (void)err;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    for (int64_t at = 0; at < count; at += OCTET_WIDE_ROW) {
+        const size_t n = count - at < OCTET_WIDE_ROW ? (size_t)(count - at) : OCTET_WIDE_ROW;
+        octet_wide_load(value, x->data, x->dtype, at, n, 1);
+        octet_wide_load(row, call->dout[0]->data, x->dtype, at, n, 1);
+        for (size_t i = 0; i < n; i++) row[i].f = value[i].f >= lo && value[i].f <= hi ? row[i].f : 0.0;
+        octet_wide_add(call->din[0]->data, x->dtype, at, row, n, 1);
+    }
+    return OCTET_OK;
+}
+
 const octet_op octet_op_clip = {
     .name = "Clip",
     .since = 11,
@@ -88,8 +109,10 @@ const octet_op octet_op_clip = {
     .quant = OCTET_QUANT_SAME,
     .infer = infer,
     .forward = forward,
-    .flags = OCTET_OP_ELEMENTWISE,
+    .flags = OCTET_OP_ELEMENTWISE | OCTET_OP_SAMPLES,
     .forward_integer = forward_levels,
+    .backward = backward,
+    .fixed_inputs = 1 << 1 | 1 << 2,
 };
 
 /* ---- clamp.h ---- */

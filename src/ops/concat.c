@@ -2,6 +2,7 @@
 /* Concat: inputs behind each other along one axis. Levels with the output's parameters are copied, others rescaled. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/rescale.h"
 
@@ -65,20 +66,51 @@ static void put(const octet_call *call, const octet_tensor *in, size_t first, si
     }
 }
 
-static octet_status forward(const octet_call *call, octet_error *err)
+/* The pieces of the output in their order: n elements at place `at`, from element first of an input. */
+typedef struct concat_piece {
+    int    axis, input; /* input -1: not begun */
+    size_t outer, inner, o, first, at, n;
+} concat_piece;
+
+static octet_status begin(concat_piece *piece, const octet_call *call, octet_error *err)
 {
     const octet_tensor *const out = call->out[0];
-    int                       axis;
-    size_t                    outer = 1, inner = 1, at = 0;
-    OCTET_TRY(octet_check_axis(&axis, ((const octet_axis_attrs *)call->attrs)->axis, out->rank, "axis", err));
-    for (int i = 0; i < axis; i++) outer *= (size_t)out->dims[i];
-    for (int i = axis + 1; i < out->rank; i++) inner *= (size_t)out->dims[i];
-    for (size_t o = 0; o < outer; o++)
-        for (int i = 0; i < call->in_count; i++) {
-            const size_t n = (size_t)call->in[i]->dims[axis] * inner;
-            if (n > 0) put(call, call->in[i], o * n, at, n);
-            at += n;
-        }
+    piece->input = -1;
+    piece->outer = piece->inner = 1;
+    OCTET_TRY(octet_check_axis(&piece->axis, ((const octet_axis_attrs *)call->attrs)->axis, out->rank, "axis", err));
+    for (int i = 0; i < piece->axis; i++) piece->outer *= (size_t)out->dims[i];
+    for (int i = piece->axis + 1; i < out->rank; i++) piece->inner *= (size_t)out->dims[i];
+    return OCTET_OK;
+}
+
+static bool next(concat_piece *piece, const octet_call *call)
+{
+    piece->at += piece->n;
+    if (++piece->input == call->in_count) {
+        piece->input = 0;
+        piece->o++;
+    }
+    piece->n = (size_t)call->in[piece->input]->dims[piece->axis] * piece->inner;
+    piece->first = piece->o * piece->n;
+    return piece->o < piece->outer;
+}
+
+static octet_status forward(const octet_call *call, octet_error *err)
+{
+    concat_piece part = {0};
+    OCTET_TRY(begin(&part, call, err));
+    while (next(&part, call))
+        if (part.n > 0) put(call, call->in[part.input], part.first, part.at, part.n);
+    return OCTET_OK;
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    concat_piece part = {0};
+    OCTET_TRY(begin(&part, call->forward, err));
+    while (next(&part, call->forward))
+        if (octet_gradient_wanted(call, part.input))
+            octet_gradient_add(call->din[part.input], (int64_t)part.first, call->dout[0], (int64_t)part.at, part.n);
     return OCTET_OK;
 }
 
@@ -96,4 +128,5 @@ const octet_op octet_op_concat = {
     .infer = infer,
     .forward = forward,
     .forward_integer = forward,
+    .backward = backward,
 };

@@ -81,10 +81,12 @@ const octet_op octet_op_conv = {
     .attrs = conv_attrs,
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_MAC,
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = octet_conv_forward,
     .forward_integer = octet_conv_forward_integer,
     .scratch_size = octet_conv_scratch,
+    .backward = octet_conv_backward,
+    .backward_scratch = octet_conv_backward_scratch,
     .macs = macs,
 };

@@ -9,6 +9,8 @@
 #include "ops/mac.h"
 #include "ops/window.h"
 
+enum { OCTET_CONV_TILE = 512, OCTET_CONV_RUN = 32 }; /* positions at a time: of an input's tile, of one vector loop */
+
 typedef struct octet_conv_plan {
     octet_window window;
     int64_t      batch, group, in_channels, out_channels; /* channels of one group */
@@ -31,5 +33,16 @@ void octet_conv_offsets(size_t *offset, const octet_conv_plan *plan);
 
 /* start[r]: position in the plane of output row r. */
 void octet_conv_row_starts(size_t *start, const octet_conv_plan *plan);
+
+/* Where input row r (all dimensions but the last) begins in a channel's planes; false where no window reaches it. */
+bool octet_conv_row_target(size_t *to, const octet_conv_plan *plan, size_t r);
+
+/* Of n elements of an input row, from coordinate u of the padded row on, those that lie in one phase of the last
+   dimension: every stride-th from first on, count of them, from place `at` of the row's planes on. */
+typedef struct octet_conv_piece {
+    size_t first, count, at;
+} octet_conv_piece;
+
+octet_conv_piece octet_conv_row_piece(const octet_conv_plan *plan, int64_t u, size_t n, size_t phase);
 
 #endif

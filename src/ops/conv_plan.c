@@ -88,3 +88,32 @@ void octet_conv_row_starts(size_t *start, const octet_conv_plan *plan)
         }
     }
 }
+
+bool octet_conv_row_target(size_t *to, const octet_conv_plan *plan, size_t r)
+{
+    const octet_window *const window = &plan->window;
+    const int                 last = window->rank - 1;
+    size_t position = 0, phase = 0, position_step = (size_t)plan->plane[last], phase_step = (size_t)plan->stride[last];
+    for (int i = last - 1; i >= 0; i--) {
+        const int64_t u = (int64_t)(r % (size_t)window->in[i]) + window->pad[i];
+        r /= (size_t)window->in[i];
+        if (u / plan->stride[i] >= plan->plane[i]) return false;
+        position += (size_t)(u / plan->stride[i]) * position_step;
+        phase += (size_t)(u % plan->stride[i]) * phase_step;
+        position_step *= (size_t)plan->plane[i];
+        phase_step *= (size_t)plan->stride[i];
+    }
+    *to = phase * plan->phase_size + position;
+    return true;
+}
+
+octet_conv_piece octet_conv_row_piece(const octet_conv_plan *plan, int64_t u, size_t n, size_t phase)
+{
+    const int     last = plan->window.rank - 1;
+    const int64_t stride = plan->stride[last], behind = ((int64_t)phase - u % stride + stride) % stride;
+    const int64_t position = (u + behind) / stride, room = plan->plane[last] - position;
+    const int64_t count = behind < (int64_t)n ? ((int64_t)n - 1 - behind) / stride + 1 : 0;
+    return (octet_conv_piece){ .first = (size_t)behind,
+                               .at = phase * plan->phase_size + (size_t)position,
+                               .count = (size_t)(count < room ? count : room > 0 ? room : 0) };
+}

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs convolutions, in real numbers and on levels: scratch, types and stores around the loops of conv_template.h. */
-#include "base/checked.h"
 #include "base/parallel.h"
 #include "ops/conv_run.h"
 #include "ops/levels.h"
+#include "ops/scratch.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TILE = 512, CHANNEL_BLOCK = 8, RUN = 32 };
+enum { TILE = OCTET_CONV_TILE, CHANNEL_BLOCK = 8, RUN = OCTET_CONV_RUN };
 
 typedef struct conv_run {
     const octet_call *call;
@@ -18,29 +18,10 @@ typedef struct conv_run {
     const void       *weights; /* of the prepared type */
     void             *planes;
     size_t            blocks, first_image;
-    size_t            needed; /* bytes of scratch */
+    octet_scratch     scratch;
 } conv_run;
 
 /* ---- shared by all types ---- */
-
-/* Where input row r (all dimensions but the last) begins in a channel's planes; false where no window reaches it. */
-static bool row_target(size_t *to, const octet_conv_plan *plan, size_t r)
-{
-    const octet_window *const window = &plan->window;
-    const int                 last = window->rank - 1;
-    size_t position = 0, phase = 0, position_step = (size_t)plan->plane[last], phase_step = (size_t)plan->stride[last];
-    for (int i = last - 1; i >= 0; i--) {
-        const int64_t u = (int64_t)(r % (size_t)window->in[i]) + window->pad[i];
-        r /= (size_t)window->in[i];
-        if (u / plan->stride[i] >= plan->plane[i]) return false;
-        position += (size_t)(u / plan->stride[i]) * position_step;
-        phase += (size_t)(u % plan->stride[i]) * phase_step;
-        position_step *= (size_t)plan->plane[i];
-        phase_step *= (size_t)plan->stride[i];
-    }
-    *to = phase * plan->phase_size + position;
-    return true;
-}
 
 /* The pieces of output rows inside positions [position, position + n). */
 typedef struct tile_rows {
@@ -212,41 +193,31 @@ static void prepare_weights(void *context, size_t c)
 
 /* ---- scratch ---- */
 
-/* Cuts count * size bytes, rounded up to 64, off the scratch memory. */
-static void *take(conv_run *run, bool *fits, size_t count, size_t size)
-{
-    size_t      bytes = 0;
-    char *const at = run->call->scratch ? (char *)run->call->scratch + run->needed : NULL;
-    *fits = *fits && octet_mul(&bytes, count, size) && octet_add(&bytes, bytes, 63) &&
-            octet_add(&run->needed, run->needed, bytes & ~(size_t)63);
-    return at;
-}
-
 /* Plans a call and lays out its scratch memory. False: too large. */
 static bool make_run(conv_run *run, const octet_call *call, bool integer)
 {
     const size_t wide = integer && octet_mac_is_wide(call) ? 4 : 2;
     const size_t element = integer ? wide : octet_dtype_size(call->in[0]->dtype);
-    *run = (conv_run){ .call = call };
+    octet_scratch *const scratch = &run->scratch;
+    *run = (conv_run){ .call = call, .scratch = { .data = call->scratch } };
     if (!octet_conv_plan_make(&run->plan, call, element)) return false;
     const octet_conv_plan *const plan = &run->plan;
     const size_t                 channels = (size_t)(plan->group * plan->out_channels);
-    bool                         fits = true;
     run->blocks = (channels + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
-    run->offset = take(run, &fits, (size_t)plan->sums, sizeof *run->offset);
-    run->row_start = take(run, &fits, (size_t)plan->rows, sizeof *run->row_start);
-    run->rules = integer ? take(run, &fits, channels, sizeof *run->rules) : NULL;
-    run->weights = integer ? take(run, &fits, channels * (size_t)plan->sums, element) : call->in[1]->data;
+    run->offset = octet_scratch_take(scratch, (size_t)plan->sums, sizeof *run->offset);
+    run->row_start = octet_scratch_take(scratch, (size_t)plan->rows, sizeof *run->row_start);
+    run->rules = integer ? octet_scratch_take(scratch, channels, sizeof *run->rules) : NULL;
+    run->weights = integer ? octet_scratch_take(scratch, channels * (size_t)plan->sums, element) : call->in[1]->data;
     size_t elements = 0;
-    fits = fits && octet_mul(&elements, plan->images, plan->image_size);
-    run->planes = take(run, &fits, elements, element);
-    return fits;
+    if (!octet_mul(&elements, plan->images, plan->image_size)) return false;
+    run->planes = octet_scratch_take(scratch, elements, element);
+    return !scratch->too_large;
 }
 
 size_t octet_conv_scratch(const octet_call *call, bool integer)
 {
     conv_run run;
-    return make_run(&run, call, integer) ? run.needed : SIZE_MAX;
+    return make_run(&run, call, integer) ? run.scratch.bytes : SIZE_MAX;
 }
 
 static octet_status begin(conv_run *run, const octet_call *call, bool integer, octet_error *err)

@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/product.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
@@ -154,6 +155,23 @@ static octet_status gemm_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status gemm_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_gemm_attrs *const attrs = call->forward->attrs;
+    const octet_product_shape     shape = gemm_shape(call->forward);
+    octet_product_backward(call, &shape, (double)attrs->alpha);
+    if (octet_gradient_wanted(call, 2) && attrs->beta != 0)
+        octet_gradient_stretched(call->din[2], call->dout[0], (double)attrs->beta);
+    return OCTET_OK;
+}
+
+static size_t gemm_backward_scratch(const octet_call *call)
+{
+    const octet_product_shape shape = gemm_shape(call);
+    return octet_product_backward_scratch(call, &shape);
+}
+
 /* Levels are rescaled by a positive factor, and a bias is one number per column. */
 static const char *gemm_refuses_levels(const octet_node *node)
 {
@@ -205,6 +223,8 @@ const octet_op octet_op_gemm = {
     .forward_integer = gemm_forward_integer,
     .refuses_levels = gemm_refuses_levels,
     .scratch_size = gemm_scratch,
+    .backward = gemm_backward,
+    .backward_scratch = gemm_backward_scratch,
     .macs = gemm_macs,
 };
 
@@ -281,6 +301,20 @@ static octet_status matmul_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status matmul_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_product_shape shape = matmul_shape(call->forward);
+    octet_product_backward(call, &shape, 1.0);
+    return OCTET_OK;
+}
+
+static size_t matmul_backward_scratch(const octet_call *call)
+{
+    const octet_product_shape shape = matmul_shape(call);
+    return octet_product_backward_scratch(call, &shape);
+}
+
 static octet_status matmul_forward_integer(const octet_call *call, octet_error *err)
 {
     const octet_product_shape shape = matmul_shape(call);
@@ -314,5 +348,7 @@ const octet_op octet_op_mat_mul = {
     .forward = matmul_forward,
     .forward_integer = matmul_forward_integer,
     .scratch_size = matmul_scratch,
+    .backward = matmul_backward,
+    .backward_scratch = matmul_backward_scratch,
     .macs = matmul_macs,
 };

@@ -4,6 +4,7 @@
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/levels.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
@@ -140,21 +141,33 @@ static void store_levels(const mean_run *run, const octet_wide *sum, int64_t at,
     octet_levels_store(y->data, y->dtype, (size_t)at, level, n);
 }
 
+/* Part index of the kept rows: n means from place `to` of the output on, the first elements from `from` on. */
+typedef struct mean_part {
+    int64_t from, to;
+    size_t  n;
+} mean_part;
+
+static mean_part part_at(const mean_run *run, size_t index)
+{
+    const int64_t row = (int64_t)index / run->parts, at = (int64_t)index % run->parts * PART;
+    const int64_t first = run->kept.rank ? position(&run->kept, run->kept.rank - 1, row) : 0;
+    return (mean_part){ .from = first + at * run->width_step,
+                   .to = row * run->width + at,
+                   .n = (size_t)(run->width - at < PART ? run->width - at : PART) };
+}
+
 static void compute_part(void *context, size_t index)
 {
     const mean_run *const run = context;
-    const int64_t         row = (int64_t)index / run->parts, from = (int64_t)index % run->parts * PART;
-    const size_t          n = (size_t)(run->width - from < PART ? run->width - from : PART);
-    const int64_t         first =
-        (run->kept.rank ? position(&run->kept, run->kept.rank - 1, row) : 0) + from * run->width_step;
-    octet_wide sum[PART];
-    const bool is_float = octet_dtype_is_float(run->call->in[0]->dtype);
-    for (size_t i = 0; i < n; i++) sum[i] = is_float ? (octet_wide){ .f = 0 } : (octet_wide){ .i = 0 };
-    add_part(sum, run, first, n);
+    const mean_part       part = part_at(run, index);
+    octet_wide            sum[PART];
+    const bool            is_float = octet_dtype_is_float(run->call->in[0]->dtype);
+    for (size_t i = 0; i < part.n; i++) sum[i] = is_float ? (octet_wide){ .f = 0 } : (octet_wide){ .i = 0 };
+    add_part(sum, run, part.from, part.n);
     if (run->real)
-        store_real(run, sum, row * run->width + from, n);
+        store_real(run, sum, part.to, part.n);
     else
-        store_levels(run, sum, row * run->width + from, n);
+        store_levels(run, sum, part.to, part.n);
 }
 
 static octet_status make_run(mean_run *run, const octet_call *call, octet_error *err)
@@ -170,11 +183,13 @@ static octet_status make_run(mean_run *run, const octet_call *call, octet_error 
     return OCTET_OK;
 }
 
-static void compute(mean_run *run)
+static size_t count_parts(const mean_run *run)
 {
     const int64_t rows = run->kept.rank ? octet_product(run->kept.dims, run->kept.rank - 1) : 1;
-    octet_parallel((size_t)(rows * run->parts), run->call->threads, compute_part, run);
+    return (size_t)(rows * run->parts);
 }
+
+static void compute(mean_run *run) { octet_parallel(count_parts(run), run->call->threads, compute_part, run); }
 
 static octet_status forward(const octet_call *call, octet_error *err)
 {
@@ -206,6 +221,27 @@ static octet_status forward_integer(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* Every element of a mean gets the same part of its gradient. */
+static void backward_part(const octet_backward_call *call, const mean_run *run, mean_part part)
+{
+    const octet_tensor *const dx = call->din[0], *const dy = call->dout[0];
+    octet_wide                row[PART];
+    octet_wide_load(row, dy->data, dy->dtype, part.to, part.n, 1);
+    for (size_t i = 0; i < part.n; i++) row[i].f /= (double)run->count;
+    for (int64_t r = 0; r < run->count; r++)
+        octet_wide_add(dx->data, dx->dtype, part.from + position(&run->reduced, run->reduced.rank, r), row, part.n,
+                       run->width_step);
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    mean_run run;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    OCTET_TRY(make_run(&run, call->forward, err));
+    for (size_t i = 0; i < count_parts(&run); i++) backward_part(call, &run, part_at(&run, i));
+    return OCTET_OK;
+}
+
 #define AT(field) offsetof(octet_reduce_attrs, field)
 
 static const octet_attr reduce_attrs[] = {
@@ -226,6 +262,7 @@ const octet_op octet_op_reduce_mean = {
     .infer = infer,
     .forward = forward,
     .forward_integer = forward_integer,
+    .backward = backward,
 };
 
 const octet_op octet_op_global_average_pool = {
@@ -234,8 +271,9 @@ const octet_op octet_op_global_average_pool = {
     OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .quant = OCTET_QUANT_RESCALE,
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = forward,
     .forward_integer = forward_integer,
+    .backward = backward,
 };

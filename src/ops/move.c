@@ -13,6 +13,16 @@ void octet_dense_steps(int64_t *steps, const int64_t *dims, int rank)
     }
 }
 
+void octet_stretched_steps(int64_t *steps, const octet_tensor *in, int rank)
+{
+    int64_t dense[OCTET_MAX_RANK];
+    octet_dense_steps(dense, in->dims, in->rank);
+    for (int i = 0; i < rank; i++) {
+        const int at = i - (rank - in->rank);
+        steps[i] = at < 0 || in->dims[at] == 1 ? 0 : dense[at];
+    }
+}
+
 static bool mergeable(const octet_walk *walk, int outer, int inner)
 {
     bool merge = true;
@@ -77,7 +87,8 @@ static void move_row(char *to, const char *from, int64_t n, int64_t to_step, int
         row_of(to, from, n, to_step, from_step, 8);
 }
 
-void octet_move_run(void *to, const void *from, const octet_move *move, size_t size)
+/* Operand 0 is to, 1 is from. */
+static octet_walk rows_of(const octet_move *move)
 {
     octet_walk walk = {.rank = move->rank};
     for (int i = 0; i < move->rank; i++) {
@@ -87,10 +98,41 @@ void octet_move_run(void *to, const void *from, const octet_move *move, size_t s
         walk.step[2][i] = move->from_step[i];
     }
     octet_walk_simplify(&walk);
-    const int inner = walk.rank - 1;
+    return walk;
+}
+
+void octet_move_run(void *to, const void *from, const octet_move *move, size_t size)
+{
+    octet_walk walk = rows_of(move);
+    const int  inner = walk.rank - 1;
     if (octet_walk_rows(&walk) == 0) return;
     do
         move_row((char *)to + walk.offset[0] * (int64_t)size, (const char *)from + walk.offset[1] * (int64_t)size,
                  walk.dims[inner], walk.step[0][inner], walk.step[1][inner], size);
+    while (octet_walk_next(&walk));
+}
+
+#define BACK(name, type)                                                                               \
+    static void name(type *from, const type *to, int64_t n, int64_t from_step, int64_t to_step)        \
+    {                                                                                                  \
+        if (from_step == 1 && to_step == 1)                                                            \
+            for (int64_t i = 0; i < n; i++) from[i] += to[i];                                          \
+        else                                                                                           \
+            for (int64_t i = 0; i < n; i++) from[i * from_step] += to[i * to_step];                    \
+    }
+BACK(back_f32, float)
+BACK(back_f64, double)
+
+void octet_move_back(void *from, const void *to, const octet_move *move, octet_dtype dtype)
+{
+    octet_walk    walk = rows_of(move);
+    const int     inner = walk.rank - 1;
+    const int64_t n = walk.dims[inner], to_step = walk.step[0][inner], from_step = walk.step[1][inner];
+    if (octet_walk_rows(&walk) == 0) return;
+    do
+        if (dtype == OCTET_F32)
+            back_f32((float *)from + walk.offset[1], (const float *)to + walk.offset[0], n, from_step, to_step);
+        else
+            back_f64((double *)from + walk.offset[1], (const double *)to + walk.offset[0], n, from_step, to_step);
     while (octet_walk_next(&walk));
 }

@@ -15,8 +15,14 @@ typedef struct octet_move {
 /* to and from are where index 0 lies; size: bytes of one element (1, 2, 4 or 8). */
 void octet_move_run(void *to, const void *from, const octet_move *move, size_t size);
 
+/* The gradient of that move: from[...] += to[...] for every index i of the box. dtype: float32 or float64. */
+void octet_move_back(void *from, const void *to, const octet_move *move, octet_dtype dtype);
+
 /* Steps of a dense row-major tensor. */
 void octet_dense_steps(int64_t *steps, const int64_t *dims, int rank);
+
+/* Steps of a tensor that is stretched to rank dimensions: 0 where it has one entry or none. */
+void octet_stretched_steps(int64_t *steps, const octet_tensor *in, int rank);
 
 /* A walk over all rows of a box: octet_walk_next steps to the next index of dims[0 .. rank-2] and keeps the offsets of
    up to three operands. Zeroed offsets = the first row. */

@@ -3,6 +3,7 @@
    two ends, so that outer axes copy rows whose inner ends are already there. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
@@ -115,20 +116,33 @@ static void fill_axis(const octet_tensor *out, const padding *pad, int axis, siz
     } while (octet_walk_next(&walk));
 }
 
+/* The inside, and where it begins on both sides. */
+typedef struct inside {
+    octet_move move;
+    int64_t    from, to;
+    bool       empty;
+} inside;
+
+static inside make_inside(const octet_tensor *out, const octet_tensor *in, const padding *pad)
+{
+    inside at = {.move = {.rank = in->rank}};
+    octet_dense_steps(at.move.from_step, in->dims, in->rank);
+    octet_dense_steps(at.move.to_step, out->dims, out->rank);
+    for (int i = 0; i < in->rank; i++) {
+        at.move.dims[i] = pad->kept[i];
+        at.empty = at.empty || pad->kept[i] == 0;
+        at.from += pad->crop[i] * at.move.from_step[i];
+        at.to += pad->before[i] * at.move.to_step[i];
+    }
+    return at;
+}
+
 static void move_inside(const octet_tensor *out, const octet_tensor *in, const padding *pad)
 {
     const int64_t size = (int64_t)octet_dtype_size(in->dtype);
-    octet_move    move = {.rank = in->rank};
-    int64_t       from = 0, to = 0;
-    octet_dense_steps(move.from_step, in->dims, in->rank);
-    octet_dense_steps(move.to_step, out->dims, out->rank);
-    for (int i = 0; i < in->rank; i++) {
-        move.dims[i] = pad->kept[i];
-        if (pad->kept[i] == 0) return;
-        from += pad->crop[i] * move.from_step[i];
-        to += pad->before[i] * move.to_step[i];
-    }
-    octet_move_run((char *)out->data + to * size, (const char *)in->data + from * size, &move, (size_t)size);
+    const inside  at = make_inside(out, in, pad);
+    if (at.empty) return;
+    octet_move_run((char *)out->data + at.to * size, (const char *)in->data + at.from * size, &at.move, (size_t)size);
 }
 
 /* value: bytes of one element, for mode constant. */
@@ -172,6 +186,50 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
     return octet_forward_levels(call, move_levels, err);
 }
 
+/* ---- gradients ---- */
+
+/* Where place i of a padded axis looks in the input. */
+static int64_t origin(const padding *pad, int axis, int64_t i, bool edge)
+{
+    const int64_t at = i - pad->before[axis];
+    const bool    kept = at >= 0 && at < pad->kept[axis];
+    return pad->crop[axis] + (kept ? at : mirrored(at, pad->kept[axis], edge));
+}
+
+/* Adds the gradients of all places, each to where it looks. */
+static void add_mirrored(const octet_tensor *din, const octet_tensor *dout, const padding *pad, bool edge)
+{
+    octet_walk walk = {.rank = dout->rank};
+    const int  last = dout->rank - 1;
+    int64_t    steps[OCTET_MAX_RANK];
+    for (int i = 0; i < dout->rank; i++) walk.dims[i] = dout->dims[i];
+    octet_dense_steps(walk.step[0], dout->dims, dout->rank);
+    octet_dense_steps(steps, din->dims, din->rank);
+    do {
+        int64_t row = 0;
+        for (int i = 0; i < last; i++) row += origin(pad, i, walk.index[i], edge) * steps[i];
+        for (int64_t i = 0; i < dout->dims[last]; i++)
+            octet_gradient_add(din, row + origin(pad, last, i, edge), dout, walk.offset[0] + i, 1);
+    } while (octet_walk_next(&walk));
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    const char *const   mode = ((const octet_pad_attrs *)call->forward->attrs)->mode;
+    const octet_tensor *din = call->din[0], *dout = call->dout[0];
+    padding             pad;
+    if (!octet_gradient_wanted(call, 0) || octet_tensor_count(dout) == 0) return OCTET_OK;
+    OCTET_TRY(read_pads(&pad, call->forward, err));
+    const int64_t size = (int64_t)octet_dtype_size(din->dtype);
+    const inside  at = make_inside(dout, din, &pad);
+    if (strcmp(mode, "constant") != 0 && din->rank > 0)
+        add_mirrored(din, dout, &pad, !strcmp(mode, "edge"));
+    else if (!at.empty)
+        octet_move_back((char *)din->data + at.from * size, (const char *)dout->data + at.to * size, &at.move,
+                        din->dtype);
+    return OCTET_OK;
+}
+
 const octet_op octet_op_pad = {
     .name = "Pad",
     .since = 11,
@@ -187,4 +245,6 @@ const octet_op octet_op_pad = {
     .forward = forward,
     .forward_integer = forward_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = backward,
+    .fixed_inputs = 1 << 1 | 1 << 2,
 };

@@ -5,6 +5,7 @@
 
 #include "base/parallel.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/levels.h"
 #include "ops/rescale.h"
 #include "ops/rows.h"
@@ -33,20 +34,28 @@ static octet_status make_window(octet_window *window, const octet_call *call, oc
     return octet_window_make(window, &global, call->in[0]->dims + 2, err);
 }
 
-/* Runs body for every plane (image and channel). */
-static void run_planes(pool_run *run, const octet_call *call, bool integer, void (*body)(void *context, size_t plane))
+static void make_run(pool_run *run, const octet_call *call, bool integer)
 {
-    run->call = call;
-    run->real = !integer;
+    *run = (pool_run){ .call = call, .real = !integer };
     make_window(&run->window, call, NULL);
     run->in_size = (size_t)octet_product(run->window.in, run->window.rank);
     run->out_size = (size_t)octet_product(run->window.out, run->window.rank);
+}
+
+/* Images and channels. */
+static size_t count_planes(const octet_call *call) { return (size_t)(call->in[0]->dims[0] * call->in[0]->dims[1]); }
+
+/* Runs body for every plane. */
+static void run_planes(const octet_call *call, bool integer, void (*body)(void *context, size_t plane))
+{
+    pool_run                  pool, *const run = &pool;
     const octet_tensor *const x = call->in[0], *const y = call->out[0];
+    make_run(run, call, integer);
     if (integer && y->qparams) {
         run->to = octet_level_rule_of(y->qparams, 0, &call->node->activation);
         run->average = (octet_average_rule){ .scale = x->qparams->scale[0], .to = run->to };
     }
-    octet_parallel((size_t)(x->dims[0] * x->dims[1]), call->threads, body, run);
+    octet_parallel(count_planes(call), call->threads, body, run);
 }
 
 /* Cuts the output plane into parts; part.count is 0 before the first. */
@@ -202,16 +211,14 @@ static void max_plane(void *context, size_t plane)
 static octet_status max_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    pool_run run = { 0 };
-    run_planes(&run, call, false, max_plane);
+    run_planes(call, false, max_plane);
     return OCTET_OK;
 }
 
 static octet_status max_forward_integer(const octet_call *call, octet_error *err)
 {
-    pool_run run = { 0 };
     if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
-    run_planes(&run, call, true, max_plane);
+    run_planes(call, true, max_plane);
     return OCTET_OK;
 }
 
@@ -295,8 +302,7 @@ static void average_plane(void *context, size_t plane)
 static octet_status average_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    pool_run run = { 0 };
-    run_planes(&run, call, false, average_plane);
+    run_planes(call, false, average_plane);
     return OCTET_OK;
 }
 
@@ -308,9 +314,69 @@ static octet_status average_forward_integer(const octet_call *call, octet_error 
     const octet_qparams *const x = call->in[0]->qparams;
     if (octet_product(window.kernel, window.rank) > INT32_MAX / ((int64_t)x->qmax - x->qmin))
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "kernel_shape", "sums of so large a window leave int32");
-    pool_run run = { 0 };
-    run_planes(&run, call, true, average_plane);
+    run_planes(call, true, average_plane);
     return OCTET_OK;
+}
+
+/* ---- gradients ---- */
+
+/* One part of a plane: n gradients of its outputs, to where they belong in the plane of dx. */
+typedef void part_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+                           octet_pool_part part);
+
+/* To the first largest element, as the forward function compares. */
+static void max_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+                         octet_pool_part part)
+{
+    octet_wide best[OCTET_POOL_PART];
+    int64_t    where[OCTET_POOL_PART];
+    max_part(best, where, run, plane, part);
+    for (size_t i = 0; i < part.count; i++)
+        if (where[i] >= 0)
+            octet_wide_add(dx->data, dx->dtype, (int64_t)(plane * run->in_size) + where[i], dy + i, 1, 0);
+}
+
+static void average_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+                             octet_pool_part part)
+{
+    octet_wide         share[OCTET_POOL_PART];
+    int32_t            divisor[OCTET_POOL_PART];
+    octet_pool_walk    walk;
+    octet_pool_stretch s;
+    count_part(divisor, run, &part);
+    for (size_t i = 0; i < part.count; i++) share[i].f = dy[i].f / divisor[i];
+    octet_pool_begin(&walk, &run->window, part);
+    while (octet_pool_next(&s, &walk))
+        octet_wide_add(dx->data, dx->dtype, (int64_t)(plane * run->in_size) + s.at, share + s.from, s.n, s.step);
+}
+
+static octet_status backward(const octet_backward_call *call, part_gradient *gradient)
+{
+    pool_run run;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    make_run(&run, call->forward, false);
+    for (size_t plane = 0; plane < count_planes(call->forward); plane++) {
+        octet_pool_part part = { 0 };
+        while (next_part(&part, &run)) {
+            octet_wide    dy[OCTET_POOL_PART];
+            const int64_t at = (int64_t)(plane * run.out_size) + part_position(&run, &part);
+            octet_wide_load(dy, call->dout[0]->data, call->dout[0]->dtype, at, part.count, 1);
+            gradient(call->din[0], dy, &run, plane, part);
+        }
+    }
+    return OCTET_OK;
+}
+
+static octet_status max_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    return backward(call, max_gradient);
+}
+
+static octet_status average_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    return backward(call, average_gradient);
 }
 
 /* ---- rows ---- */
@@ -371,10 +437,11 @@ const octet_op octet_op_average_pool = {
     .attrs = average_attrs,
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_RESCALE,
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = average_forward,
     .forward_integer = average_forward_integer,
+    .backward = average_backward,
 };
 
 const octet_op octet_op_max_pool = {
@@ -388,10 +455,11 @@ const octet_op octet_op_max_pool = {
     .attrs = max_attrs,
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_SAME,
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = max_forward,
     .forward_integer = max_forward_integer,
+    .backward = max_backward,
 };
 
 const octet_op octet_op_global_max_pool = {
@@ -400,8 +468,9 @@ const octet_op octet_op_global_max_pool = {
     OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_FLOAT,
     .quant = OCTET_QUANT_SAME,
-    .flags = OCTET_OP_LINEAR_CLAMP,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = max_forward,
     .forward_integer = max_forward_integer,
+    .backward = max_backward,
 };

@@ -19,6 +19,10 @@ typedef struct octet_product_shape {
    sum: k ascending, or eight interleaved sums where both sides run along k. */
 void octet_product_real(const octet_call *call, const octet_product_shape *shape);
 
+/* The gradients of factor * a * b: adds to inputs 0 and 1 from output 0. */
+void   octet_product_backward(const octet_backward_call *call, const octet_product_shape *shape, double factor);
+size_t octet_product_backward_scratch(const octet_call *call, const octet_product_shape *shape);
+
 /* The integer product. */
 octet_status octet_product_integer(const octet_call *call, const octet_product_shape *shape,
                                    const octet_mac_terms *terms, octet_error *err);

@@ -3,6 +3,7 @@
    Unsqueeze. A planner may let input and output share memory; then nothing is copied. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/rescale.h"
 
@@ -28,11 +29,12 @@ const octet_op octet_op_identity = {
     OCTET_ONE_TO_ONE,
     .types = OCTET_TYPES_ALL,
     .quant = OCTET_QUANT_SAME,
-    .flags = OCTET_OP_VIEW,
+    .flags = OCTET_OP_VIEW | OCTET_OP_SAMPLES,
     .infer = octet_infer_same,
     .forward = copy_bytes,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = octet_gradient_same,
 };
 
 /* ---- Dropout: data, ratio, training_mode -> data, mask ---- */
@@ -89,8 +91,11 @@ const octet_op octet_op_dropout = {
     .attrs = dropout_rows,
     .attrs_size = sizeof(dropout_attrs),
     .quant = OCTET_QUANT_SAME,
+    .flags = OCTET_OP_SAMPLES,
     .infer = dropout_infer,
     .forward = dropout_forward,
+    .backward = octet_gradient_same,
+    .fixed_inputs = 1 << 1 | 1 << 2,
 };
 
 /* ---- Reshape: data, shape ---- */
@@ -181,6 +186,8 @@ const octet_op octet_op_reshape = {
     .forward = reshape_forward,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = octet_gradient_same,
+    .fixed_inputs = 1 << 1,
 };
 
 /* ---- Flatten ---- */
@@ -218,6 +225,7 @@ const octet_op octet_op_flatten = {
     .forward = copy_bytes,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = octet_gradient_same,
 };
 
 /* ---- Squeeze, Unsqueeze: data, axes ---- */
@@ -277,6 +285,8 @@ const octet_op octet_op_squeeze = {
     .forward = copy_bytes,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = octet_gradient_same,
+    .fixed_inputs = 1 << 1,
 };
 
 const octet_op octet_op_unsqueeze = {
@@ -293,4 +303,6 @@ const octet_op octet_op_unsqueeze = {
     .forward = copy_bytes,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = octet_gradient_same,
+    .fixed_inputs = 1 << 1,
 };

@@ -3,11 +3,13 @@
    first, each result being ((w0*x0 + w1*x1) + w2*x2) + w3*x3 in that order. Levels do the same in float32 on
    level - zero_point and are rescaled once at the end (docs/arithmetic.md). */
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
 #include "ops/resize_axis.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
+#include "ops/window.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,93 +38,6 @@ static const octet_attr rows[] = {
     {.kind = OCTET_ATTR_END},
 };
 
-/* ---- what the inputs ask for ---- */
-
-/* An empty tensor is as good as none. */
-static bool given(const octet_call *call, int slot)
-{
-    return octet_has_input(call, slot) && octet_tensor_count(call->in[slot]) != 0;
-}
-
-/* A list of count finite floats that is known by now. */
-static octet_status known_floats(double *list, const octet_call *call, int slot, int count, const char *name,
-                                 octet_error *err)
-{
-    OCTET_TRY(octet_check_known(call, slot, name, err));
-    const octet_tensor *const in = call->in[slot];
-    if (!octet_dtype_is_float(in->dtype) || in->rank != 1 || in->dims[0] != count)
-        return octet_fail_field(err, OCTET_ERR_SHAPE, name, "input '%s' must be a list of %d floats", name, count);
-    octet_wide value[2 * OCTET_MAX_RANK];
-    octet_wide_load(value, in->data, in->dtype, 0, (size_t)count, 1);
-    for (int i = 0; i < count; i++) {
-        list[i] = value[i].f;
-        if (!isfinite(list[i]))
-            return octet_fail_field(err, OCTET_ERR_SHAPE, name, "entry %d of '%s' is %g", i, name, list[i]);
-    }
-    return OCTET_OK;
-}
-
-static octet_status read_roi(octet_resize_axis *axes, const octet_call *call, octet_error *err)
-{
-    const octet_resize_attrs *const attrs = call->attrs;
-    const int                       rank = call->in[0]->rank;
-    double                          roi[2 * OCTET_MAX_RANK];
-    if (strcmp(attrs->coordinate_transformation_mode, "tf_crop_and_resize") != 0) return OCTET_OK;
-    OCTET_TRY(known_floats(roi, call, 1, 2 * rank, "roi", err));
-    for (int i = 0; i < rank; i++) {
-        axes[i].start = roi[i];
-        axes[i].end = roi[i + rank];
-    }
-    return OCTET_OK;
-}
-
-static octet_status read_sizes(octet_resize_axis *axes, const octet_call *call, octet_error *err)
-{
-    octet_ints sizes;
-    OCTET_TRY(octet_known_ints(&sizes, call, 3, "sizes", err));
-    if (sizes.count != call->in[0]->rank)
-        return octet_fail_field(err, OCTET_ERR_SHAPE, "sizes", "%d sizes for %d dimensions", sizes.count,
-                                call->in[0]->rank);
-    for (int i = 0; i < sizes.count; i++) {
-        if (sizes.at[i] < 0 || (axes[i].from == 0 && sizes.at[i] > 0))
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "sizes", "an axis of %lld entries cannot become %lld long",
-                                    (long long)axes[i].from, (long long)sizes.at[i]);
-        axes[i].to = sizes.at[i];
-        axes[i].length = (double)axes[i].to;
-        axes[i].scale = axes[i].from > 0 ? (double)axes[i].to / (double)axes[i].from : 1.0;
-    }
-    return OCTET_OK;
-}
-
-static octet_status read_scales(octet_resize_axis *axes, const octet_call *call, octet_error *err)
-{
-    double scales[2 * OCTET_MAX_RANK];
-    OCTET_TRY(known_floats(scales, call, 2, call->in[0]->rank, "scales", err));
-    for (int i = 0; i < call->in[0]->rank; i++) {
-        const double part = axes[i].end - axes[i].start; /* 1 but for tf_crop_and_resize */
-        /* in float32, as ONNX's shape inference does: 0.7f * 10 is 7 */
-        const double to = floor((double)((float)axes[i].from * (float)scales[i] * (float)part));
-        if (scales[i] <= 0.0 || !(to >= 0.0 && to < 0x1p62))
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "scales", "a scale of %g for an axis of %lld entries",
-                                    scales[i], (long long)axes[i].from);
-        axes[i].to = (int64_t)to;
-        axes[i].length = (double)axes[i].from * scales[i];
-        axes[i].scale = scales[i];
-    }
-    return OCTET_OK;
-}
-
-static octet_status read_axes(octet_resize_axis *axes, const octet_call *call, octet_error *err)
-{
-    const bool scales = given(call, 2), sizes = given(call, 3);
-    for (int i = 0; i < call->in[0]->rank; i++) axes[i] = (octet_resize_axis){.from = call->in[0]->dims[i], .end = 1.0};
-    if (scales == sizes)
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "scales", "%s of 'scales' and 'sizes' is given, one is needed",
-                                scales ? "each" : "none");
-    OCTET_TRY(read_roi(axes, call, err));
-    return sizes ? read_sizes(axes, call, err) : read_scales(axes, call, err);
-}
-
 static octet_status infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const       in = call->in[0];
@@ -133,16 +48,21 @@ static octet_status infer(const octet_call *call, octet_error *err)
     if (unknown) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, unknown, "the mode is not one of ONNX opset 17");
     if (!isfinite(attrs->cubic_coeff_a))
         return octet_fail_field(err, OCTET_ERR_FORMAT, "cubic_coeff_a", "a finite number is needed");
-    OCTET_TRY(read_axes(axes, call, err));
+    OCTET_TRY(octet_resize_axes(axes, call, err));
     for (int i = 0; i < in->rank; i++) dims[i] = axes[i].to;
     return octet_set_output(call->out[0], in->dtype, dims, in->rank, err);
 }
 
 /* ---- scratch: a table per axis, then two buffers ---- */
 
+/* One place of an axis: the result's row of inner elements, and the original's n rows that it looks at. */
+typedef void place_function(void *result, void *original, const octet_resize_table *place, int64_t inner);
+
 typedef struct layout {
     octet_resize_table tables[OCTET_MAX_RANK];
     void              *buffer[2];
+    size_t             element; /* bytes of a number in the buffers, 0 for none */
+    place_function    *place;
     size_t             bytes;
 } layout;
 
@@ -160,14 +80,13 @@ static size_t largest_stage(const octet_tensor *in, const octet_tensor *out)
     return largest;
 }
 
-/* element: bytes of a number in the buffers, 0 for none. */
 static layout lay_out(const octet_call *call, size_t element)
 {
     const octet_resize_attrs *const attrs = call->attrs;
     const octet_tensor *const       out = call->out[0];
     const size_t                    taps = (size_t)octet_resize_taps(attrs->mode);
     char *const                     base = call->scratch;
-    layout                          plan = {.bytes = 0};
+    layout                          plan = {.element = element};
     for (int i = 0; i < out->rank; i++) {
         const size_t        places = (size_t)out->dims[i];
         octet_resize_table *table = &plan.tables[i];
@@ -203,7 +122,7 @@ static octet_status prepare(layout *plan, const octet_call *call, size_t element
 {
     octet_resize_axis axes[OCTET_MAX_RANK];
     int64_t           dims[OCTET_MAX_RANK];
-    OCTET_TRY(read_axes(axes, call, err));
+    OCTET_TRY(octet_resize_axes(axes, call, err));
     for (int i = 0; i < call->in[0]->rank; i++) dims[i] = axes[i].to;
     OCTET_TRY(octet_check_planned(call->out[0], dims, call->in[0]->rank, err));
     *plan = lay_out(call, element);
@@ -269,60 +188,60 @@ static void extrapolate(const octet_tensor *out, const layout *plan, const void 
 
 /* ---- linear and cubic ---- */
 
-#define PASS(name, type)                                                                                               \
-    static void name(type *to, const type *from, const octet_resize_table *table, int64_t inner)                       \
+#define PLACE(name, type)                                                                                              \
+    static void name(void *result, void *original, const octet_resize_table *place, int64_t inner)                     \
     {                                                                                                                  \
-        const int64_t first = table->index[0];                                                                         \
-        const type    weight = (type)table->weight[0];                                                                 \
+        type *const       to = result;                                                                                 \
+        const type *const from = original;                                                                             \
+        const int64_t     first = place->index[0];                                                                     \
+        const type        weight = (type)place->weight[0];                                                             \
         for (int64_t i = 0; i < inner; i++) to[i] = weight * from[first * inner + i];                                  \
-        for (int k = 1; k < table->taps; k++) {                                                                        \
-            const type *const row = from + table->index[k] * inner;                                                    \
-            const type        w = (type)table->weight[k];                                                              \
+        for (int k = 1; k < place->taps; k++) {                                                                        \
+            const type *const row = from + place->index[k] * inner;                                                    \
+            const type        w = (type)place->weight[k];                                                              \
             for (int64_t i = 0; i < inner; i++) to[i] = to[i] + w * row[i];                                            \
         }                                                                                                              \
     }
-PASS(place_f32, float)
-PASS(place_f64, double)
+PLACE(place_f32, float)
+PLACE(place_f64, double)
 
-/* One axis: from [outer, n, inner] to [outer, m, inner]. */
-static void resize_one(void *to, const void *from, const octet_resize_table *table, const int64_t sizes[4], bool single)
+/* Runs every place of one axis of what is resized from [outer, n, inner] to [outer, m, inner]. */
+static void run_axis(char *result, char *original, const octet_call *call, const layout *plan, int axis)
 {
-    const int64_t outer = sizes[0], n = sizes[1], m = sizes[2], inner = sizes[3];
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
+    const int64_t             n = in->dims[axis], m = out->dims[axis];
+    const int64_t             outer = octet_product(in->dims, axis);
+    const int64_t             inner = octet_product(out->dims + axis + 1, out->rank - axis - 1);
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < m; i++) {
-            octet_resize_table place = *table;
-            place.index += i * table->taps;
-            place.weight += i * table->taps;
-            if (single)
-                place_f32((float *)to + (o * m + i) * inner, (const float *)from + o * n * inner, &place, inner);
-            else
-                place_f64((double *)to + (o * m + i) * inner, (const double *)from + o * n * inner, &place, inner);
+            octet_resize_table place = plan->tables[axis];
+            place.index += i * place.taps;
+            place.weight += i * place.taps;
+            plan->place(result + (size_t)((o * m + i) * inner) * plan->element,
+                        original + (size_t)(o * n * inner) * plan->element, &place, inner);
         }
 }
 
 /* All axes, from buffer 0 on. Returns the buffer that holds the result. */
-static void *resize_all(const octet_call *call, const layout *plan, bool single)
+static void *resize_all(const octet_call *call, layout *plan)
 {
-    const octet_tensor *const in = call->in[0], *const out = call->out[0];
     int current = 0;
-    for (int axis = in->rank - 1; axis >= 0; axis--) {
-        int64_t sizes[4] = {1, in->dims[axis], out->dims[axis], 1};
+    plan->place = plan->element == sizeof(float) ? place_f32 : place_f64;
+    for (int axis = call->in[0]->rank - 1; axis >= 0; axis--) {
         if (plan->tables[axis].identity) continue;
-        for (int i = 0; i < axis; i++) sizes[0] *= in->dims[i];
-        for (int i = axis + 1; i < in->rank; i++) sizes[3] *= out->dims[i];
-        resize_one(plan->buffer[!current], plan->buffer[current], &plan->tables[axis], sizes, single);
+        run_axis(plan->buffer[!current], plan->buffer[current], call, plan, axis);
         current = !current;
     }
     return plan->buffer[current];
 }
 
-static void interpolate_wide(const octet_call *call, const layout *plan)
+static void interpolate_wide(const octet_call *call, layout *plan)
 {
     const octet_tensor *const in = call->in[0], *const out = call->out[0];
     octet_wide *const from = plan->buffer[0];
     octet_wide_load(from, in->data, in->dtype, 0, (size_t)octet_tensor_count(in), 1);
     octet_wide_convert(from, (size_t)octet_tensor_count(in), in->dtype, OCTET_F64);
-    octet_wide *const result = resize_all(call, plan, false);
+    octet_wide *const result = resize_all(call, plan);
     octet_wide_convert(result, (size_t)octet_tensor_count(out), OCTET_F64, out->dtype);
     octet_wide_store(out->data, out->dtype, 0, result, (size_t)octet_tensor_count(out));
 }
@@ -338,7 +257,7 @@ static octet_status forward(const octet_call *call, octet_error *err)
         pick_nearest(call, &plan);
     else if (in->dtype == OCTET_F32) {
         memcpy(plan.buffer[0], in->data, (size_t)octet_tensor_bytes(in));
-        memcpy(out->data, resize_all(call, &plan, true), (size_t)octet_tensor_bytes(out));
+        memcpy(out->data, resize_all(call, &plan), (size_t)octet_tensor_bytes(out));
     } else
         interpolate_wide(call, &plan);
     octet_wide value = {.f = (double)attrs->extrapolation_value};
@@ -413,11 +332,66 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
     OCTET_TRY(prepare(&plan, call, sizeof(float), err));
     if (octet_tensor_count(out) == 0) return OCTET_OK;
     load_offsets(plan.buffer[0], in);
-    store_levels(call, resize_all(call, &plan, true));
+    store_levels(call, resize_all(call, &plan));
     const int32_t level = extrapolation_level(call, out->qparams);
     uint8_t       stored[8];
     octet_levels_store(stored, out->dtype, 0, &level, 1);
     extrapolate(out, &plan, stored, octet_dtype_size(out->dtype));
+    return OCTET_OK;
+}
+
+/* ---- gradients: the axes in the other order, each place's gradient to where it looked; nearest has one weight ---- */
+
+#define PLACE_BACK(name, type)                                                                                         \
+    static void name(void *result, void *original, const octet_resize_table *place, int64_t inner)                     \
+    {                                                                                                                  \
+        const type *const from = result;                                                                               \
+        for (int k = 0; k < place->taps; k++) {                                                                        \
+            type *const row = (type *)original + place->index[k] * inner;                                              \
+            const type  w = (type)place->weight[k];                                                                    \
+            for (int64_t i = 0; i < inner; i++) row[i] += w * from[i];                                                 \
+        }                                                                                                              \
+    }
+PLACE_BACK(place_back_f32, float)
+PLACE_BACK(place_back_f64, double)
+
+/* From buffer 0, in the shape of the output, to that of the input. Returns the buffer that holds the result. */
+static void *resize_all_back(const octet_call *call, layout *plan)
+{
+    int current = 0;
+    plan->place = plan->element == sizeof(float) ? place_back_f32 : place_back_f64;
+    for (int axis = 0; axis < call->in[0]->rank; axis++) {
+        if (plan->tables[axis].identity) continue;
+        memset(plan->buffer[!current], 0, largest_stage(call->in[0], call->out[0]) * plan->element);
+        run_axis(plan->buffer[current], plan->buffer[!current], call, plan, axis);
+        current = !current;
+    }
+    return plan->buffer[current];
+}
+
+static size_t backward_scratch(const octet_call *call)
+{
+    octet_call sizing = *call;
+    sizing.scratch = NULL;
+    return lay_out(&sizing, octet_dtype_size(call->in[0]->dtype)).bytes;
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    static const uint8_t zero[8];
+    octet_call           forward_call = *call->forward;
+    octet_tensor         dout, result;
+    layout               plan;
+    if (!octet_gradient_wanted(call, 0) || octet_tensor_count(call->dout[0]) == 0) return OCTET_OK;
+    const size_t size = octet_dtype_size(call->din[0]->dtype);
+    forward_call.scratch = call->scratch;
+    OCTET_TRY(prepare(&plan, &forward_call, size, err));
+    dout = *call->dout[0];
+    dout.data = memcpy(plan.buffer[0], dout.data, (size_t)octet_tensor_bytes(&dout));
+    extrapolate(&dout, &plan, zero, size);
+    result = *call->din[0];
+    result.data = resize_all_back(&forward_call, &plan);
+    octet_gradient_add(call->din[0], 0, &result, 0, (size_t)octet_tensor_count(&result));
     return OCTET_OK;
 }
 
@@ -436,4 +410,7 @@ const octet_op octet_op_resize = {
     .forward = forward,
     .forward_integer = forward_levels,
     .scratch_size = scratch_size,
+    .backward = backward,
+    .backward_scratch = backward_scratch,
+    .fixed_inputs = 1 << 1 | 1 << 2 | 1 << 3,
 };

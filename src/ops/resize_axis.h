@@ -14,6 +14,9 @@ typedef struct octet_resize_axis {
     double  start, end; /* region of interest, of tf_crop_and_resize */
 } octet_resize_axis;
 
+/* Fills axes, one per dimension of input 0, from the other inputs. */
+octet_status octet_resize_axes(octet_resize_axis *axes, const octet_call *call, octet_error *err);
+
 /* Place i of the axis is the sum of weight[k] * original[index[k]] for k from i * taps on. identity: every place is
    its own. outside (by place): takes the extrapolation value instead. */
 typedef struct octet_resize_table {

@@ -2,6 +2,7 @@
 /* Slice and Split: parts of a tensor. Both find a window (start, step and length per axis) and move it. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
@@ -22,20 +23,37 @@ static window whole(const octet_tensor *in)
     return all;
 }
 
+/* Returns where the window's first element lies in a tensor of in's shape. */
+static int64_t make_move(octet_move *move, const octet_tensor *in, const window *part)
+{
+    int64_t steps[OCTET_MAX_RANK], offset = 0;
+    move->rank = in->rank;
+    octet_dense_steps(steps, in->dims, in->rank);
+    octet_dense_steps(move->to_step, part->dims, in->rank);
+    for (int i = 0; i < in->rank; i++) {
+        offset += part->start[i] * steps[i];
+        move->dims[i] = part->dims[i];
+        move->from_step[i] = part->dims[i] > 1 ? part->step[i] * steps[i] : 0;
+    }
+    return offset;
+}
+
 static void move_window(const octet_tensor *out, const octet_tensor *in, const window *part)
 {
     const size_t size = octet_dtype_size(in->dtype);
-    octet_move   move = {.rank = in->rank};
-    int64_t      steps[OCTET_MAX_RANK], offset = 0;
+    octet_move   move;
     if (octet_tensor_count(out) == 0) return;
-    octet_dense_steps(steps, in->dims, in->rank);
-    octet_dense_steps(move.to_step, part->dims, in->rank);
-    for (int i = 0; i < in->rank; i++) {
-        offset += part->start[i] * steps[i];
-        move.dims[i] = part->dims[i];
-        move.from_step[i] = part->dims[i] > 1 ? part->step[i] * steps[i] : 0;
-    }
+    const int64_t offset = make_move(&move, in, part);
     octet_move_run(out->data, (const char *)in->data + offset * (int64_t)size, &move, size);
+}
+
+static void move_window_back(const octet_tensor *din, const octet_tensor *dout, const window *part)
+{
+    const size_t size = octet_dtype_size(din->dtype);
+    octet_move   move;
+    if (octet_tensor_count(dout) == 0) return;
+    const int64_t offset = make_move(&move, din, part);
+    octet_move_back((char *)din->data + offset * (int64_t)size, dout->data, &move, din->dtype);
 }
 
 /* ---- Slice: data, starts, ends, axes, steps ---- */
@@ -112,6 +130,15 @@ static octet_status slice_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status slice_backward(const octet_backward_call *call, octet_error *err)
+{
+    window part;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    OCTET_TRY(slice_window(&part, call->forward, err));
+    move_window_back(call->din[0], call->dout[0], &part);
+    return OCTET_OK;
+}
+
 const octet_op octet_op_slice = {
     .name = "Slice",
     .since = 10,
@@ -125,6 +152,8 @@ const octet_op octet_op_slice = {
     .forward = slice_forward,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = slice_backward,
+    .fixed_inputs = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4,
 };
 
 /* ---- Split: data, split ---- */
@@ -195,6 +224,21 @@ static octet_status split_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status split_backward(const octet_backward_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->forward->in[0];
+    int                       axis;
+    if (!call->din[0]) return OCTET_OK;
+    OCTET_TRY(split_check(&axis, call->forward, err));
+    window part = whole(in);
+    for (int i = 0; i < call->forward->out_count; i++) {
+        part.dims[axis] = split_size(call->forward, axis, i);
+        if (call->dout[i]) move_window_back(call->din[0], call->dout[i], &part);
+        part.start[axis] += part.dims[axis];
+    }
+    return OCTET_OK;
+}
+
 const octet_op octet_op_split = {
     .name = "Split",
     .since = 13,
@@ -210,4 +254,6 @@ const octet_op octet_op_split = {
     .forward = split_forward,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = split_backward,
+    .fixed_inputs = 1 << 1,
 };

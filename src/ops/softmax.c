@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/levels.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
@@ -50,16 +51,24 @@ static double real_at(const octet_tensor *x, int64_t at)
     return x->dtype == OCTET_F64 ? ((const double *)x->data)[at] : (double)((const float *)x->data)[at];
 }
 
+static double largest(const softmax_run *run, int64_t start)
+{
+    const octet_tensor *const x = run->call->in[0];
+    double                    most = real_at(x, start);
+    for (int64_t i = 1; i < run->length; i++) {
+        const double v = real_at(x, start + i * run->step);
+        if (v > most || v != v) most = v;
+    }
+    return most;
+}
+
 static void real_row(void *context, size_t row)
 {
     const softmax_run *const  run = context;
     const octet_tensor *const x = run->call->in[0], *const y = run->call->out[0];
     const int64_t             start = row_start(run, row);
-    double                    most = real_at(x, start), sum = 0;
-    for (int64_t i = 1; i < run->length; i++) {
-        const double v = real_at(x, start + i * run->step);
-        if (v > most || v != v) most = v;
-    }
+    const double              most = largest(run, start);
+    double                    sum = 0;
     for (int64_t i = 0; i < run->length; i++) sum += octet_exp(real_at(x, start + i * run->step) - most);
     for (int64_t i = 0; i < run->length; i++) {
         const int64_t at = start + i * run->step;
@@ -77,6 +86,36 @@ static octet_status forward(const octet_call *call, octet_error *err)
     softmax_run  run;
     const size_t rows = make_run(&run, call);
     octet_parallel(rows, call->threads, real_row, &run);
+    return OCTET_OK;
+}
+
+/* dx = y * (dy - sum of dy * y) */
+static void backward_row(const octet_backward_call *call, const softmax_run *run, size_t row)
+{
+    const octet_tensor *const x = run->call->in[0], *const dy = call->dout[0], *const dx = call->din[0];
+    const int64_t             start = row_start(run, row);
+    const double              most = largest(run, start);
+    double                    sum = 0, dot = 0;
+    for (int64_t i = 0; i < run->length; i++) {
+        const int64_t at = start + i * run->step;
+        const double  power = octet_exp(real_at(x, at) - most);
+        sum += power;
+        dot += power * real_at(dy, at);
+    }
+    for (int64_t i = 0; i < run->length; i++) {
+        const int64_t    at = start + i * run->step;
+        const octet_wide value = { .f = octet_exp(real_at(x, at) - most) / sum * (real_at(dy, at) - dot / sum) };
+        octet_wide_add(dx->data, dx->dtype, at, &value, 1, 0);
+    }
+}
+
+static octet_status backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    softmax_run run;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    const size_t rows = make_run(&run, call->forward);
+    for (size_t row = 0; row < rows; row++) backward_row(call, &run, row);
     return OCTET_OK;
 }
 
@@ -153,4 +192,5 @@ const octet_op octet_op_softmax = {
     .forward = forward,
     .forward_integer = forward_integer,
     .scratch_size = scratch_size,
+    .backward = backward,
 };

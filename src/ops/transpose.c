@@ -2,6 +2,7 @@
 /* Transpose and DepthToSpace: every element keeps its value and changes its place. Both are one strided move. */
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
@@ -37,20 +38,36 @@ static octet_status transpose_infer(const octet_call *call, octet_error *err)
     return octet_set_output(call->out[0], in->dtype, dims, in->rank, err);
 }
 
-static octet_status transpose_forward(const octet_call *call, octet_error *err)
+static octet_status transpose_move(octet_move *move, const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0];
-    octet_move                move = {.rank = in->rank};
     int64_t                   steps[OCTET_MAX_RANK];
     int                       order[OCTET_INTS_MAX];
     OCTET_TRY(transpose_order(order, call, err));
+    move->rank = in->rank;
     octet_dense_steps(steps, in->dims, in->rank);
     for (int i = 0; i < in->rank; i++) {
-        move.dims[i] = in->dims[order[i]];
-        move.from_step[i] = steps[order[i]];
+        move->dims[i] = in->dims[order[i]];
+        move->from_step[i] = steps[order[i]];
     }
-    octet_dense_steps(move.to_step, move.dims, move.rank);
-    octet_move_run(call->out[0]->data, in->data, &move, octet_dtype_size(in->dtype));
+    octet_dense_steps(move->to_step, move->dims, move->rank);
+    return OCTET_OK;
+}
+
+static octet_status transpose_forward(const octet_call *call, octet_error *err)
+{
+    octet_move move;
+    OCTET_TRY(transpose_move(&move, call, err));
+    octet_move_run(call->out[0]->data, call->in[0]->data, &move, octet_dtype_size(call->in[0]->dtype));
+    return OCTET_OK;
+}
+
+static octet_status transpose_backward(const octet_backward_call *call, octet_error *err)
+{
+    octet_move move;
+    if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
+    OCTET_TRY(transpose_move(&move, call->forward, err));
+    octet_move_back(call->din[0]->data, call->dout[0]->data, &move, call->din[0]->dtype);
     return OCTET_OK;
 }
 
@@ -66,6 +83,7 @@ const octet_op octet_op_transpose = {
     .forward = transpose_forward,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = transpose_backward,
 };
 
 /* ---- DepthToSpace: [N, C b b, H, W] -> [N, C, H b, W b] ---- */
@@ -100,9 +118,8 @@ static octet_status depth_infer(const octet_call *call, octet_error *err)
     return octet_set_output(call->out[0], in->dtype, dims, 4, err);
 }
 
-static octet_status depth_forward(const octet_call *call, octet_error *err)
+static octet_move depth_move(const octet_call *call)
 {
-    (void)err;
     const octet_depth_attrs *const  attrs = call->attrs;
     const octet_tensor *const in = call->in[0];
     const int64_t             block = attrs->blocksize, channels = call->out[0]->dims[1];
@@ -116,7 +133,23 @@ static octet_status depth_forward(const octet_call *call, octet_error *err)
         .dims = {in->dims[0], channels, in->dims[2], block, in->dims[3], block},
         .from_step = {in->dims[1] * plane, channel_step, in->dims[3], block * block_step, 1, block_step}};
     octet_dense_steps(move.to_step, move.dims, move.rank);
-    octet_move_run(call->out[0]->data, in->data, &move, octet_dtype_size(in->dtype));
+    return move;
+}
+
+static octet_status depth_forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_move move = depth_move(call);
+    octet_move_run(call->out[0]->data, call->in[0]->data, &move, octet_dtype_size(call->in[0]->dtype));
+    return OCTET_OK;
+}
+
+static octet_status depth_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    const octet_move move = depth_move(call->forward);
+    if (octet_gradient_wanted(call, 0))
+        octet_move_back(call->din[0]->data, call->dout[0]->data, &move, call->din[0]->dtype);
     return OCTET_OK;
 }
 
@@ -129,7 +162,9 @@ const octet_op octet_op_depth_to_space = {
     .attrs_size = sizeof(octet_depth_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = depth_infer,
+    .flags = OCTET_OP_SAMPLES,
     .forward = depth_forward,
     .forward_integer = octet_move_levels,
     .scratch_size = octet_levels_scratch,
+    .backward = depth_backward,
 };

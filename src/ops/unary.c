@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of one number. Each is written twice as an expression in x: in float for real tensors, in double for the
-   rarer types and for levels, where any of them is a table of 256 entries (docs/arithmetic.md). */
+   rarer types and for levels, where any of them is a table of 256 entries (docs/arithmetic.md). Its gradient is an
+   expression in x and dy; where a function bends, it is PyTorch's. */
 #include "ops/check.h"
+#include "ops/gradient.h"
 #include "ops/levels.h"
 #include "ops/rows.h"
 #include "ops/clamp.h"
@@ -47,6 +49,10 @@ UNARY(leaky_relu, x < 0.0f ? x * attrs->alpha : x, x < 0.0 ? x * (double)attrs->
 UNARY(relu, x < 0.0f ? 0.0f : x, x < 0.0 ? 0.0 : x)
 UNARY(sigmoid, 1.0f / (1.0f + expf(-x)), 1.0 / (1.0 + octet_exp(-x)))
 UNARY(tanh, tanhf(x), octet_tanh(x))
+
+/* Slopes by the value. */
+static inline double slope_of_sigmoid(double y) { return (1.0 - y) * y; }
+static inline double slope_of_tanh(double y) { return 1.0 - y * y; }
 
 static const octet_attr leaky_rows[] = {
     {.name = "alpha", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(unary_attrs, alpha), .default_f = 0.01f},
@@ -97,6 +103,43 @@ static octet_status forward(const octet_call *call, const unary *function)
         forward_wide(call, function);
     return OCTET_OK;
 }
+
+/* ---- gradients ---- */
+
+#define GRADIENT_ROW(name, type, value)                                                                     \
+    static void name(void *to, const void *from, const void *at, size_t n, const unary_attrs *attrs)       \
+    {                                                                                                       \
+        typedef type      real;                                                                             \
+        real *const       dx = to;                                                                          \
+        const real *const dys = from, *const xs = at;                                                       \
+        (void)attrs;                                                                                        \
+        for (size_t i = 0; i < n; i++) {                                                                    \
+            const real x = xs[i], dy = dys[i];                                                              \
+            dx[i] += (value);                                                                               \
+        }                                                                                                   \
+    }
+#define BACKWARD(name, value)                                                                               \
+    GRADIENT_ROW(name##_gradient_f32, float, value)                                                         \
+    GRADIENT_ROW(name##_gradient_f64, double, value)                                                        \
+    static octet_status name##_backward(const octet_backward_call *call, octet_error *err)                  \
+    {                                                                                                       \
+        const octet_tensor *const x = call->forward->in[0];                                                 \
+        const size_t              n = (size_t)octet_tensor_count(x);                                        \
+        (void)err;                                                                                          \
+        if (!octet_gradient_wanted(call, 0)) return OCTET_OK;                                               \
+        (x->dtype == OCTET_F32 ? name##_gradient_f32 : name##_gradient_f64)(                                \
+            call->din[0]->data, call->dout[0]->data, x->data, n, call->forward->attrs);                     \
+        return OCTET_OK;                                                                                    \
+    }
+
+static inline bool rises(double t) { return t > 0.0 && t < 1.0; }
+
+BACKWARD(hard_sigmoid, rises((double)((real)attrs->alpha * x + (real)attrs->beta)) ? dy * (real)attrs->alpha : 0)
+BACKWARD(hard_swish, x <= -3 ? 0 : x >= 3 ? dy : dy * (x / 3 + (real)0.5))
+BACKWARD(leaky_relu, x > 0 ? dy : dy * (real)attrs->alpha)
+BACKWARD(relu, x <= 0 ? 0 : dy)
+BACKWARD(sigmoid, dy *(real)slope_of_sigmoid(sigmoid_value((double)x, NULL)))
+BACKWARD(tanh, dy *(real)slope_of_tanh(octet_tanh((double)x)))
 
 /* ---- levels ---- */
 
@@ -174,7 +217,7 @@ static octet_status relu_levels(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
-#define ONE_TO_ONE OCTET_ONE_TO_ONE, .flags = OCTET_OP_ELEMENTWISE
+#define ONE_TO_ONE OCTET_ONE_TO_ONE, .flags = OCTET_OP_ELEMENTWISE | OCTET_OP_SAMPLES
 #define SIGNED_TYPES                                                                                \
     (OCTET_TYPES_FLOAT | OCTET_TYPE(OCTET_I8) | OCTET_TYPE(OCTET_I16) | OCTET_TYPE(OCTET_I32) |      \
      OCTET_TYPE(OCTET_I64))
@@ -183,30 +226,36 @@ const octet_op octet_op_hard_sigmoid = {
     .name = "HardSigmoid", .since = 6, ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .attrs = hard_sigmoid_rows,
     .attrs_size = sizeof(unary_attrs), .quant = OCTET_QUANT_TABLE, .infer = infer_hard_sigmoid,
     .forward = hard_sigmoid_forward, .forward_integer = hard_sigmoid_levels,
+    .backward = hard_sigmoid_backward,
 };
 
 const octet_op octet_op_hard_swish = {
     .name = "HardSwish", .since = 14, ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .quant = OCTET_QUANT_TABLE,
     .infer = octet_infer_same, .forward = hard_swish_forward, .forward_integer = hard_swish_levels,
+    .backward = hard_swish_backward,
 };
 
 const octet_op octet_op_leaky_relu = {
     .name = "LeakyRelu", .since = 6, ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .attrs = leaky_rows,
     .attrs_size = sizeof(unary_attrs), .quant = OCTET_QUANT_TABLE, .infer = infer_alpha,
     .forward = leaky_relu_forward, .forward_integer = leaky_relu_levels,
+    .backward = leaky_relu_backward,
 };
 
 const octet_op octet_op_relu = {
     .name = "Relu", .since = 6, ONE_TO_ONE, .types = SIGNED_TYPES, .quant = OCTET_QUANT_SAME,
     .infer = octet_infer_same, .forward = relu_forward, .forward_integer = relu_levels,
+    .backward = relu_backward,
 };
 
 const octet_op octet_op_sigmoid = {
     .name = "Sigmoid", .since = 6, ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .quant = OCTET_QUANT_TABLE,
     .infer = octet_infer_same, .forward = sigmoid_forward, .forward_integer = sigmoid_levels,
+    .backward = sigmoid_backward,
 };
 
 const octet_op octet_op_tanh = {
     .name = "Tanh", .since = 6, ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .quant = OCTET_QUANT_TABLE,
     .infer = octet_infer_same, .forward = tanh_forward, .forward_integer = tanh_levels,
+    .backward = tanh_backward,
 };

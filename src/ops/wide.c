@@ -82,6 +82,17 @@ void octet_wide_store(void *data, octet_dtype dtype, int64_t at, const octet_wid
     }
 }
 
+void octet_wide_add(void *data, octet_dtype dtype, int64_t at, const octet_wide *from, size_t n, int64_t step)
+{
+    float *const  single = (float *)data + at;
+    double *const wide = (double *)data + at;
+    if (dtype == OCTET_F32)
+        for (size_t k = 0; k < n; k++)
+            single[(int64_t)k * step] = (float)((double)single[(int64_t)k * step] + from[k].f);
+    else
+        for (size_t k = 0; k < n; k++) wide[(int64_t)k * step] += from[k].f;
+}
+
 /* Lowest value and one past the highest, both exact in double. */
 static void integer_range(octet_dtype dtype, double *low, double *end)
 {

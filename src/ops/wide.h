@@ -24,6 +24,9 @@ void octet_wide_load(octet_wide *to, const void *data, octet_dtype dtype, int64_
 /* Writes n elements densely to data + at. Floats are rounded once, integers keep their low bits. */
 void octet_wide_store(void *data, octet_dtype dtype, int64_t at, const octet_wide *from, size_t n);
 
+/* Adds n floats to those of a float32 or float64 array, step apart (0: all to one), each sum rounded once. */
+void octet_wide_add(void *data, octet_dtype dtype, int64_t at, const octet_wide *from, size_t n, int64_t step);
+
 /* values[i] = clamp(values[i], lo, hi) where the activation is on; NaN stays. */
 void octet_wide_clamp(octet_wide *values, size_t n, octet_dtype dtype, const octet_activation *activation);
 

@@ -34,7 +34,8 @@ static void test_rates(void **state)
 static void test_warmup(void **state)
 {
     (void)state;
-    octet_train_options o = { .learning_rate = 1, .epochs = 4, .warmup_epochs = 0.5, .schedule = OCTET_SCHEDULE_CONSTANT };
+    octet_train_options o = { .learning_rate = 1, .epochs = 4, .warmup_epochs = 0.5 };
+    o.schedule            = OCTET_SCHEDULE_CONSTANT;
     for (size_t i = 0; i < 5; i++) assert_true(near(rate(&o, i, 10), (double)(i + 1) / 5));
     assert_true(rate(&o, 5, 10) == 1);
     o.schedule = OCTET_SCHEDULE_COSINE; /* falls over the 35 steps that are left */

@@ -9,8 +9,8 @@
 /* How far the last window reaches past the end. */
 static size_t reach_after(const octet_axis_window *w)
 {
-    const int64_t last = (w->out - 1) * w->stride + (w->kernel - 1) * w->dilation - w->pad;
-    return last >= w->in ? (size_t)(last - w->in + 1) : 0;
+    const int64_t past = octet_axis_overhang(w);
+    return past > 0 ? (size_t)past : 0;
 }
 
 static octet_axis_window axis_of(const octet_window *window, int i)
@@ -20,11 +20,9 @@ static octet_axis_window axis_of(const octet_window *window, int i)
                                 .pad_end = window->pad_end[i] };
 }
 
-bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet_node *node)
+bool octet_window2_make(octet_window2 *window, const octet_node *node, const octet_tensor *x, const octet_tensor *w)
 {
     static const octet_window_attrs plain = { .auto_pad = "NOTSET" };
-    const octet_tensor *const       x     = &plan->shapes[node->inputs[0]->index];
-    const octet_tensor *const       w     = node->input_count > 1 ? &plan->shapes[node->inputs[1]->index] : NULL;
     const bool                      conv  = node->op->quant == OCTET_QUANT_MAC;
     const bool global = node->op->attrs_size != sizeof(octet_window_attrs); /* GlobalAveragePool and its like */
     octet_window found;
@@ -38,6 +36,12 @@ bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet
     window->reach = (octet_border){ .top = (size_t)window->y.pad, .left = (size_t)window->x.pad,
                                     .bottom = reach_after(&window->y), .right = reach_after(&window->x) };
     return true;
+}
+
+bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet_node *node)
+{
+    return octet_window2_make(window, node, &plan->shapes[node->inputs[0]->index],
+                              node->input_count > 1 ? &plan->shapes[node->inputs[1]->index] : NULL);
 }
 
 bool octet_window2_is_far(const octet_window2 *window)

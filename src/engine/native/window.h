@@ -10,6 +10,13 @@ typedef struct octet_axis_window {
     int64_t in, out, kernel, stride, dilation, pad, pad_end;
 } octet_axis_window;
 
+/* The padding behind the image that windows meet: pad_end may leave some for a window that has no room, or (ceil_mode)
+   be less. */
+static inline int64_t octet_axis_overhang(const octet_axis_window *w)
+{
+    return (w->out - 1) * w->stride + (w->kernel - 1) * w->dilation + 1 - w->in - w->pad;
+}
+
 typedef struct octet_window2 {
     octet_axis_window y, x;
     octet_border      reach; /* pixels that windows touch outside the image */
@@ -18,6 +25,10 @@ typedef struct octet_window2 {
 /* The window of a Conv or pool (GlobalAveragePool, GlobalMaxPool: the image) with the plan's shapes. False: it has more
    than two dimensions. */
 bool octet_window2_of(octet_window2 *window, const octet_plan *plan, const octet_node *node);
+
+/* The same without a plan: x and weights (NULL where node has none) are inputs 0 and 1. */
+bool octet_window2_make(octet_window2 *window, const octet_node *node, const octet_tensor *x,
+                        const octet_tensor *weights);
 
 /* Whether windows reach so far outside that a border would cost more than it saves. */
 bool octet_window2_is_far(const octet_window2 *window);

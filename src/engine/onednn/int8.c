@@ -45,16 +45,11 @@ static dnnl_status_t weights_desc(dnnl_memory_desc_t *desc, const octet_foreign_
     return dnnl_memory_desc_init_by_tag(desc, 4, single, dnnl_s8, any ? dnnl_format_tag_any : dnnl_oihw);
 }
 
-static dnnl_dim_t pad_end(const octet_axis_window *w)
-{
-    return (w->out - 1) * w->stride + (w->kernel - 1) * w->dilation + 1 - w->in - w->pad;
-}
-
 static dnnl_status_t describe_operation(levels_problem *p)
 {
     const octet_axis_window *const y = &p->conv.window.y, *const x = &p->conv.window.x;
     const dnnl_dims_t  strides = { y->stride, x->stride }, dilations = { y->dilation - 1, x->dilation - 1 };
-    const dnnl_dims_t  begin = { y->pad, x->pad }, end = { pad_end(y), pad_end(x) };
+    const dnnl_dims_t  begin = { y->pad, x->pad }, end = { octet_axis_overhang(y), octet_axis_overhang(x) };
     const dnnl_dims_t  channels = { (dnnl_dim_t)p->conv.out.channels };
     dnnl_memory_desc_t input, output, weights, bias;
     dnnl_status_t      status = pixels_desc(&input, &p->conv.in, dnnl_u8);

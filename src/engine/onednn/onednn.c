@@ -39,9 +39,9 @@ int octet_dnnl_threads(int threads)
 #endif
 }
 
-/* OCTET_CPU caps oneDNN, too. It listens until it has first looked at the CPU; the answer to a later word, which says
-   the same, is of no interest. */
-static void cap(void)
+/* It listens until it has first looked at the CPU; the answer to a later word, which says the same, is of no
+   interest. */
+void octet_dnnl_cap(void)
 {
     const unsigned sets = octet_cpu_sets();
     if (!octet_cpu_capped()) return;
@@ -162,7 +162,7 @@ static bool choose_layouts(const octet_plan *plan, octet_step *step, const octet
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_dnnl_row *const row = octet_dnnl_row_find(step->node->op->name);
-    cap();
+    octet_dnnl_cap();
     if (step->mode != OCTET_MODE_REAL) return octet_dnnl_accepts_levels(plan, step, why);
     if (!row) return octet_dnnl_decline(why, "not an operator of this engine");
     if (!is_real_node(plan, step, why)) return false;
@@ -386,7 +386,7 @@ static octet_status run(const octet_step *step, const octet_call *call, void *bo
 
 static int block(void)
 {
-    cap();
+    octet_dnnl_cap();
     const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
     return (isa & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 16 : 8;
 }

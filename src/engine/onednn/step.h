@@ -25,6 +25,9 @@ typedef struct octet_dnnl_step {
 
 octet_status octet_dnnl_fail(octet_error *err, dnnl_status_t status, const char *what);
 
+/* OCTET_CPU caps oneDNN, too: to be called before anything else of it. */
+void octet_dnnl_cap(void);
+
 /* oneDNN asks OpenMP how many threads there are, both when it prepares and when it runs. Returns what it was. */
 int octet_dnnl_threads(int threads);
 
