@@ -163,7 +163,7 @@ struct cli_call {
     json_t            *document; /* what --json prints; begun for every call */
     bool               writing;  /* inputs are done with: a file error is ours (exit 1), not the input's (exit 3) */
     char               hint[200]; /* second line of an error; "": none */
-    int                exit_code; /* other than 0 where the work succeeded and its answer is no */
+    int                exit_code; /* other than 0: the answer is no, or a failure with a code of its own */
     struct cli_progress {
         int    mode; /* 0 none, 1 a line on a terminal, 2 JSON lines */
         double began, shown;

@@ -254,9 +254,15 @@ static void note_stop(job *j, cli_call *call, const octet_error *err)
     cli_json_set(record, "step", cli_json_count(j->log.last.last.step));
     cli_json_set(record, "why", cli_json_text(err ? err->text : ""));
     qat_log_write(&j->log, record);
-    if (cli_signals_pending() && access(j->checkpoint, F_OK) == 0)
+    if (err && err->status == OCTET_ERR_ARGUMENT && j->log.last.event != OCTET_FIT_START)
+        call->exit_code = CLI_FAILED; /* the command line was good enough to train by */
+    if (access(j->checkpoint, F_OK) != 0) return;
+    if (cli_signals_pending())
         snprintf(call->hint, sizeof call->hint, "the same command goes on at step %zu of %zu", j->log.last.last.step,
                  j->log.last.steps);
+    else if (call->exit_code == CLI_FAILED)
+        snprintf(call->hint, sizeof call->hint,
+                 "the last good checkpoint is kept beside the output; another --lr needs --restart");
 }
 
 static octet_status train(job *j, cli_call *call, octet_error *err)
