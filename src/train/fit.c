@@ -8,22 +8,19 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "train/batches.h"
-#include "train/schedule.h"
 #include "train/trainer.h"
 
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { ENDED, HAS_BEST, BEST_EPOCH, SINCE_BEST, BEST_COUNT, COUNTS }; /* since: in epochs */
-enum { SUM_LOSS, SUM_TOP1, SUMS };                                      /* over the steps of the present epoch */
-enum { TOP1, TOP5, MSE, PSNR, AGREEMENT, SQNR, SECONDS, SCORES };
-
-/* What is in the checkpoint beside the trainer's state. */
+/* In the checkpoint, followed by the trainer's state as it scored best. */
 typedef struct record {
-    uint64_t counts[COUNTS];
-    double   sums[SUMS], scores[SCORES]; /* scores: of the best */
-    void    *best; /* the state that scored best; NULL without validation */
+    uint64_t     data;                    /* hash of what is trained and validated on */
+    uint64_t     ended, best_epoch;       /* epochs; validated ones, where there is validation */
+    uint64_t     has_best, since_best;    /* epochs since then */
+    double       sum_loss, sum_top1;      /* over the steps of the present epoch */
+    octet_scores scores;                  /* of the best */
 } record;
 
 typedef struct fit {
@@ -31,8 +28,8 @@ typedef struct fit {
     const octet_fit_options   *options;
     const octet_train_options *train;
     octet_batches             *batches;
-    record                     record;
-    octet_section              sections[4];
+    record                    *record; /* own_size bytes */
+    size_t                     own_size;
     size_t                     per_epoch;
     octet_fit_progress         progress;
     double                     began, step_seconds, validation_seconds;
@@ -44,7 +41,7 @@ typedef struct fit {
 static void update_progress(fit *f)
 {
     octet_fit_progress *const p    = &f->progress;
-    const size_t              done = p->last.step, ended = (size_t)f->record.counts[ENDED];
+    const size_t              done = p->last.step, ended = (size_t)f->record->ended;
     const double              steps = (double)(done - ended * f->per_epoch), run = (double)(done - p->resumed);
     const double              validations = f->options->validation ? (double)(p->epochs - ended) : 0;
     p->epoch     = ended;
@@ -52,8 +49,8 @@ static void update_progress(fit *f)
     p->remaining = NAN;
     if (run > 0)
         p->remaining = f->step_seconds / run * (double)(p->steps - done) + validations * f->validation_seconds;
-    p->mean_loss = f->record.sums[SUM_LOSS] / steps; /* 0 / 0 before the first */
-    p->mean_top1 = f->record.sums[SUM_TOP1] / steps;
+    p->mean_loss = f->record->sum_loss / steps; /* 0 / 0 before the first */
+    p->mean_top1 = f->record->sum_top1 / steps;
 }
 
 /* Whether the work is to go on. */
@@ -69,7 +66,7 @@ static bool tell(fit *f, octet_fit_event event)
 static octet_status save(fit *f, octet_error *err)
 {
     if (!f->options->checkpoint) return OCTET_OK;
-    return octet_trainer_save(f->trainer, f->options->checkpoint, err);
+    return octet_trainer_save_with(f->trainer, f->options->checkpoint, f->record, f->own_size, err);
 }
 
 /* The checkpoint comes first: whoever sees the error can come back. */
@@ -89,32 +86,11 @@ static int on_evaluated(void *context, const octet_progress *progress)
     return !tell(f, OCTET_FIT_VALIDATE);
 }
 
-static octet_scores best_scores(const record *r)
-{
-    const double *const s = r->scores;
-    return (octet_scores){ .count = (size_t)r->counts[BEST_COUNT], .top1 = s[TOP1], .top5 = s[TOP5], .mse = s[MSE],
-                           .psnr_db = s[PSNR], .agreement = s[AGREEMENT], .sqnr_db = s[SQNR], .seconds = s[SECONDS] };
-}
-
-static void keep_best(fit *f, const octet_scores *s)
-{
-    record *const r = &f->record;
-    const double  scores[SCORES] = { [TOP1] = s->top1, [TOP5] = s->top5, [MSE] = s->mse, [PSNR] = s->psnr_db,
-                                     [AGREEMENT] = s->agreement, [SQNR] = s->sqnr_db, [SECONDS] = s->seconds };
-    memcpy(r->scores, scores, sizeof scores);
-    r->counts[BEST_COUNT] = s->count;
-    r->counts[BEST_EPOCH] = r->counts[ENDED];
-    r->counts[SINCE_BEST] = 0;
-    r->counts[HAS_BEST]   = 1;
-    octet_trainer_state_get(r->best, f->trainer);
-}
-
 static bool is_better(const fit *f, double score)
 {
-    const octet_scores best = best_scores(&f->record);
-    const double       high = octet_score(&best, f->options->metric);
-    if (!f->record.counts[HAS_BEST]) return true;
-    return f->options->metric == OCTET_METRIC_MSE ? score < high : score > high;
+    const double best = octet_score(&f->record->scores, f->options->metric);
+    if (!f->record->has_best) return true;
+    return f->options->metric == OCTET_METRIC_MSE ? score < best : score > best;
 }
 
 static octet_status judge(fit *f, const octet_scores *scores, octet_error *err)
@@ -123,10 +99,16 @@ static octet_status judge(fit *f, const octet_scores *scores, octet_error *err)
     if (isnan(score))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "the validation data has no %s to choose the best state by",
                           octet_metric_name(f->options->metric));
+    record *const r    = f->record;
     f->progress.best   = is_better(f, score);
     f->progress.scores = scores;
-    f->record.counts[SINCE_BEST]++;
-    if (f->progress.best) keep_best(f, scores);
+    r->since_best++;
+    if (!f->progress.best) return OCTET_OK;
+    r->since_best = 0;
+    r->has_best   = 1;
+    r->best_epoch = r->ended;
+    r->scores     = *scores;
+    octet_trainer_state_get(r + 1, f->trainer);
     return OCTET_OK;
 }
 
@@ -158,9 +140,10 @@ static octet_status end_epoch(fit *f, octet_error *err)
         OCTET_TRY(status);
     }
     update_progress(f);
-    f->progress.epoch = (size_t)++f->record.counts[ENDED];
+    f->record->ended++;
+    f->progress.epoch = (size_t)f->record->ended;
     if (f->options->validation) OCTET_TRY(judge(f, scores, err));
-    f->record.sums[SUM_LOSS] = f->record.sums[SUM_TOP1] = 0;
+    f->record->sum_loss = f->record->sum_top1 = 0;
     if (!tell(f, OCTET_FIT_EPOCH)) return stop(f, err);
     f->progress.scores = NULL;
     return save(f, err);
@@ -168,37 +151,15 @@ static octet_status end_epoch(fit *f, octet_error *err)
 
 /* ---- steps ---- */
 
-/* Whether a phase that begins at an epoch (0: at a share of all steps) has come by step. */
-static bool has_come(const fit *f, int epoch, double share, size_t step)
-{
-    if (epoch == OCTET_EPOCH_NEVER) return false;
-    if (epoch == OCTET_EPOCH_FIRST) return true;
-    return (double)step >= (epoch ? (double)epoch * (double)f->per_epoch : share * (double)f->progress.steps);
-}
-
-/* Brings the trainer to where the plan is at step, counted from 0. What rests is never woken: ranges of a quantized
-   start rest from the beginning. */
-static void follow_plan(fit *f, size_t step)
-{
-    octet_trainer *const t = f->trainer;
-    octet_trainer_set_learning_rate(t, octet_schedule_rate(f->train, step, f->per_epoch));
-    if (has_come(f, f->train->freeze_observers, 0.5, step)) octet_trainer_freeze_observers(t, true);
-    else if (step >= f->per_epoch) octet_trainer_learn(t); /* what no calibration gave a range has found one by now */
-    if (has_come(f, f->train->freeze_batch_norm, 0.75, step)) octet_trainer_freeze_batch_norm(t, true);
-    t->epoch = (double)(step + 1) / (double)f->per_epoch;
-}
-
 static octet_status take_step(fit *f, octet_error *err)
 {
-    const double              start = octet_clock();
-    const size_t              step  = (size_t)f->trainer->scalars.step;
-    octet_train_batch         batch;
+    const double             start = octet_clock();
+    octet_train_batch        batch;
     octet_train_result *const last = &f->progress.last;
-    follow_plan(f, step);
-    OCTET_TRY(octet_batches_read(&batch, f->batches, step, err));
+    OCTET_TRY(octet_batches_read(&batch, f->batches, octet_trainer_steps(f->trainer), err));
     OCTET_TRY(octet_trainer_step(f->trainer, &batch, last, err));
-    f->record.sums[SUM_LOSS] += last->loss;
-    f->record.sums[SUM_TOP1] += last->top1;
+    f->record->sum_loss += last->loss;
+    f->record->sum_top1 += last->top1;
     f->step_seconds += octet_clock() - start;
     if (!tell(f, OCTET_FIT_STEP)) return stop(f, err);
     const bool due = f->options->checkpoint_steps && last->step % f->options->checkpoint_steps == 0;
@@ -207,15 +168,15 @@ static octet_status take_step(fit *f, octet_error *err)
 
 static bool patience_is_out(const fit *f)
 {
-    return f->options->patience && f->record.counts[SINCE_BEST] >= f->options->patience;
+    return f->options->patience && f->record->since_best >= f->options->patience;
 }
 
 static octet_status run(fit *f, octet_error *err)
 {
     if (!tell(f, OCTET_FIT_START)) return stop(f, err);
     for (;;) {
-        const size_t step = (size_t)f->trainer->scalars.step;
-        if (f->record.counts[ENDED] < step / f->per_epoch) OCTET_TRY(end_epoch(f, err));
+        const size_t step = octet_trainer_steps(f->trainer);
+        if (f->record->ended < step / f->per_epoch) OCTET_TRY(end_epoch(f, err));
         else if (step >= f->progress.steps || patience_is_out(f)) return OCTET_OK;
         else OCTET_TRY(take_step(f, err));
     }
@@ -235,64 +196,43 @@ static octet_status check(const octet_fit_options *options, octet_error *err)
     return OCTET_OK;
 }
 
-/* The trainer has laid out a batch by now; fewer samples than the usual one make a smaller batch. */
-static octet_status choose_batch(octet_trainer *trainer, size_t samples, octet_error *err)
-{
-    const size_t batch = trainer->options.batch;
-    if (batch <= samples) return OCTET_OK;
-    if (batch == OCTET_USUAL_BATCH) return octet_trainer_lay_out(trainer, samples, err);
-    return octet_fail(err, OCTET_ERR_ARGUMENT, "batch is larger than the data set (got %zu, need at most %zu)", batch,
-                      samples);
-}
-
-/* The record as the trainer's checkpoints are to carry it, and what they belong to. */
-static octet_status describe_record(fit *f, octet_arena *arena, octet_error *err)
-{
-    record *const              r          = &f->record;
-    const octet_dataset *const validation = f->options->validation;
-    const size_t               best       = validation ? octet_trainer_state_size(f->trainer) : 0;
-    const octet_section        sections[] = { { "epochs", OCTET_U64, r->counts, COUNTS },
-                                              { "sums", OCTET_F64, r->sums, SUMS },
-                                              { "best scores", OCTET_F64, r->scores, SCORES },
-                                              { "best state", OCTET_U8, NULL, best } };
-    OCTET_TRY(octet_arena_get(&r->best, arena, best, 1, err));
-    memcpy(f->sections, sections, sizeof sections);
-    f->sections[3].data          = r->best;
-    f->trainer->more             = f->sections;
-    f->trainer->more_count       = sizeof sections / sizeof *sections;
-    f->trainer->more_identity    = octet_arena_format(
-        arena, "data %016llx\nvalidation %zu by %s\n", (unsigned long long)octet_batches_hash(f->batches),
-        validation ? octet_dataset_count(validation) : 0, octet_metric_name(f->options->metric));
-    return f->trainer->more_identity ? OCTET_OK : octet_fail_memory(err);
-}
-
 static octet_status resume(fit *f, octet_error *err)
 {
     const char *const path = f->options->checkpoint;
+    const uint64_t    data = f->record->data;
     if (!path || f->options->restart || access(path, F_OK) != 0) return OCTET_OK;
-    return octet_trainer_load(f->trainer, path, err);
+    OCTET_TRY(octet_trainer_load_with(f->trainer, path, f->record, f->own_size, err));
+    if (f->record->data != data) {
+        octet_error_file(err, path);
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "checkpoint of a run with other data or another way to validate");
+    }
+    return OCTET_OK;
 }
 
 static octet_status prepare(fit *f, octet_arena *arena, octet_dataset *data, octet_error *err)
 {
-    octet_trainer *const t = f->trainer;
-    OCTET_TRY(choose_batch(t, octet_dataset_count(data), err));
-    f->train = &t->options;
-    OCTET_TRY(octet_batches_new(&f->batches, arena, data, f->train, t->graph, err));
+    const octet_dataset *const validation = f->options->validation;
+    OCTET_TRY(octet_trainer_plan(f->trainer, octet_dataset_count(data), err));
+    f->train = octet_trainer_settings(f->trainer);
+    OCTET_TRY(octet_batches_new(&f->batches, arena, data, f->train, octet_trainer_graph(f->trainer), err));
     f->per_epoch = octet_batches_per_epoch(f->batches);
-    OCTET_TRY(describe_record(f, arena, err));
+    f->own_size  = sizeof *f->record + (validation ? octet_trainer_state_size(f->trainer) : 0);
+    OCTET_TRY(octet_arena_get(&f->record, arena, f->own_size, 1, err));
+    f->record->data = octet_batches_hash(f->batches);
+    if (validation) f->record->data += 1 + octet_dataset_count(validation) * 31 + (uint64_t)f->options->metric;
     OCTET_TRY(resume(f, err));
-    const size_t taken = (size_t)t->scalars.step;
-    f->progress = (octet_fit_progress){ .steps = f->per_epoch * f->train->epochs, .batch = f->train->batch,
-                                        .epochs = f->train->epochs, .resumed = taken, .last.step = taken };
+    f->progress = (octet_fit_progress){ .steps     = f->per_epoch * f->train->epochs,
+                                        .batch     = f->train->batch,
+                                        .epochs    = f->train->epochs,
+                                        .resumed   = octet_trainer_steps(f->trainer),
+                                        .last.step = octet_trainer_steps(f->trainer) };
     return OCTET_OK;
 }
 
 static octet_status finish(octet_graph **quantized, octet_scores *scores, fit *f, octet_error *err)
 {
-    const bool best = f->record.counts[HAS_BEST];
-    if (best) octet_trainer_state_put(f->trainer, f->record.best);
-    if (scores) *scores = best ? best_scores(&f->record) : (octet_scores){ 0 };
+    if (f->record->has_best) octet_trainer_state_set(f->trainer, f->record + 1);
+    if (scores) *scores = f->record->has_best ? f->record->scores : (octet_scores){ 0 };
     return octet_trainer_quantized(quantized, f->trainer, err);
 }
 
@@ -306,8 +246,6 @@ octet_status octet_fit(octet_graph **quantized, octet_scores *scores, octet_trai
     octet_status       status = arena ? prepare(&f, arena, data, err) : octet_fail_memory(err);
     if (status == OCTET_OK) status = run(&f, err);
     if (status == OCTET_OK) status = finish(quantized, scores, &f, err);
-    trainer->more_count    = 0;
-    trainer->more_identity = NULL;
     octet_arena_free(arena);
     return status;
 }

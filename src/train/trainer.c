@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+enum { USUAL_BATCH = 32 };
 
 /* ---- layout ---- */
 
@@ -109,7 +110,7 @@ static octet_status open_trainer(octet_trainer *t, octet_error *err)
     OCTET_TRY(octet_trained_separate(t->work, err));
     OCTET_TRY(octet_trained_list(&t->trained, &t->trained_count, t->arena, t->work, err));
     octet_trainer_learn(t);
-    const size_t fixed = fixed_batch(t->graph), usual = fixed ? fixed : OCTET_USUAL_BATCH;
+    const size_t fixed = fixed_batch(t->graph), usual = fixed ? fixed : USUAL_BATCH;
     const bool   soft  = t->options.loss != OCTET_LOSS_MSE;
     const size_t batch = t->options.batch ? t->options.batch : usual;
     t->output          = octet_loss_value(t->work, batch, soft);

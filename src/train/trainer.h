@@ -60,8 +60,6 @@ struct octet_trainer {
     const char          *more_identity; /* lines; NULL: none */
 };
 
-enum { OCTET_USUAL_BATCH = 32 };
-
 /* Makes the tape for this batch, unless it is there. Steps taken before are lost. Fails where the network's own batch
    is fixed to another number. */
 octet_status octet_trainer_lay_out(octet_trainer *trainer, size_t batch, octet_error *err);
