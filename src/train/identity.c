@@ -92,15 +92,16 @@ static void add_batch_norm(octet_hash *hash, const octet_batch_norm *norm)
 static void add_trained(octet_hash *hash, const octet_trained *t)
 {
     if (!t) return;
-    ADD(hash, t->fake);
-    ADD(hash, t->formula);
+    ADD(hash, t->quantizer.fake);
+    ADD(hash, t->quantizer.formula);
+    ADD(hash, t->quantizer.symmetric);
+    ADD(hash, t->quantizer.reduce_range);
+    ADD(hash, t->quantizer.averaging);
+    ADD(hash, t->quantizer.eps);
+    ADD(hash, t->weight);
     ADD(hash, t->dtype);
     ADD(hash, t->qmin);
     ADD(hash, t->qmax);
-    ADD(hash, t->symmetric);
-    ADD(hash, t->reduce_range);
-    ADD(hash, t->averaging);
-    ADD(hash, t->eps);
     ADD(hash, t->channels);
     ADD(hash, t->axis);
 }

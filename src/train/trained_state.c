@@ -12,16 +12,18 @@ size_t octet_trained_size(const octet_trained *trained) { return SWITCHES + PER_
 octet_status octet_trained_copy(octet_trained **copy, octet_arena *arena, const octet_trained *trained,
                                 octet_error *err)
 {
-    const size_t   channels = (size_t)trained->channels;
-    octet_trained *c;
+    octet_trained *fresh, *c;
+    OCTET_TRY(octet_trained_new(&fresh, arena, &trained->quantizer, trained->weight, trained->channels, trained->axis,
+                                err));
     OCTET_TRY(octet_arena_get(&c, arena, 1, sizeof *c, err));
-    *c = *trained;
-    OCTET_TRY(octet_arena_get(&c->range, arena, channels, sizeof *c->range, err));
-    OCTET_TRY(octet_arena_get(&c->scale, arena, channels, sizeof *c->scale, err));
-    OCTET_TRY(octet_arena_get(&c->zero_point, arena, channels, sizeof *c->zero_point, err));
-    OCTET_TRY(octet_arena_get(&c->scale_gradient, arena, channels, sizeof *c->scale_gradient, err));
-    OCTET_TRY(octet_arena_get(&c->zero_point_gradient, arena, channels, sizeof *c->zero_point_gradient, err));
-    for (size_t i = 0; i < channels; i++) {
+    *c                     = *trained;
+    c->range               = fresh->range;
+    c->scale               = fresh->scale;
+    c->zero_point          = fresh->zero_point;
+    c->scale_gradient      = fresh->scale_gradient;
+    c->zero_point_gradient = fresh->zero_point_gradient;
+    c->batch               = fresh->batch;
+    for (int64_t i = 0; i < trained->channels; i++) {
         c->range[i]      = trained->range[i];
         c->scale[i]      = trained->scale[i];
         c->zero_point[i] = trained->zero_point[i];

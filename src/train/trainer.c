@@ -10,8 +10,9 @@
 #include "train/identity.h"
 #include "train/options.h"
 #include "train/quantized.h"
+#include "train/schedule.h"
 
-#include <string.h>
+#include <math.h>
 
 enum { USUAL_BATCH = 32 };
 
@@ -34,10 +35,24 @@ static octet_status open_tape(octet_trainer *t, size_t batch, octet_error *err)
            .batch = (int64_t)batch, .threads = t->options.threads, .slow_batch_norm = t->options.slow_batch_norm,
            .max_memory = t->options.limits.max_memory };
     OCTET_TRY(octet_tape_create(&l->tape, t->work, &options, err));
-    l->parameters = octet_tape_parameters(l->tape, &l->parameter_count);
     l->statistics = octet_tape_statistics(l->tape, &l->statistic_count);
     octet_tape_freeze_batch_norm(l->tape, t->scalars.batch_norm_frozen);
     t->has_batch_norm = l->statistic_count > 0;
+    return OCTET_OK;
+}
+
+static octet_status list_parameters(octet_trainer *t, octet_error *err)
+{
+    octet_trainer_layout *const  l    = &t->layout;
+    const octet_parameter *const from = octet_tape_parameters(l->tape, &l->parameter_count);
+    OCTET_TRY(octet_arena_get(&l->parameters, l->arena, l->parameter_count, sizeof *from, err));
+    OCTET_TRY(octet_arena_get(&l->learned, l->arena, l->parameter_count, sizeof *l->learned, err));
+    for (size_t i = 0; i < l->parameter_count; i++) {
+        l->parameters[i] = from[i];
+        for (size_t k = 0; k < t->trained_count && from[i].kind >= OCTET_PARAMETER_SCALE; k++)
+            if (from[i].value == t->trained[k]->scale || from[i].value == t->trained[k]->zero_point)
+                l->learned[i] = t->trained[k];
+    }
     return OCTET_OK;
 }
 
@@ -46,6 +61,7 @@ static octet_status open_layout(octet_trainer *t, size_t batch, octet_error *err
     octet_trainer_layout *const l = &t->layout;
     if (!(l->arena = octet_arena_new())) return octet_fail_memory(err);
     OCTET_TRY(open_tape(t, batch, err));
+    OCTET_TRY(list_parameters(t, err));
     OCTET_TRY(octet_mover_new(&l->mover, l->arena, &t->options, l->parameters, l->parameter_count, err));
     OCTET_TRY(octet_arena_get(&l->before, l->arena, octet_trainer_moving_size(t), 1, err));
     l->gradient = octet_value_tensor(t->output, (int64_t)batch);
@@ -60,7 +76,7 @@ static size_t fixed_batch(const octet_graph *graph)
     return input->has_shape && input->rank > 0 && input->dims[0] != OCTET_DIM_FREE ? (size_t)input->dims[0] : 0;
 }
 
-octet_status octet_trainer_lay_out(octet_trainer *trainer, size_t batch, octet_error *err)
+static octet_status lay_out(octet_trainer *trainer, size_t batch, octet_error *err)
 {
     const size_t fixed = fixed_batch(trainer->graph);
     if (fixed && batch != fixed)
@@ -70,7 +86,6 @@ octet_status octet_trainer_lay_out(octet_trainer *trainer, size_t batch, octet_e
     const octet_status status = open_layout(trainer, batch, err);
     if (status != OCTET_OK) close_layout(trainer);
     trainer->options.batch = batch;
-    trainer->scalars.step  = 0;
     return status;
 }
 
@@ -106,7 +121,6 @@ static octet_status open_trainer(octet_trainer *t, octet_error *err)
 {
     OCTET_TRY(identify(t, err));
     OCTET_TRY(octet_graph_copy(&t->work, t->graph, err));
-    OCTET_TRY(octet_graph_own(t->work, err)); /* its constants will be written over */
     OCTET_TRY(octet_trained_separate(t->work, err));
     OCTET_TRY(octet_trained_list(&t->trained, &t->trained_count, t->arena, t->work, err));
     octet_trainer_learn(t);
@@ -118,7 +132,7 @@ static octet_status open_trainer(octet_trainer *t, octet_error *err)
     t->scalars.learning_rate = t->options.learning_rate;
     if (!t->output->has_shape)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "shape of output '%s' is not known", t->output->name);
-    return octet_trainer_lay_out(t, batch, err);
+    return lay_out(t, batch, err);
 }
 
 octet_status octet_trainer_create(octet_trainer **trainer, octet_graph *graph, const octet_train_options *options,
@@ -136,7 +150,8 @@ octet_status octet_trainer_create(octet_trainer **trainer, octet_graph *graph, c
         octet_arena_free(arena);
         return status;
     }
-    *t = (octet_trainer){ .arena = arena, .graph = graph, .options = resolved, .stale = true };
+    *t = (octet_trainer){ .arena = arena, .graph = graph, .options = resolved, .stale = true,
+                          .given_batch = resolved.batch };
     if (t->options.threads == 0) t->options.threads = octet_threads_available();
     status = open_trainer(t, err);
     if (status == OCTET_OK) *trainer = t;
@@ -180,7 +195,8 @@ void octet_trainer_learn(octet_trainer *trainer)
 {
     for (size_t i = 0; i < trainer->trained_count; i++) {
         octet_trained *const trained = trainer->trained[i];
-        if (trained->fake == OCTET_FAKE_LEARNED && !trained->learning && (has_seen(trained) || !trained->observing))
+        if (trained->quantizer.fake == OCTET_FAKE_LEARNED && !trained->learning &&
+            (has_seen(trained) || !trained->observing))
             octet_trained_learn(trained);
     }
     trainer->stale = true;
@@ -190,7 +206,7 @@ void octet_trainer_freeze_observers(octet_trainer *trainer, bool frozen)
 {
     for (size_t i = 0; i < trainer->trained_count; i++) {
         octet_trained *const trained = trainer->trained[i];
-        trained->observing           = !frozen && trained->fake != OCTET_FAKE_FIXED && !trained->learning;
+        trained->observing = !frozen && trained->quantizer.fake != OCTET_FAKE_FIXED && !trained->learning;
     }
     if (frozen) octet_trainer_learn(trainer);
 }
@@ -214,18 +230,66 @@ bool octet_trainer_is_integer(const octet_trainer *trainer)
     return true;
 }
 
+/* ---- the plan ---- */
+
+octet_status octet_trainer_plan(octet_trainer *trainer, size_t samples, octet_error *err)
+{
+    size_t batch = trainer->options.batch;
+    if (!trainer->given_batch && !fixed_batch(trainer->graph) && samples < batch) batch = samples;
+    if (samples < batch || samples == 0)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "data has %zu samples (need a batch of %zu)", samples, batch);
+    OCTET_TRY(lay_out(trainer, batch, err));
+    trainer->epoch_steps = samples / batch;
+    return OCTET_OK;
+}
+
+/* The step from which a phase lasts; by default at a share of the whole plan. */
+static double phase_begin(const octet_trainer *t, int epoch, double share)
+{
+    const double epoch_steps = (double)t->epoch_steps;
+    if (epoch == OCTET_EPOCH_NEVER) return INFINITY;
+    if (epoch == OCTET_EPOCH_FIRST) return 0;
+    return epoch ? epoch * epoch_steps : share * (double)t->options.epochs * epoch_steps;
+}
+
+void octet_trainer_follow_plan(octet_trainer *trainer)
+{
+    const octet_train_options *const o    = &trainer->options;
+    const uint64_t                   step = trainer->scalars.step;
+    const double                     at   = (double)step;
+    if (!trainer->epoch_steps) return;
+    octet_trainer_set_learning_rate(trainer, octet_schedule_rate(o, (size_t)step, trainer->epoch_steps));
+    if (at >= phase_begin(trainer, o->freeze_observers, 0.5)) octet_trainer_freeze_observers(trainer, true);
+    if (at >= phase_begin(trainer, o->freeze_batch_norm, 0.75)) octet_trainer_freeze_batch_norm(trainer, true);
+}
+
+size_t octet_trainer_steps(const octet_trainer *trainer) { return (size_t)trainer->scalars.step; }
+
+const octet_train_options *octet_trainer_settings(const octet_trainer *trainer) { return &trainer->options; }
+
+const octet_graph *octet_trainer_graph(const octet_trainer *trainer) { return trainer->graph; }
+
 /* ---- results ---- */
 
-octet_status octet_trainer_quantized(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
+/* On a copy, which shares what does not change: storing into one graph again and again would make it grow. */
+octet_status octet_trainer_convert(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
 {
+    octet_graph *copy;
     *quantized = NULL;
-    OCTET_TRY(octet_tape_store(trainer->layout.tape, trainer->work, err));
-    OCTET_TRY(octet_train_quantized(quantized, trainer->work, err));
-    const octet_status status = octet_graph_own(*quantized, err);
+    OCTET_TRY(octet_graph_copy(&copy, trainer->work, err));
+    octet_status status = octet_tape_store(trainer->layout.tape, copy, err);
+    if (status == OCTET_OK) status = octet_train_quantized(quantized, copy, err);
+    if (status == OCTET_OK) status = octet_graph_own(*quantized, err);
+    octet_graph_free(copy);
     if (status == OCTET_OK) return OCTET_OK;
     octet_graph_free(*quantized);
     *quantized = NULL;
     return status;
+}
+
+octet_status octet_trainer_quantized(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
+{
+    return octet_trainer_convert(quantized, trainer, err);
 }
 
 octet_status octet_trainer_store(octet_trainer *trainer, octet_error *err)

@@ -30,7 +30,9 @@ typedef struct octet_trainer_scalars {
 typedef struct octet_trainer_layout {
     octet_arena     *arena;
     octet_tape      *tape;
-    octet_parameter *parameters, *statistics; /* the tape's */
+    octet_parameter *parameters; /* the tape's; without a gradient where they rest */
+    octet_trained  **learned;    /* whose scale or zero point a parameter is; NULL: nobody's */
+    octet_parameter *statistics; /* the tape's */
     size_t           parameter_count, statistic_count;
     octet_mover     *mover;
     octet_teacher    teacher;
@@ -53,26 +55,44 @@ struct octet_trainer {
     octet_trainer_layout  layout;
     octet_trainer_scalars scalars;
     bool                  stale; /* parameters have moved since the integers were made */
-    double                epoch; /* passed: fit.c's to set */
-    /* what else belongs into checkpoints: fit.c's */
-    const octet_section *more;
-    size_t               more_count;
-    const char          *more_identity; /* lines; NULL: none */
+    size_t                given_batch;
+    size_t                epoch_steps; /* of a plan; 0: the loop is the caller's */
 };
 
-/* Makes the tape for this batch, unless it is there. Steps taken before are lost. Fails where the network's own batch
-   is fixed to another number. */
-octet_status octet_trainer_lay_out(octet_trainer *trainer, size_t batch, octet_error *err);
+/* ---- for fit.c ---- */
+
+/* The trainer knows its data now: it settles the batch, where none was given, and from here on sets learning rate and
+   phases by itself before every step. Comes before the first step. */
+octet_status octet_trainer_plan(octet_trainer *trainer, size_t samples, octet_error *err);
+
+/* Steps taken; the options in force; the network. */
+size_t                     octet_trainer_steps(const octet_trainer *trainer);
+const octet_train_options *octet_trainer_settings(const octet_trainer *trainer);
+const octet_graph         *octet_trainer_graph(const octet_trainer *trainer);
+
+/* octet_trainer_save and _load with size bytes of the caller's own in the same file. */
+octet_status octet_trainer_save_with(const octet_trainer *trainer, const char *path, const void *own, size_t size,
+                                     octet_error *err);
+octet_status octet_trainer_load_with(octet_trainer *trainer, const char *path, void *own, size_t size,
+                                     octet_error *err);
 
 /* What decides the network that would ship, flat: to go back to the best one. */
 size_t octet_trainer_state_size(const octet_trainer *trainer);
 void   octet_trainer_state_get(void *to, const octet_trainer *trainer);
-void   octet_trainer_state_put(octet_trainer *trainer, const void *from);
+void   octet_trainer_state_set(octet_trainer *trainer, const void *from);
 
 /* The part of it that a forward pass in training moves: statistics and FakeQuantize. */
 size_t octet_trainer_moving_size(const octet_trainer *trainer);
 void   octet_trainer_moving_get(void *to, const octet_trainer *trainer);
-void   octet_trainer_moving_put(octet_trainer *trainer, const void *from);
+void   octet_trainer_moving_set(octet_trainer *trainer, const void *from);
+
+/* ---- between the trainer's files ---- */
+
+/* Brings learning rate and phases to where the plan wants them. */
+void octet_trainer_follow_plan(octet_trainer *trainer);
+
+/* A quantized graph of the present parameters, which stands alone. */
+octet_status octet_trainer_convert(octet_graph **quantized, const octet_trainer *trainer, octet_error *err);
 
 /* Whether the forward pass is the integer arithmetic that ships. */
 bool octet_trainer_is_integer(const octet_trainer *trainer);

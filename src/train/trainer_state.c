@@ -50,7 +50,7 @@ void octet_trainer_moving_get(void *to, const octet_trainer *trainer)
         octet_trained_pack(at, trainer->trained[i]);
 }
 
-void octet_trainer_moving_put(octet_trainer *trainer, const void *from)
+void octet_trainer_moving_set(octet_trainer *trainer, const void *from)
 {
     const octet_trainer_layout *const l = &trainer->layout;
     const float *at = (const float *)(const void *)put_all(l->statistics, l->statistic_count, from);
@@ -68,9 +68,9 @@ void octet_trainer_state_get(void *to, const octet_trainer *trainer)
     octet_trainer_moving_get(get_all(to, trainer->layout.parameters, trainer->layout.parameter_count), trainer);
 }
 
-void octet_trainer_state_put(octet_trainer *trainer, const void *from)
+void octet_trainer_state_set(octet_trainer *trainer, const void *from)
 {
-    octet_trainer_moving_put(trainer, put_all(trainer->layout.parameters, trainer->layout.parameter_count, from));
+    octet_trainer_moving_set(trainer, put_all(trainer->layout.parameters, trainer->layout.parameter_count, from));
     trainer->stale = true;
 }
 
@@ -104,7 +104,8 @@ static octet_status add_parameter(sections *s, const octet_parameter *p, const o
     return OCTET_OK;
 }
 
-static octet_status add_all(sections *s, octet_trainer *t)
+/* own: the caller's bytes, or nothing. */
+static octet_status add_all(sections *s, octet_trainer *t, const octet_section *own)
 {
     const octet_trainer_layout *const l = &t->layout;
     octet_trainer_scalars *const      scalars = &t->scalars;
@@ -116,15 +117,14 @@ static octet_status add_all(sections *s, octet_trainer *t)
     for (size_t i = 0; i < l->statistic_count; i++) OCTET_TRY(add_parameter(s, &l->statistics[i], NULL));
     OCTET_TRY(add(s, NULL, "updates", (octet_section){ NULL, OCTET_U64, s->updates, l->parameter_count }));
     OCTET_TRY(add(s, NULL, "FakeQuantize", (octet_section){ NULL, OCTET_F32, s->packed, s->packed_count }));
-    for (size_t i = 0; i < t->more_count; i++) OCTET_TRY(add(s, NULL, t->more[i].name, t->more[i]));
-    return OCTET_OK;
+    return add(s, NULL, "own", *own);
 }
 
-static octet_status make_sections(sections *s, octet_trainer *t, octet_error *err)
+static octet_status make_sections(sections *s, octet_trainer *t, const octet_section *own, octet_error *err)
 {
     const octet_trainer_layout *const l = &t->layout;
     for (size_t i = 0; i < t->trained_count; i++) s->packed_count += octet_trained_size(t->trained[i]);
-    const size_t most = 5 + 3 * l->parameter_count + l->statistic_count + t->more_count;
+    const size_t most = 6 + 3 * l->parameter_count + l->statistic_count;
     OCTET_TRY(octet_arena_get(&s->list, s->arena, most, sizeof *s->list, err));
     OCTET_TRY(octet_arena_get(&s->packed, s->arena, s->packed_count, sizeof *s->packed, err));
     OCTET_TRY(octet_arena_get(&s->updates, s->arena, l->parameter_count, sizeof *s->updates, err));
@@ -132,23 +132,21 @@ static octet_status make_sections(sections *s, octet_trainer *t, octet_error *er
     float *at = s->packed;
     for (size_t i = 0; i < t->trained_count; at += octet_trained_size(t->trained[i++]))
         octet_trained_pack(at, t->trained[i]);
-    return add_all(s, t) == OCTET_OK ? OCTET_OK : octet_fail_memory(err);
+    return add_all(s, t, own) == OCTET_OK ? OCTET_OK : octet_fail_memory(err);
 }
 
 static octet_status describe(octet_checkpoint *c, const octet_trainer *t, const sections *s, octet_error *err)
 {
     const char *const options = octet_train_describe(s->arena, &t->options);
-    const char *const more    = t->more_identity ? t->more_identity : "";
-    c->identity = options ? octet_arena_format(s->arena, "%s%s%s", t->identity, options, more) : NULL;
-    c->sections = s->list;
-    c->count    = s->count;
+    c->identity = options ? octet_arena_format(s->arena, "%s%s", t->identity, options) : NULL;
+    c->sections               = s->list;
+    c->count                  = s->count;
     return c->identity ? OCTET_OK : octet_fail_memory(err);
 }
 
 static octet_status save(octet_trainer *t, const char *path, sections *s, octet_error *err)
 {
     octet_checkpoint checkpoint;
-    OCTET_TRY(make_sections(s, t, err));
     OCTET_TRY(describe(&checkpoint, t, s, err));
     return octet_checkpoint_write(path, &checkpoint, err);
 }
@@ -179,7 +177,6 @@ static octet_status load(octet_trainer *t, const char *path, sections *s, octet_
     octet_checkpoint checkpoint;
     octet_section   *fresh;
     const float     *packed = NULL;
-    OCTET_TRY(make_sections(s, t, err));
     OCTET_TRY(describe(&checkpoint, t, s, err));
     OCTET_TRY(octet_arena_get(&fresh, s->arena, s->count, sizeof *fresh, err));
     for (size_t i = 0; i < s->count; i++) {
@@ -198,22 +195,39 @@ static octet_status load(octet_trainer *t, const char *path, sections *s, octet_
     return OCTET_OK;
 }
 
-static octet_status with_sections(octet_status (*work)(octet_trainer *, const char *, sections *, octet_error *),
-                                  octet_trainer *t, const char *path, octet_error *err)
+typedef octet_status (*file_work)(octet_trainer *t, const char *path, sections *s, octet_error *err);
+
+static octet_status with_sections(file_work work, octet_trainer *t, const char *path, const octet_section *own,
+                                  octet_error *err)
 {
     sections s = { .arena = octet_arena_new() };
     if (!s.arena) return octet_fail_memory(err);
-    const octet_status status = work(t, path, &s, err);
+    octet_status status = make_sections(&s, t, own, err);
+    if (status == OCTET_OK) status = work(t, path, &s, err);
     octet_arena_free(s.arena);
     return status;
 }
 
+octet_status octet_trainer_save_with(const octet_trainer *trainer, const char *path, const void *own, size_t size,
+                                     octet_error *err)
+{
+    const octet_section section = { .dtype = OCTET_U8, .data = (void *)(uintptr_t)own, .count = size };
+    return with_sections(save, (octet_trainer *)(uintptr_t)trainer, path, &section, err); /* both are read only */
+}
+
+octet_status octet_trainer_load_with(octet_trainer *trainer, const char *path, void *own, size_t size,
+                                     octet_error *err)
+{
+    const octet_section section = { .dtype = OCTET_U8, .data = own, .count = size };
+    return with_sections(load, trainer, path, &section, err);
+}
+
 octet_status octet_trainer_save(const octet_trainer *trainer, const char *path, octet_error *err)
 {
-    return with_sections(save, (octet_trainer *)(uintptr_t)trainer, path, err); /* sections are read only */
+    return octet_trainer_save_with(trainer, path, NULL, 0, err);
 }
 
 octet_status octet_trainer_load(octet_trainer *trainer, const char *path, octet_error *err)
 {
-    return with_sections(load, trainer, path, err);
+    return octet_trainer_load_with(trainer, path, NULL, 0, err);
 }

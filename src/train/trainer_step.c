@@ -2,7 +2,6 @@
 /* One step: forward, loss, backward, update. Only the update moves parameters, and it comes last; what a forward pass
    moves is kept before and put back where a step fails. So a failed step has not been. */
 #include "train/loss.h"
-#include "train/quantized.h"
 #include "train/trainer.h"
 
 #include <float.h>
@@ -13,8 +12,7 @@
 static octet_status make_integers(octet_trainer *t, octet_error *err)
 {
     octet_graph *quantized;
-    OCTET_TRY(octet_tape_store(t->layout.tape, t->work, err));
-    OCTET_TRY(octet_train_quantized(&quantized, t->work, err));
+    OCTET_TRY(octet_trainer_convert(&quantized, t, err));
     const octet_status status = octet_tape_use_integers(t->layout.tape, quantized, err);
     octet_graph_free(status == OCTET_OK ? t->quantized : quantized);
     if (status != OCTET_OK) return status;
@@ -113,6 +111,18 @@ static octet_status find_loss(octet_loss_result *result, octet_trainer *t, const
     return octet_loss_compute(result, &call, err);
 }
 
+/* Scales and zero points that do not learn yet must not move, be it by momentum or decay. */
+static void rest(octet_trainer *t)
+{
+    for (size_t i = 0; i < t->layout.parameter_count; i++) {
+        octet_parameter *const     p       = &t->layout.parameters[i];
+        const octet_trained *const learned = t->layout.learned[i];
+        if (!learned) continue;
+        p->gradient = p->value == learned->scale ? learned->scale_gradient : learned->zero_point_gradient;
+        if (!learned->learning) p->gradient = NULL;
+    }
+}
+
 static octet_status take_step(octet_loss_result *result, octet_trainer *t, const octet_train_batch *batch,
                               octet_error *err)
 {
@@ -122,6 +132,7 @@ static octet_status take_step(octet_loss_result *result, octet_trainer *t, const
     OCTET_TRY(find_loss(result, t, batch, err));
     if (!isfinite(result->loss)) return explain_loss(t, batch->inputs, result->loss, err);
     OCTET_TRY(octet_tape_backward(l->tape, t->output, l->gradient.data, err));
+    rest(t);
     OCTET_TRY(check_parameters(t, true, err));
     octet_mover_step(l->mover, t->scalars.learning_rate);
     for (size_t i = 0; i < t->trained_count; i++)
@@ -132,17 +143,20 @@ static octet_status take_step(octet_loss_result *result, octet_trainer *t, const
 octet_status octet_trainer_step(octet_trainer *trainer, const octet_train_batch *batch, octet_train_result *result,
                                 octet_error *err)
 {
-    octet_loss_result  loss;
+    octet_loss_result loss;
+    octet_trainer_follow_plan(trainer);
     octet_trainer_moving_get(trainer->layout.before, trainer);
     const octet_status status = take_step(&loss, trainer, batch, err);
     if (status != OCTET_OK) {
-        octet_trainer_moving_put(trainer, trainer->layout.before);
+        octet_trainer_moving_set(trainer, trainer->layout.before);
         return status;
     }
     trainer->stale = true;
     trainer->scalars.step++;
+    const double steps = (double)trainer->scalars.step;
     if (result)
-        *result = (octet_train_result){ .step = (size_t)trainer->scalars.step, .epoch = trainer->epoch,
+        *result = (octet_train_result){ .step = (size_t)trainer->scalars.step,
+                                        .epoch = trainer->epoch_steps ? steps / (double)trainer->epoch_steps : 0,
                                         .loss = loss.loss, .top1 = loss.top1,
                                         .learning_rate = trainer->scalars.learning_rate,
                                         .integer = trainer->quantized != NULL };
