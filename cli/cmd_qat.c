@@ -363,7 +363,9 @@ static octet_status begin(job *j, cli_call *call, octet_error *err)
     if (!call->args.output && !call->args.dry_run)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "option '--output FILE' is missing");
     OCTET_TRY(cli_check_outputs(call, err));
-    return qat_log_open(&j->log, call, err);
+    const octet_status opened = qat_log_open(&j->log, call, err);
+    call->writing             = opened != OCTET_OK;
+    return opened;
 }
 
 octet_status cli_qat(cli_call *call, octet_error *err)

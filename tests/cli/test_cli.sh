@@ -172,7 +172,7 @@ refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --val calib.npy -
 refused 2 'patience needs --val' qat net.onnx --data calib.npy -o n.onnx --patience 2
 refused 2 'needs --baseline' qat q.onnx --data calib.npy -o n.onnx --distill
 refused 2 'is quantized' qat q.onnx --data calib.npy -o n.onnx --distill --baseline q.onnx
-refused 2 'larger than the data set (got 17, need at most 16)' qat net.onnx --data calib.npy --labels labels.txt --batch 17 -n
+refused 2 'data has 16 samples (need a batch of 17)' qat net.onnx --data calib.npy --labels labels.txt --batch 17 -n
 refused 2 'by top1 needs labels' qat net.onnx --data calib.npy --labels labels.txt --val calib.npy --metric top1 -n
 refused 3 'calib.npy: no labels' qat net.onnx --data calib.npy -o n.onnx
 refused 3 'missing.npy' qat net.onnx --data calib.npy --labels labels.txt --val missing.npy -o n.onnx

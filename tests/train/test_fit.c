@@ -246,7 +246,7 @@ static void test_refusals(void **state)
     refused(r, true, OCTET_ERR_ARGUMENT, "validation by top1 needs labels");
     r             = new_run();
     r.train.batch = SAMPLES + 1;
-    refused(r, false, OCTET_ERR_ARGUMENT, "got 21, need at most 20");
+    refused(r, false, OCTET_ERR_ARGUMENT, "data has 20 samples (need a batch of 21)");
     r              = new_run();
     r.fit.patience = 1;
     refused(r, false, OCTET_ERR_ARGUMENT, "patience needs validation");
