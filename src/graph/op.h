@@ -98,8 +98,8 @@ enum { /* octet_op.flags */
     OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, ... */
     OCTET_OP_ELEMENTWISE  = 8, /* real numbers: where all shapes are one, out[i] depends on the elements at i alone */
     OCTET_OP_FUNCTION     = 16, /* a squashing function (Softmax, Sigmoid, ...): at a network's end it stays real */
-    OCTET_OP_SAMPLES      = 32, /* sample n of the outputs (dimension 0) depends on sample n of input 0 alone, and on all
-                                   of the other inputs: a batch may be cut into slices */
+    OCTET_OP_SAMPLES      = 32, /* sample n (dimension 0) of the outputs depends on that of input 0 alone, and on the
+                                   whole of the other inputs: a batch may be cut into slices */
 };
 
 /* Bit of a type, for octet_op.types. */
