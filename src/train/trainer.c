@@ -4,6 +4,7 @@
    many samples there are. */
 #include "train/trainer.h"
 
+#include "base/cpu.h"
 #include "base/parallel.h"
 #include "graph/copy.h"
 #include "graph/op.h"
@@ -33,7 +34,7 @@ static octet_status open_tape(octet_trainer *t, size_t batch, octet_error *err)
     octet_trainer_layout *const l       = &t->layout;
     const octet_tape_options    options = {
            .batch = (int64_t)batch, .threads = t->options.threads, .slow_batch_norm = t->options.slow_batch_norm,
-           .max_memory = t->options.limits.max_memory };
+           .max_memory = octet_memory_allowed(t->options.limits.max_memory) };
     OCTET_TRY(octet_tape_create(&l->tape, t->work, &options, err));
     l->statistics = octet_tape_statistics(l->tape, &l->statistic_count);
     octet_tape_freeze_batch_norm(l->tape, t->scalars.batch_norm_frozen);
