@@ -41,9 +41,11 @@ typedef struct octet_quantizer {
     float         averaging;   /* of the moving average; 0: 0.01 */
     octet_formula formula;
     bool          off;          /* this side stays real: weight-only and activation-only quantization */
-    bool          reduce_range; /* PyTorch's: levels are floor-divided by 2 while training */
+    bool          reduce_range; /* PyTorch's: qmin and qmax are floor-divided by 2 */
     float         eps;          /* PyTorch's formulas: the least scale; 0: 2^-23 */
     octet_fake    fake;
+    float         fixed_scale;      /* of OCTET_FAKE_FIXED: normal and positive */
+    int32_t       fixed_zero_point; /* of OCTET_FAKE_FIXED: one of the levels */
 } octet_quantizer;
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */
@@ -61,10 +63,15 @@ typedef struct octet_qconfig {
     bool                    no_bias_correction; /* leave the mean effect of weight rounding in */
 } octet_qconfig;
 
-/* A named row ("octet", "default", "per_channel"), NULL where there is none; octet_qconfig_name lists them
-   (NULL past the end). Copy a row to change it. */
+/* A named row, NULL where there is none; octet_qconfig_name lists them (NULL past the end). Copy a row to change it.
+   "octet", "default", "per_channel": from a float network. "octet_qat", "octet_lsq" and all others: for training, by
+   the names of PyTorch's qconfigs. */
 OCTET_API const octet_qconfig *octet_qconfig_find(const char *name);
 OCTET_API const char          *octet_qconfig_name(size_t index);
+
+/* PyTorch's get_default_qat_qconfig: backend "fbgemm" (NULL), "x86", "qnnpack", "onednn" or any other, version 0 or 1
+   (the fused form, PyTorch's default). NULL for another version. */
+OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int version);
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
 

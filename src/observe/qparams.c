@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 static int32_t clamp_level(double level, int32_t qmin, int32_t qmax)
 {
@@ -32,8 +33,8 @@ void octet_torch_levels(int32_t *qmin, int32_t *qmax, const octet_torch_quantize
     *qmin = quantizer->custom ? quantizer->qmin : quantizer->is_signed ? -128 : 0;
     *qmax = quantizer->custom ? quantizer->qmax : quantizer->is_signed ? 127 : 255;
     if (quantizer->reduce_range) {
-        *qmin = (int32_t)floor(*qmin / 2.0);
-        *qmax = (int32_t)floor(*qmax / 2.0);
+        *qmin = octet_floor_half(*qmin);
+        *qmax = octet_floor_half(*qmax);
     }
 }
 
@@ -48,7 +49,7 @@ octet_affine octet_qparams_torch(float *real_zero_point, const octet_torch_quant
     if (quantizer->scheme == OCTET_TORCH_SYMMETRIC) {
         const float widest = -negative > positive ? -negative : positive;
         const float scale = widest / (float)((qmax - qmin) / 2.0);
-        const int32_t middle = quantizer->custom ? (int32_t)floor((qmin + qmax) / 2.0) : 128;
+        const int32_t middle = quantizer->custom ? octet_floor_half(qmin + qmax) : 128;
         return (octet_affine){ .scale = scale > eps ? scale : eps,
                                .zero_point = quantizer->is_signed ? 0 : middle };
     }
@@ -60,4 +61,43 @@ octet_affine octet_qparams_torch(float *real_zero_point, const octet_torch_quant
     const float width = positive - negative, raw = width / (float)(qmax - qmin), scale = raw > eps ? raw : eps;
     const float steps = negative / scale;
     return (octet_affine){ .scale = scale, .zero_point = clamp_level(qmin - (double)rintf(steps), qmin, qmax) };
+}
+
+/* The range that the levels -n-1..n (n = steps / 2) cover when neither end is cut. */
+static octet_range around_zero(octet_range range, int32_t steps)
+{
+    const float lowest = (float)-(steps / 2 + 1), highest = (float)(steps / 2);
+    const float by_min = fabsf(range.min / lowest), by_max = fabsf(range.max / highest);
+    const float scale = by_min > by_max ? by_min : by_max;
+    return (octet_range){ true, scale * lowest, scale * highest };
+}
+
+/* The range stretched with a scale that was raised to least. */
+static octet_range stretched(octet_range range, float scale, float least, int32_t steps)
+{
+    if (range.min == 0) return (octet_range){ true, 0, least * (float)steps };
+    if (range.max == 0) return (octet_range){ true, -least * (float)steps, 0 };
+    const float times = least / scale;
+    return (octet_range){ true, range.min * times, range.max * times };
+}
+
+octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax, bool symmetric)
+{
+    const float least = 6.1e-5f;
+    const int32_t steps = qmax - qmin;
+    if (!range.seen) range.min = range.max = 0;
+    if (symmetric && range.min < 0 && range.max > 0) range = around_zero(range, steps);
+    range.min = range.min < 0 ? range.min : 0;
+    range.max = range.max > 0 ? range.max : 0;
+    double scale = ((double)range.max - range.min) / steps;
+    if ((float)scale == 0 || isinf(1 / (float)scale)) scale = 0.1;
+    if (scale < (double)least) {
+        range = stretched(range, (float)scale, least, steps);
+        scale = least;
+    }
+    const double below = range.min / scale, above = range.max / scale;
+    const bool from_min = abs(qmin) - fabs(below) < abs(qmax) - fabs(above);
+    double zero = from_min ? qmin - below : qmax - above;
+    if (symmetric && range.min < 0 && range.max > 0) zero = (qmin + qmax) / 2.0;
+    return (octet_affine){ .scale = (float)scale, .zero_point = clamp_level(rint(zero), qmin, qmax) };
 }

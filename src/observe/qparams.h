@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ONE place that turns a range into scale and zero point: octet's formula, and PyTorch's `_calculate_qparams`. */
+/* The ONE place that turns a range into scale and zero point: octet's formula, and both of PyTorch's,
+   `_calculate_qparams` and ChooseQuantizationParams. */
 #ifndef OCTET_OBSERVE_QPARAMS_H
 #define OCTET_OBSERVE_QPARAMS_H
 
@@ -34,11 +35,19 @@ typedef struct octet_torch_quantizer {
     float              eps; /* 0: 2^-23 */
 } octet_torch_quantizer;
 
+/* Python's level // 2, with which reduce_range halves both ends. */
+static inline int32_t octet_floor_half(int32_t level) { return (level - (level & 1)) / 2; }
+
 /* The levels an observer of torch works with: the dtype's or the given ones, floor-divided by 2 with reduce_range. */
 void octet_torch_levels(int32_t *qmin, int32_t *qmax, const octet_torch_quantizer *quantizer);
 
 /* `_calculate_qparams`, every operation in float32. real_zero_point (may be NULL) is set for FLOAT_QPARAMS, whose
    zero_point is 0. A range that saw nothing gives scale 1, zero point 0. */
 octet_affine octet_qparams_torch(float *real_zero_point, const octet_torch_quantizer *quantizer, octet_range range);
+
+/* ChooseQuantizationParams, what PyTorch's fused and dynamic forms use: mostly in double, no eps, the zero point from
+   the end with the smaller error, no scale below 6.1e-5. symmetric ("preserve_sparsity") counts only where values of
+   both signs were seen. A range that saw nothing is that of zeros. */
+octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax, bool symmetric);
 
 #endif

@@ -10,6 +10,7 @@
 #include "graph/op.h"
 #include "observe/estimate.h"
 #include "observe/observer.h"
+#include "observe/qparams.h"
 
 /* What a target wants. Zero = native. */
 typedef struct octet_target {
@@ -68,6 +69,9 @@ typedef struct octet_levels_range {
 } octet_levels_range;
 
 octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight);
+
+/* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. */
+octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range);
 
 /* Sets fq's parameters, one channel per range, by the formula of quantizer (one of the two of graph's qconfig). A range
    too small for a normal scale gets scale 1. */

@@ -2,7 +2,25 @@
 /* Named choices: qconfigs, targets, methods. */
 #include "quantize/calibration.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* The sides that PyTorch's qconfigs are made of; WEIGHT ones are also per channel. Its default weight FakeQuantize is
+   documented as memoryless, but averages like all others. */
+#define TORCH_ACTIVATION .method = OCTET_METHOD_MOVING_AVERAGE, .formula = OCTET_FORMULA_TORCH, .qmax = 255
+#define TORCH_SIGNED     .method = OCTET_METHOD_MOVING_AVERAGE, .formula = OCTET_FORMULA_TORCH, .dtype = OCTET_I8
+#define TORCH_WEIGHT     TORCH_SIGNED, .qmin = -128, .qmax = 127, .symmetric = true
+#define TORCH_NARROW     TORCH_SIGNED, .qmin = -127, .qmax = 127, .symmetric = true, .eps = 0x1p-12f
+#define FUSED            .fake = OCTET_FAKE_FUSED
+
+/* Both versions of PyTorch's qconfig of one backend. */
+#define TORCH_QAT(backend, reduces, channels)                                                    \
+    { .name       = backend "_qat",                                                              \
+      .activation = { TORCH_ACTIVATION, .reduce_range = reduces },                               \
+      .weight     = { TORCH_WEIGHT, .per_channel = channels } },                                 \
+    { .name       = backend "_qat_v1",                                                           \
+      .activation = { TORCH_ACTIVATION, .reduce_range = reduces, FUSED },                        \
+      .weight     = { TORCH_WEIGHT, .per_channel = channels, FUSED } }
 
 static const octet_qconfig qconfigs[] = {
     { .name = "octet", .weight = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
@@ -16,6 +34,35 @@ static const octet_qconfig qconfigs[] = {
       .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
       .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .per_channel = true,
                       .formula = OCTET_FORMULA_TORCH } },
+
+    /* octet's own for training: weights' ranges are those of the moment */
+    { .name   = "octet_qat",
+      .weight = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true, .averaging = 1 } },
+    { .name       = "octet_lsq",
+      .activation = { .fake = OCTET_FAKE_LEARNED },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true, .averaging = 1,
+                      .fake = OCTET_FAKE_LEARNED } },
+
+    /* torch.ao.quantization.default_*_qconfig; those of dynamic quantization and embeddings are not here */
+    { .name       = "default_qat",
+      .activation = { TORCH_ACTIVATION, .reduce_range = true },
+      .weight     = { TORCH_WEIGHT } },
+    { .name = "default_qat_v2", .activation = { TORCH_ACTIVATION, FUSED }, .weight = { TORCH_WEIGHT, FUSED } },
+    { .name = "default_weight_only", .activation = { .off = true }, .weight = { TORCH_WEIGHT } },
+    { .name       = "default_activation_only",
+      .activation = { TORCH_ACTIVATION, .reduce_range = true },
+      .weight     = { .off = true } },
+    /* activations are affine in spite of the name */
+    { .name       = "symmetric_qnnpack_qat",
+      .activation = { TORCH_SIGNED, .qmin = -128, .qmax = 127, .eps = 0x1p-12f, FUSED },
+      .weight     = { TORCH_NARROW, FUSED } },
+    { .name       = "per_channel_symmetric_qnnpack_qat",
+      .activation = { TORCH_SIGNED, .qmin = -128, .qmax = 127, .eps = 0x1p-12f, FUSED },
+      .weight     = { TORCH_NARROW, .per_channel = true, FUSED } },
+    TORCH_QAT("fbgemm", true, true),
+    TORCH_QAT("x86", true, true),
+    TORCH_QAT("qnnpack", false, false),
+    TORCH_QAT("onednn", false, true),
 };
 
 static const octet_target targets[] = {
@@ -38,6 +85,19 @@ const octet_qconfig *octet_qconfig_find(const char *name)
 const char *octet_qconfig_name(size_t index) { return index < QCONFIGS ? qconfigs[index].name : NULL; }
 const char *octet_target_name(size_t index) { return index < TARGETS ? targets[index].name : NULL; }
 
+const octet_qconfig *octet_qat_qconfig_find(const char *backend, int version)
+{
+    static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
+    static const char *const others[]   = { "default_qat", "default_qat_v2" };
+    char                     name[32];
+    if (version < 0 || version > 1) return NULL;
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        snprintf(name, sizeof name, "%s_qat%s", backends[i], version ? "_v1" : "");
+        if (!strcmp(backend ? backend : "fbgemm", backends[i])) return octet_qconfig_find(name);
+    }
+    return octet_qconfig_find(others[version]);
+}
+
 const octet_target *octet_target_find(const char *name)
 {
     for (size_t i = 0; i < TARGETS; i++)
@@ -51,17 +111,26 @@ const char *octet_method_name(octet_method method)
     return (unsigned)method < OCTET_METHOD_COUNT ? names[method] : NULL;
 }
 
+static octet_levels_range whole_type(octet_dtype dtype)
+{
+    switch (dtype) {
+    case OCTET_I16: return (octet_levels_range){ dtype, -32768, 32767 };
+    case OCTET_U16: return (octet_levels_range){ dtype, 0, 65535 };
+    case OCTET_I8: return (octet_levels_range){ dtype, -128, 127 };
+    default: return (octet_levels_range){ dtype, 0, 255 };
+    }
+}
+
 octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight)
 {
     octet_levels_range range = { quantizer->dtype, quantizer->qmin, quantizer->qmax };
     if (range.dtype == OCTET_NONE) range.dtype = weight ? OCTET_I8 : OCTET_U8;
-    if (range.qmin || range.qmax) return range;
-    switch (range.dtype) {
-    case OCTET_I16: range.qmin = -32768, range.qmax = 32767; break;
-    case OCTET_U16: range.qmax = 65535; break;
-    case OCTET_I8: range.qmin = -128, range.qmax = 127; break;
-    default: range.qmax = 255; break;
+    if (!range.qmin && !range.qmax) range = whole_type(range.dtype);
+    const bool given = quantizer->qmin || quantizer->qmax || quantizer->formula == OCTET_FORMULA_TORCH;
+    if (!given && quantizer->symmetric && range.qmin < 0) range.qmin = -range.qmax; /* q and -q both exist */
+    if (quantizer->reduce_range) {
+        range.qmin = octet_floor_half(range.qmin);
+        range.qmax = octet_floor_half(range.qmax);
     }
-    if (quantizer->symmetric && range.qmin < 0) range.qmin = -range.qmax; /* q and -q both exist */
     return range;
 }

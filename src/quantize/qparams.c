@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ranges to the parameters of a FakeQuantize, by the formula that its qconfig names. */
-#include "observe/qparams.h"
-
 #include "quantize/calibration.h"
 
+/* u8 without given levels has its own middle in PyTorch, 128: of 0..255 given by hand it is 127. */
 static octet_affine by_torch(const octet_quantizer *quantizer, const octet_levels_range *levels, octet_range range)
 {
     const octet_torch_quantizer torch = {
         .scheme    = quantizer->symmetric ? OCTET_TORCH_SYMMETRIC : OCTET_TORCH_AFFINE,
-        .is_signed = levels->dtype == OCTET_I8,
-        .custom    = true,
+        .is_signed = levels->dtype == OCTET_I8 || levels->dtype == OCTET_I16,
+        .custom    = levels->dtype != OCTET_U8 || quantizer->qmin || quantizer->qmax || quantizer->reduce_range,
         .qmin      = levels->qmin,
         .qmax      = levels->qmax,
+        .eps       = quantizer->eps,
     };
     return octet_qparams_torch(NULL, &torch, range);
+}
+
+octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range)
+{
+    const octet_levels_range levels = octet_quantizer_levels(quantizer, weight);
+    octet_affine             affine = { quantizer->fixed_scale, quantizer->fixed_zero_point };
+    if (quantizer->fake == OCTET_FAKE_FIXED) return affine;
+    if (quantizer->formula == OCTET_FORMULA_TORCH) return by_torch(quantizer, &levels, range);
+    octet_qparams_from_range(&affine, range, levels.qmin, levels.qmax, quantizer->symmetric);
+    return affine;
 }
 
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
@@ -26,11 +36,9 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
     OCTET_TRY(octet_arena_get(&scale, graph->arena, (size_t)count, sizeof *scale, err));
     OCTET_TRY(octet_arena_get(&zero_point, graph->arena, (size_t)count, sizeof *zero_point, err));
     for (int64_t i = 0; i < count; i++) {
-        octet_affine affine;
-        if (quantizer->formula == OCTET_FORMULA_TORCH) affine = by_torch(quantizer, &levels, ranges[i]);
-        else octet_qparams_from_range(&affine, ranges[i], levels.qmin, levels.qmax, quantizer->symmetric);
-        scale[i]      = affine.scale;
-        zero_point[i] = affine.zero_point;
+        const octet_affine affine = octet_quantizer_affine(quantizer, weight, ranges[i]);
+        scale[i]                  = affine.scale;
+        zero_point[i]             = affine.zero_point;
     }
     /* torch forgets the observed range's levels: what lies beyond takes the rest of the type */
     const octet_quantizer    whole   = { .dtype = levels.dtype };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* FakeQuantize while a network trains: parameters that follow a moving range or are learned, the forward rounding, and
-   its gradient (docs/arithmetic.md section 5; PyTorch's fake_quantize.py and _learnable_fake_quantize.py). */
+   its gradient (docs/arithmetic.md, "Training"; PyTorch's fake_quantize.py and _learnable_fake_quantize.py). */
 #ifndef OCTET_TRAIN_FAKE_QUANTIZE_H
 #define OCTET_TRAIN_FAKE_QUANTIZE_H
 
@@ -13,62 +13,67 @@
 /* Parameters of one FakeQuantize; one channel, or one per channel of a tensor [outer, channels, inner]. */
 typedef struct octet_trained {
     /* settings */
-    octet_fake    fake;
-    octet_formula formula;
-    octet_dtype   dtype;
-    int32_t       qmin, qmax; /* in force while training */
-    bool          symmetric, reduce_range;
-    float         averaging, eps; /* 0: 0.01; 0: 2^-23 */
-    int64_t       channels;
-    int           axis; /* of the channels, where there are several */
+    octet_quantizer quantizer;
+    bool            weight; /* quantizer is the weights' side of a qconfig */
+    octet_dtype     dtype;
+    int32_t         qmin, qmax; /* in force while training */
+    int64_t         channels;
+    int             axis; /* of the channels, where there are several */
     /* state: all of it belongs into a checkpoint */
     bool         enabled, observing, learning;
     octet_range *range;      /* moving, one per channel */
     float       *scale;      /* one per channel */
     float       *zero_point; /* one per channel; whole numbers unless learned */
-    /* while learning: what backward adds to, one per channel */
+    /* of OCTET_FAKE_LEARNED, one per channel: what an optimizer reads. The owner fills them, from octet_trained_sums */
     float *scale_gradient, *zero_point_gradient;
+    octet_range *batch; /* room for octet_trained_observe */
 } octet_trained;
 
-/* Elements of a tensor as FakeQuantize sees them: element [o][c][i] has channel c. */
+/* Elements of a tensor as FakeQuantize sees them: element [o][c][i] has channel c. channels: as in octet_trained. */
 typedef struct octet_trained_shape {
     size_t outer, channels, inner;
 } octet_trained_shape;
 
-/* A FakeQuantize as quantizer asks for it, with nothing seen (scale 1, zero point 0), enabled and observing. Learned
-   ones observe until octet_trained_learn. */
+/* A FakeQuantize as quantizer asks for it, with nothing seen (scale 1, zero point the level nearest 0 or the middle),
+   enabled and observing. Learned ones observe until octet_trained_learn; fixed ones never. */
 octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, const octet_quantizer *quantizer,
                                bool weight, int64_t channels, int axis, octet_error *err);
 
 /* Where observing: moves the ranges towards those of x and sets scale and zero point from them. The fused form sets
-   them whenever it is enabled, observing or not, as PyTorch's does. shape->channels is trained->channels. */
+   them whenever it is enabled, observing or not, and not where it is not, as PyTorch's does. */
 void octet_trained_observe(octet_trained *trained, const float *x, const octet_trained_shape *shape);
+
+/* The same for a batch whose ranges, one per channel, are known: slices observed apart, or a calibration. */
+void octet_trained_move(octet_trained *trained, const octet_range *batch);
 
 /* From ranges in which scale and zero point stand still, to ones that are trained from where they are. */
 void octet_trained_learn(octet_trained *trained);
 
-/* After an update: learned scales stay normal and positive, zero points within the levels. */
+/* After an update: learned scales stay normal, positive, and not under PyTorch's eps where its formulas count; zero
+   points stay within the levels, and in the middle where symmetric. */
 void octet_trained_settle(octet_trained *trained);
 
 /* The whole zero point in force. */
 int32_t octet_trained_zero_point(const octet_trained *trained, int64_t channel);
 
-/* y = x quantized and dequantized (x itself where not enabled); levels (may be NULL) are the integers. profile NULL:
-   octet's rounding, a true division; else PyTorch's reciprocal. y may be x. */
+/* y = x quantized and dequantized (x itself where not enabled); levels (may be NULL) are the integers, set where
+   enabled. profile NULL: octet's rounding, a true division; else PyTorch's reciprocal. y may be x. */
 void octet_trained_forward(float *y, int32_t *levels, const float *x, const octet_trained *trained,
                            const octet_trained_shape *shape, const octet_profile *profile);
 
-/* dx = dy where x was within the levels, 0 elsewhere (dy itself where not enabled); dx may be dy. While learning, adds
-   to the gradients of scale and zero point, times `factor` (1/sqrt(n * qmax) in LSQ, n elements per channel of the
-   whole batch: the caller's, as x may be a slice). Sums are in double, in order. */
+/* What backward adds to while learning, one per channel: sums of double in a fixed order, without LSQ's factor.
+   gradient = (float)(sum * octet_trained_factor()). */
 typedef struct octet_trained_sums {
-    double *scale, *zero_point; /* one per channel, added to; NULL: not learning */
+    double *scale, *zero_point;
 } octet_trained_sums;
+
+/* dx = dy where x was within the levels, 0 elsewhere and where x is NaN (dy itself where not enabled); dx may be dy.
+   sums: NULL, or added to where enabled. x may be a slice of a batch: sums of slices add up. */
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
                             const octet_trained *trained, const octet_trained_shape *shape,
                             const octet_profile *profile);
 
-/* LSQ's factor for n elements per channel. */
+/* LSQ's factor 1/sqrt(n * qmax). n: elements per channel of the whole batch; PyTorch counts those of all channels. */
 double octet_trained_factor(const octet_trained *trained, size_t n);
 
 #endif

@@ -67,6 +67,8 @@ octet_dtype  golden_dtype(const json_t *qdtype);
 
 /* Bit for bit, except that zeros of both signs and all NaN are equal. */
 void golden_note_floats(golden_case *c, const char *row, const float *got, const float *want, size_t count);
+void golden_note_near(golden_case *c, const char *row, const float *got, const float *want, const double *tolerance,
+                      size_t count);
 void golden_note_levels(golden_case *c, const char *row, const int32_t *got, const int32_t *want, size_t count,
                         int32_t tolerance);
 void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got, const golden_array *want,
@@ -99,6 +101,8 @@ void golden_observers(golden_case *c);
 void golden_quantize(golden_case *c);
 void golden_double_scale(golden_case *c);
 void golden_fake_quant(golden_case *c);
+void golden_fused(golden_case *c);
+void golden_fixed(golden_case *c);
 void golden_fuse(golden_case *c);
 void golden_mac(golden_case *c);
 void golden_add(golden_case *c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* quantize_per_tensor / per_channel, dequantize, and the forward pass of fake quantization, in both torch profiles. */
+/* quantize_per_tensor / per_channel and dequantize, in both torch profiles. */
 #include "golden.h"
 
 #include "ops/levels.h"
@@ -38,7 +38,7 @@ static void round_trip(int32_t *level, float *real, const golden_array *x, const
 
 /* One recorded tensor. */
 typedef struct record {
-    const golden_array  *x, *levels, *reals; /* levels may be NULL */
+    const golden_array  *x, *levels, *reals;
     const octet_qparams *q;
     const char          *quantized, *dequantized; /* rows of the report */
 } record;
@@ -49,18 +49,18 @@ static void check(golden_case *c, const record *r)
     int32_t *const level = golden_memory(c, count, sizeof *level);
     float *const real = golden_memory(c, count, sizeof *real);
     const bool fits = inner && count % inner == 0 && r->reals->count == count;
-    if (!r->x->real || !fits || (r->levels && r->levels->count != count)) {
+    if (!r->x->real || !fits || r->levels->count != count) {
         golden_fail(c, "arrays do not fit together");
         return;
     }
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
         round_trip(level, real, r->x, r->q, octet_profile_find(profiles[i]));
         if (i) { /* both profiles quantize alike: counted once, like the vectors' own table */
-            if (r->levels && memcmp(level, r->levels->level, count * sizeof *level))
+            if (memcmp(level, r->levels->level, count * sizeof *level))
                 golden_fail(c, "%s differs", profiles[i]);
             continue;
         }
-        if (r->levels) golden_note_levels(c, r->quantized, level, r->levels->level, count, 0);
+        golden_note_levels(c, r->quantized, level, r->levels->level, count, 0);
         golden_note_floats(c, r->dequantized, real, r->reals->real, count);
     }
 }
@@ -91,28 +91,4 @@ void golden_double_scale(golden_case *c)
         check(c, &(record){ &x, &levels, &reals, q.qparams, "quantize, double scale rounded to float32",
                             "dequantize, double scale rounded to float32" });
     }
-}
-
-void golden_fake_quant(golden_case *c)
-{
-    golden_array x, y, scale, zero;
-    const json_t *const scales = json_object_get(c->manifest, "scale");
-    float one_scale;
-    int32_t one_zero = (int32_t)golden_int(c->manifest, "zero_point", 0);
-    octet_qparams q = { .scale = &one_scale, .zero_point = &one_zero, .count = 1, .dtype = OCTET_I32,
-                        .qmin = (int32_t)golden_int(c->manifest, "quant_min", 0),
-                        .qmax = (int32_t)golden_int(c->manifest, "quant_max", 0) };
-    if (!golden_array_read(&x, c, json_object_get(c->manifest, "x"))) return;
-    if (!golden_array_read(&y, c, json_object_get(c->manifest, "y"))) return;
-    if (json_object_get(scales, "dtype")) {
-        if (!golden_array_read(&scale, c, scales)) return;
-        if (!golden_array_read(&zero, c, json_object_get(c->manifest, "zero_point"))) return;
-        q.scale = scale.real;
-        q.zero_point = zero.level;
-        q.count = (int64_t)scale.count;
-        q.axis = (int)golden_int(c->manifest, "axis", 0);
-    } else {
-        one_scale = golden_f32(c, scales);
-    }
-    check(c, &(record){ &x, NULL, &y, &q, NULL, "fake quant: forward" });
 }

@@ -4,6 +4,7 @@
 
 #include "ops/levels.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,18 +39,26 @@ static bool same_float(float a, float b)
     return x == y || (a == 0 && b == 0) || (a != a && b != b);
 }
 
-void golden_note_floats(golden_case *c, const char *row, const float *got, const float *want, size_t count)
+/* tolerance: one per element; NULL: none. */
+void golden_note_near(golden_case *c, const char *row, const float *got, const float *want, const double *tolerance,
+                      size_t count)
 {
     size_t differing = 0, first = 0;
     char values[96] = "";
     for (size_t i = 0; i < count; i++) {
         if (same_float(got[i], want[i])) continue;
+        if (tolerance && fabs((double)got[i] - want[i]) <= tolerance[i]) continue;
         if (!differing++) {
             first = i;
             snprintf(values, sizeof values, "got %.9g, recorded %.9g", (double)got[i], (double)want[i]);
         }
     }
     note(c, row, count, differing, first, values);
+}
+
+void golden_note_floats(golden_case *c, const char *row, const float *got, const float *want, size_t count)
+{
+    golden_note_near(c, row, got, want, NULL, count);
 }
 
 void golden_note_levels(golden_case *c, const char *row, const int32_t *got, const int32_t *want, size_t count,
