@@ -28,25 +28,31 @@ static const shared_model shared_models[] = {
 enum { SHARED_MODELS = sizeof shared_models / sizeof *shared_models };
 
 /* NULL, said loudly, without the pack. The caller frees both. */
-UNUSED static octet_graph *quantize_shared(const shared_model *model, octet_dataset **data, const char *target,
-                                           octet_method method)
+UNUSED static octet_graph *quantize_shared_as(const shared_model *model, octet_dataset **data,
+                                              const octet_qconfig *qconfig)
 {
-    char          name[200], path[1024], samples[1300];
-    octet_graph  *graph;
-    octet_qconfig qconfig = *octet_qconfig_find("octet");
-    qconfig.target            = target;
-    qconfig.activation.method = method;
+    char         name[200], path[1024], recorded[1300];
+    octet_graph *graph;
     snprintf(name, sizeof name, "models/%s.onnx", model->name);
     if (!shared_path(path, sizeof path, name)) return NULL;
-    snprintf(samples, sizeof samples, "%.*s/vectors/%s.npy", (int)(strrchr(path, '/') - path), path, model->vectors);
-    if (access(samples, R_OK) != 0) strcat(samples, ".gz");
+    snprintf(recorded, sizeof recorded, "%.*s/vectors/%s.npy", (int)(strrchr(path, '/') - path), path, model->vectors);
+    if (access(recorded, R_OK) != 0) strcat(recorded, ".gz");
     MUST(octet_graph_load(&graph, path, &err));
     MUST(octet_fuse(graph, &err));
-    MUST(octet_dataset_open(data, samples, &(octet_dataset_options){ .graph = graph, .limit = 3 }, &err));
-    MUST(octet_prepare(graph, &qconfig, &err));
+    MUST(octet_dataset_open(data, recorded, &(octet_dataset_options){ .graph = graph, .limit = 3 }, &err));
+    MUST(octet_prepare(graph, qconfig, &err));
     MUST(octet_calibrate(graph, *data, NULL, &err));
     MUST(octet_convert(graph, &err));
     return graph;
+}
+
+UNUSED static octet_graph *quantize_shared(const shared_model *model, octet_dataset **data, const char *target,
+                                           octet_method method)
+{
+    octet_qconfig qconfig = *octet_qconfig_find("octet");
+    qconfig.target            = target;
+    qconfig.activation.method = method;
+    return quantize_shared_as(model, data, &qconfig);
 }
 
 /* Sample 0; the caller frees its data. */

@@ -75,6 +75,11 @@ OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int v
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
 
+/* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8" or "s2" to "s8", either "f32" (that
+   side stays real) or NULL (as it is). */
+OCTET_API octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations,
+                                          octet_error *err);
+
 /* Folds constants, drops dead and identity nodes, attaches batch norm, absorbs activations. Outputs stay equal up
    to float rounding. */
 OCTET_API octet_status octet_fuse(octet_graph *graph, octet_error *err);
@@ -101,8 +106,8 @@ typedef struct octet_calibrate_options {
     void                   *progress_context;
 } octet_calibrate_options;
 
-/* Runs the samples through the float network, lets every observer see its value, and chooses all ranges.
-   options may be NULL. */
+/* Runs the samples through the float network, lets every observer see its value, and chooses all ranges. data may be
+   NULL where nothing observes (activations stay real); options may be NULL. */
 OCTET_API octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                        octet_error *err);
 

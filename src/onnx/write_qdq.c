@@ -41,7 +41,8 @@ static octet_status write_parameters(octet_writer *writer, const octet_value *va
     return octet_write_initializer(writer, written->zero_point, &zero);
 }
 
-/* ---- ranges narrower than the type ---- */
+/* ---- ranges narrower than the type: a Clip says so, even where an activation clips there already, as the reader could
+   not tell whether that activation is narrower than the range ---- */
 
 static bool narrower_than_type(const octet_qparams *q)
 {
@@ -57,16 +58,6 @@ static bool narrower_than_type(const octet_qparams *q)
     default:
         return false;
     }
-}
-
-/* The activation before the value keeps its levels within qmin..qmax already. */
-static bool clipped_before(const octet_value *value, const octet_qparams *q)
-{
-    const octet_node *node = value->producer;
-    if (!node || node->output_count < 1 || node->outputs[0] != value || !node->activation.on) return false;
-    const double scale = (double)q->scale[0], zero = q->zero_point[0];
-    return rint((double)node->activation.lo / scale) + zero >= q->qmin &&
-           rint((double)node->activation.hi / scale) + zero <= q->qmax;
 }
 
 static octet_status write_clip(const char **real, octet_writer *writer, const octet_value *value,
@@ -113,8 +104,7 @@ octet_status octet_write_quantize(octet_writer *writer, const octet_value *value
     OCTET_TRY(write_parameters(writer, value, q));
     if (value->constant && value->constant->qparams)
         return octet_write_initializer(writer, written->levels, value->constant);
-    if (q->count == 1 && narrower_than_type(q) && !clipped_before(value, q))
-        OCTET_TRY(write_clip(&real, writer, value, q));
+    if (q->count == 1 && narrower_than_type(q)) OCTET_TRY(write_clip(&real, writer, value, q));
     OCTET_TRY(write_linear(writer, value, q, "QuantizeLinear", real, written->levels));
     return octet_write_info(writer, written->levels, q->dtype, value);
 }

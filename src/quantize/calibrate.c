@@ -230,8 +230,13 @@ octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octe
                              octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
-    if (graph->stage != OCTET_STAGE_PREPARED || !c)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "only a prepared network can be calibrated");
+    if (graph->stage != OCTET_STAGE_PREPARED || graph->training || !c)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "only a network prepared for it can be calibrated");
+    if (c->group_count == 0) { /* weights alone become levels: there is nothing to see */
+        graph->stage = OCTET_STAGE_CALIBRATED;
+        return octet_graph_check(graph, err);
+    }
+    if (!data) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to calibrate with");
     if (graph->input_count != 1 || graph->output_count > 64)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with %zu inputs and %zu outputs cannot be calibrated",
                           graph->input_count, graph->output_count);

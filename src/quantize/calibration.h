@@ -59,8 +59,20 @@ typedef struct octet_calibration {
     octet_mean         *means;
     size_t              mean_count;
     octet_watch        *watches; /* value_count entries */
+    octet_node        **weighted; /* nodes whose constant weights become levels */
+    size_t              weighted_count;
+    octet_value       **operands; /* constants that Add, Mul, ... read as levels */
+    size_t              operand_count;
     uint64_t            samples;
 } octet_calibration;
+
+/* A calibration of graph, with a copy of qconfig (NULL: "octet") and its target; nothing is watched yet. */
+octet_status octet_calibration_new(octet_calibration **calibration, octet_graph *graph, const octet_qconfig *qconfig,
+                                   octet_error *err);
+
+/* A calibration of graph, which is fused, and a FakeQuantize without parameters on every value that becomes levels:
+   groups, watches (of groups), weighted and operands say where. Constants get none yet. */
+octet_status octet_place_fake_quantize(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err);
 
 /* Level range of one side of a qconfig, its defaults filled in. */
 typedef struct octet_levels_range {

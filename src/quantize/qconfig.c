@@ -134,3 +134,28 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
     }
     return range;
 }
+
+/* ---- bits ---- */
+
+static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool weight, octet_error *err)
+{
+    if (!text) return OCTET_OK;
+    quantizer->off = strcmp(text, "f32") == 0;
+    if (quantizer->off) return OCTET_OK;
+    const bool is_signed = text[0] == 's', known = is_signed || (text[0] == 'u' && !weight);
+    if (!known || text[1] < '2' || text[1] > '8' || text[2])
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
+                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8 or f32");
+    const int levels = 1 << (text[1] - '0');
+    quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
+    quantizer->qmin  = is_signed ? -levels / 2 : 0;
+    quantizer->qmax  = quantizer->qmin + levels - 1;
+    if (weight && quantizer->formula == OCTET_FORMULA_OCTET) quantizer->qmin = -quantizer->qmax; /* q and -q both exist */
+    return OCTET_OK;
+}
+
+octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations, octet_error *err)
+{
+    OCTET_TRY(set_bits(&qconfig->weight, weights, true, err));
+    return set_bits(&qconfig->activation, activations, false, err);
+}

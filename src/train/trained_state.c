@@ -13,8 +13,7 @@ octet_status octet_trained_copy(octet_trained **copy, octet_arena *arena, const 
                                 octet_error *err)
 {
     octet_trained *fresh, *c;
-    OCTET_TRY(octet_trained_new(&fresh, arena, &trained->quantizer, trained->weight, trained->channels, trained->axis,
-                                err));
+    OCTET_TRY(octet_trained_new(&fresh, arena, trained, err));
     OCTET_TRY(octet_arena_get(&c, arena, 1, sizeof *c, err));
     *c                     = *trained;
     c->range               = fresh->range;

@@ -1,83 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small residual network through fuse, prepare, calibrate, convert: what becomes integer, how well it still computes,
    and that threads do not show. */
-#include "support.h"
+#include "residual.h"
 
 #include "graph/graph.h"
 #include "graph/op.h"
 #include "passes/pass.h"
-
-enum { SAMPLES = 24, CHANNELS = 3, SIZE = 8, PIXELS = CHANNELS * SIZE * SIZE, CLASSES = 10, ROOM = SAMPLES * CLASSES };
-
-static float samples[SAMPLES * PIXELS];
-static char  folder[256], data_path[300];
-
-static octet_tensor all_samples(void)
-{
-    return (octet_tensor){ .dtype = OCTET_F32, .rank = 4, .dims = { SAMPLES, CHANNELS, SIZE, SIZE }, .data = samples };
-}
-
-static int make_data(void **state)
-{
-    (void)state;
-    random_state       r      = { 11 };
-    const octet_tensor tensor = all_samples();
-    random_fill(&r, samples, SAMPLES * PIXELS, -1, 2);
-    make_folder(folder, sizeof folder);
-    snprintf(data_path, sizeof data_path, "%s/samples.npy", folder);
-    write_npy(data_path, &tensor);
-    return 0;
-}
-
-static int remove_data(void **state)
-{
-    (void)state;
-    unlink(data_path);
-    return rmdir(folder);
-}
-
-/* conv-relu, conv + skip, relu, depthwise, flatten, gemm. bias_scale spreads the biases. */
-static octet_graph *network(float bias_scale)
-{
-    random_state r = { 5 };
-    octet_graph *graph;
-    MUST(octet_graph_new(&graph, &err));
-    const int64_t dims[] = { OCTET_DIM_FREE, CHANNELS, SIZE, SIZE };
-    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 4, &err));
-    const int64_t         ones[]      = { 1, 1, 1, 1 };
-    const octet_attribute same[]      = { { .name = "pads", .ints = ones, .count = 4 }, { 0 } };
-    const octet_attribute depthwise[] = { { .name = "group", .i = 8 },
-                                          { .name = "strides", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
-    add_random(graph, &r, "w1", (const int64_t[]){ 8, CHANNELS, 3, 3 }, 4, between(-0.4f, 0.5f));
-    add_random(graph, &r, "b1", (const int64_t[]){ 8 }, 1, between(-bias_scale, bias_scale));
-    add_node(graph, "Conv", "conv1", same, INPUTS("x", "w1", "b1"));
-    add_node(graph, "Relu", "relu1", NULL, INPUTS("conv1"));
-    add_random(graph, &r, "w2", (const int64_t[]){ 8, 8, 3, 3 }, 4, between(-0.2f, 0.2f));
-    add_node(graph, "Conv", "conv2", same, INPUTS("relu1", "w2"));
-    add_node(graph, "Add", "sum", NULL, INPUTS("conv2", "relu1"));
-    add_node(graph, "Relu", "relu2", NULL, INPUTS("sum"));
-    add_random(graph, &r, "w3", (const int64_t[]){ 8, 1, 3, 3 }, 4, between(-0.5f, 0.5f));
-    add_node(graph, "Conv", "conv3", depthwise, INPUTS("relu2", "w3"));
-    add_node(graph, "Flatten", "flat", NULL, INPUTS("conv3"));
-    add_random(graph, &r, "w4", (const int64_t[]){ 72, CLASSES }, 2, between(-0.3f, 0.3f));
-    add_random(graph, &r, "b4", (const int64_t[]){ CLASSES }, 1, between(-1, 1));
-    add_node(graph, "Gemm", "fc", NULL, INPUTS("flat", "w4", "b4"));
-    MUST(octet_graph_set_output(graph, "fc", &err));
-    return graph;
-}
-
-static octet_status quantize(octet_graph *graph, const octet_qconfig *qconfig, int threads, octet_error *err)
-{
-    octet_dataset                *data;
-    const octet_calibrate_options options = { .threads = threads };
-    OCTET_TRY(octet_fuse(graph, err));
-    OCTET_TRY(octet_dataset_open(&data, data_path, &(octet_dataset_options){ .graph = graph }, err));
-    octet_status status = octet_prepare(graph, qconfig, err);
-    if (status == OCTET_OK) status = octet_calibrate(graph, data, &options, err);
-    if (status == OCTET_OK) status = octet_convert(graph, err);
-    octet_dataset_free(data);
-    return status;
-}
 
 static double quantized_db(octet_graph *graph)
 {
