@@ -257,7 +257,9 @@ static void note_stop(job *j, cli_call *call, const octet_error *err)
     if (err && err->status == OCTET_ERR_ARGUMENT && j->log.last.event != OCTET_FIT_START)
         call->exit_code = CLI_FAILED; /* the command line was good enough to train by */
     if (access(j->checkpoint, F_OK) != 0) return;
-    if (cli_signals_pending())
+    if (err && !strcmp(err->file, j->checkpoint))
+        snprintf(call->hint, sizeof call->hint, "--restart ignores the checkpoint");
+    else if (cli_signals_pending())
         snprintf(call->hint, sizeof call->hint, "the same command goes on at step %zu of %zu", j->log.last.last.step,
                  j->log.last.steps);
     else if (call->exit_code == CLI_FAILED)

@@ -145,7 +145,7 @@ static void show_step(qat_log *log, const octet_fit_progress *p)
     else {
         share_text(top1, "top-1", p->mean_top1);
         cli_time(eta, p->remaining);
-        snprintf(text, sizeof text, "epoch %zu/%zu, step %zu/%zu: loss %.4f%s, lr %.2e, %.0f samples/s%s%s",
+        snprintf(text, sizeof text, "epoch %zu/%zu, step %zu/%zu: loss %.4g%s, lr %.2e, %.0f samples/s%s%s",
                  p->epoch + (p->epoch < p->epochs), p->epochs, p->last.step, p->steps, p->mean_loss, top1,
                  p->last.learning_rate, rate, *eta ? ", ready in " : "", eta);
     }
@@ -159,7 +159,7 @@ static void show_epoch(qat_log *log, const octet_fit_progress *p)
     share_text(top1, "top-1", p->mean_top1);
     if (p->scores && !isnan(p->scores->top1))
         snprintf(score, sizeof score, "; validation top-1 %.2f %%", 100 * p->scores->top1);
-    cli_say(log->call, "%-14s%zu: loss %.4f%s%s%s\n", "epoch", p->epoch, p->mean_loss, top1, score,
+    cli_say(log->call, "%-14s%zu: loss %.4g%s%s%s\n", "epoch", p->epoch, p->mean_loss, top1, score,
             p->best ? ", the best so far" : "");
     fflush(stdout);
 }
