@@ -157,7 +157,7 @@ octet_status octet_tape_place(octet_tape *tape, octet_error *err);
 /* Weights as the forward pass multiplies with them, and scale and shift where they are known before it. */
 octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_error *err);
 
-/* Batch norm as its running statistics fold it: k, and the scaled weights. */
+/* The weights before FakeQuantize: scaled by k where batch norm is folded as its running statistics have it. */
 void octet_linear_fold(octet_tape *tape, octet_tape_step *step);
 
 /* Statistics of the batch, once z is there. */
