@@ -16,17 +16,18 @@ static octet_status print_operators(cli_call *call)
     if (!list) cli_out_of_memory();
     if (call->args.markdown)
         cli_say(call, "# Operators\n\n<!-- made by: octet inspect --operators --markdown > docs/operators.md -->\n\n"
-                      "| operator | read from opset | float | int8 |\n|---|---|---|---|\n");
-    else cli_say(call, "%-24s %-8s %-6s %s\n", "operator", "opset", "float", "int8");
+                      "| operator | read from opset | float | int8 | gradient |\n|---|---|---|---|---|\n");
+    else cli_say(call, "%-24s %-8s %-6s %-6s %s\n", "operator", "opset", "float", "int8", "gradient");
     for (size_t i = 0; octet_operator(&info, i); i++) {
         json_t *const row = json_object();
         if (!row) cli_out_of_memory();
         cli_json_set(row, "name", cli_json_text(info.name));
         cli_json_set(row, "since", json_integer(info.since));
         cli_json_set(row, "int8", json_boolean(info.integer));
+        cli_json_set(row, "gradient", json_boolean(info.gradient));
         cli_json_add(list, row);
-        cli_say(call, call->args.markdown ? "| %s | %d | yes | %s |\n" : "%-24s %-8d yes    %s\n", info.name,
-                info.since, info.integer ? "yes" : "-");
+        cli_say(call, call->args.markdown ? "| %s | %d | yes | %s | %s |\n" : "%-24s %-8d yes    %-6s %s\n", info.name,
+                info.since, info.integer ? "yes" : "-", info.gradient ? "yes" : "-");
     }
     cli_json_set(call->document, "operators", list);
     return OCTET_OK;

@@ -148,8 +148,9 @@ OCTET_API octet_status octet_graph_print(octet_graph *graph, const char **text, 
 /* Operators of this build, sorted by name, for documentation. Returns false past the end. */
 typedef struct octet_operator_info {
     const char *name;
-    bool        integer; /* has an integer rule (docs/arithmetic.md) */
-    int         since;   /* lowest opset read */
+    bool        integer;  /* has an integer rule (docs/arithmetic.md) */
+    bool        gradient; /* can be trained through */
+    int         since;    /* lowest opset read */
 } octet_operator_info;
 
 OCTET_API bool octet_operator(octet_operator_info *info, size_t index);

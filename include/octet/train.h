@@ -34,7 +34,8 @@ OCTET_API const char *octet_loss_name(octet_loss loss);
 OCTET_API const char *octet_optimizer_name(octet_optimizer optimizer);
 OCTET_API const char *octet_schedule_name(octet_schedule schedule);
 
-enum { OCTET_EPOCH_NEVER = -1 };
+/* Where a phase begins, in place of an epoch's number: 0 stands for the default. */
+enum { OCTET_EPOCH_NEVER = -1, OCTET_EPOCH_FIRST = -2 };
 
 /* Zero is a valid default for every member. */
 typedef struct octet_train_options {

@@ -163,3 +163,10 @@ size_t octet_memory_available(void)
 }
 
 const char *octet_version(void) { return OCTET_VERSION; }
+
+size_t octet_memory_allowed(size_t limit)
+{
+    const size_t usual = octet_memory_available() / 4 * 3;
+    if (limit) return limit;
+    return usual ? usual : SIZE_MAX / 4; /* the system does not say */
+}

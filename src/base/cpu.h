@@ -27,4 +27,7 @@ bool octet_cpu_allow_tiles(void);
 /* Bytes that could be allocated now without swapping; 0 when the system does not say. */
 size_t octet_memory_available(void);
 
+/* What work may use: limit, or where that is 0 three quarters of what is available. Never 0. */
+size_t octet_memory_allowed(size_t limit);
+
 #endif

@@ -59,8 +59,7 @@ static octet_status choose(octet_plan *plan, const octet_plan_options *options, 
 {
     plan->threads = options->threads > 0 ? options->threads : octet_threads_available();
     plan->keep_values = options->keep_values;
-    plan->max_memory  = options->limits.max_memory ? options->limits.max_memory : octet_memory_available() / 4 * 3;
-    if (!plan->max_memory) plan->max_memory = SIZE_MAX / 4; /* the system does not say */
+    plan->max_memory  = octet_memory_allowed(options->limits.max_memory);
     OCTET_TRY(choose_engines(plan, options->engines, err));
     OCTET_TRY(choose_profile(plan, options->profile, err));
     plan->kernels = octet_kernels_select(octet_cpu_sets());

@@ -8,6 +8,7 @@
 
 #include <octet/engine.h>
 
+#include "base/place.h"
 #include "engine/area.h"
 #include "graph/op.h"
 
@@ -38,12 +39,6 @@ typedef struct octet_form {
     int                buffer;  /* -1: a constant */
     bool               shown;   /* the one form of its value that hooks see */
 } octet_form;
-
-/* A piece of a workspace, in use from step first to step last. */
-typedef struct octet_buffer {
-    size_t bytes, offset;
-    int    first, last;
-} octet_buffer;
 
 typedef struct octet_reason {
     char text[128];

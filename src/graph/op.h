@@ -70,9 +70,9 @@ typedef octet_status (*octet_infer)(const octet_call *call, octet_error *err);
 typedef octet_status (*octet_forward)(const octet_call *call, octet_error *err);
 
 /* The gradient of one call of real numbers (float32 or float64, all tensors of one type). forward holds the tensors of
-   the call: in[] as it read them, out[] as it made them (an operator that may absorb an activation, LINEAR_CLAMP, must
-   not read out[], and ignores node->activation and node->batch_norm: the caller has dealt with them). scratch is the
-   caller's, backward_scratch() bytes. Single-threaded: whoever calls splits the work. */
+   the call: in[] as it read them, out[] in its type and shape (its data is not read and may be gone).
+   node->activation and node->batch_norm are ignored: the caller has dealt with them. scratch is the caller's,
+   backward_scratch() bytes. Single-threaded: whoever calls splits the work. */
 typedef struct octet_backward_call {
     const octet_call          *forward;
     const octet_tensor *const *dout; /* per output; NULL: zero */
@@ -98,8 +98,9 @@ enum { /* octet_op.flags */
     OCTET_OP_VIEW         = 4, /* output 0 is input 0's bytes in another shape: Reshape, Flatten, Squeeze, ... */
     OCTET_OP_ELEMENTWISE  = 8, /* real numbers: where all shapes are one, out[i] depends on the elements at i alone */
     OCTET_OP_FUNCTION     = 16, /* a squashing function (Softmax, Sigmoid, ...): at a network's end it stays real */
-    OCTET_OP_SAMPLES      = 32, /* sample n of the outputs (dimension 0) depends on sample n of input 0 alone, and on
-                                   all of the other inputs: a batch may be cut into slices */
+    OCTET_OP_SAMPLES      = 32, /* sample n of output 0 (dimension 0) depends on sample n of input 0 alone, and on all
+                                   of the other inputs: a batch may be cut into slices. Not so BatchNormalization in
+                                   its training_mode, which has no gradient */
 };
 
 /* Bit of a type, for octet_op.types. */

@@ -71,7 +71,8 @@ static void fill_real(float *x, size_t count, const octet_value *value, uint64_t
 static void fill_integers(octet_tensor *tensor, uint64_t *state)
 {
     const size_t size = octet_dtype_size(tensor->dtype), count = (size_t)octet_tensor_count(tensor);
-    for (size_t i = 0; i < count; i++) ((uint8_t *)tensor->data)[i * size] = octet_random_bits(state) & 1; /* little-endian */
+    for (size_t i = 0; i < count; i++) /* little-endian */
+        ((uint8_t *)tensor->data)[i * size] = octet_random_bits(state) & 1;
 }
 
 static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)

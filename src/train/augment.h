@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One sample as [planes, height, width, pixel]: [C, H, W] has C planes and pixels of 1 number, [H, W, C] has 1 plane and
-   pixels of C. */
+/* One sample as [planes, height, width, pixel]: [C, H, W] has C planes and pixels of 1 number, [H, W, C] has 1 plane
+   and pixels of C. */
 typedef struct octet_image_shape {
     size_t planes, height, width, pixel;
 } octet_image_shape;

@@ -106,7 +106,8 @@ static octet_status check_hash(reader *r, octet_error *err)
     memcpy(&stored, r->at + r->left, sizeof stored);
     octet_hash_begin(&hash);
     octet_hash_add(&hash, r->at, r->left);
-    return octet_hash_value(&hash) == stored ? OCTET_OK : fail_format(err, "checkpoint is damaged or cut off (hash differs)");
+    if (octet_hash_value(&hash) != stored) return fail_format(err, "checkpoint is damaged or cut off (hash differs)");
+    return OCTET_OK;
 }
 
 static size_t line_length(const char *text, size_t left)

@@ -52,60 +52,62 @@ static octet_status allocate(octet_trained *t, octet_arena *arena, octet_error *
     return octet_arena_get(&t->zero_point_gradient, arena, count, sizeof *t->zero_point_gradient, err);
 }
 
+static void set_one(octet_trained *t, int64_t channel, octet_affine affine)
+{
+    t->scale[channel]      = affine.scale;
+    t->zero_point[channel] = (float)affine.zero_point;
+}
+
 /* What a FakeQuantize that saw nothing has. */
 static octet_affine unseen(const octet_trained *t)
 {
     return octet_quantizer_affine(&t->quantizer, t->weight, (octet_range){ .seen = false });
 }
 
-octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, const octet_quantizer *quantizer,
-                               bool weight, int64_t channels, int axis, octet_error *err)
+octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, const octet_trained *settings,
+                               octet_error *err)
 {
-    octet_trained *t;
-    OCTET_TRY(check_levels(quantizer, weight, err));
-    OCTET_TRY(check_numbers(quantizer, weight, err));
+    const octet_quantizer *const quantizer = &settings->quantizer;
+    octet_trained               *t;
+    OCTET_TRY(check_levels(quantizer, settings->weight, err));
+    OCTET_TRY(check_numbers(quantizer, settings->weight, err));
     OCTET_TRY(octet_arena_get(&t, arena, 1, sizeof *t, err));
-    const octet_levels_range levels = octet_quantizer_levels(quantizer, weight);
+    const octet_levels_range levels = octet_quantizer_levels(quantizer, settings->weight);
     *t = (octet_trained){ .quantizer = *quantizer,
-                          .weight    = weight,
+                          .weight    = settings->weight,
+                          .channels  = settings->channels > 0 ? settings->channels : 1,
+                          .axis      = settings->channels > 1 ? settings->axis : 0,
+                          .profile   = settings->profile,
                           .dtype     = levels.dtype,
                           .qmin      = levels.qmin,
                           .qmax      = levels.qmax,
-                          .channels  = channels,
-                          .axis      = channels > 1 ? axis : 0,
                           .enabled   = true,
                           .observing = quantizer->fake != OCTET_FAKE_FIXED };
     OCTET_TRY(allocate(t, arena, err));
-    for (int64_t i = 0; i < channels; i++) {
-        const octet_affine affine = unseen(t);
-        t->scale[i]               = affine.scale;
-        t->zero_point[i]          = (float)affine.zero_point;
-    }
+    for (int64_t i = 0; i < t->channels; i++) set_one(t, i, unseen(t));
     *trained = t;
     return OCTET_OK;
 }
 
 /* ---- following ranges ---- */
 
-static void set_parameters(octet_trained *t)
+static void set_all(octet_trained *t)
 {
-    const bool fused = t->quantizer.fake == OCTET_FAKE_FUSED;
-    for (int64_t i = 0; i < t->channels; i++) {
-        const octet_affine affine = fused ? octet_qparams_choose(t->range[i], t->qmin, t->qmax, t->quantizer.symmetric)
-                                          : octet_quantizer_affine(&t->quantizer, t->weight, t->range[i]);
-        t->scale[i]               = affine.scale;
-        t->zero_point[i]          = (float)affine.zero_point;
-    }
+    const octet_quantizer *const q     = &t->quantizer;
+    const bool                   fused = q->fake == OCTET_FAKE_FUSED;
+    for (int64_t i = 0; i < t->channels; i++)
+        set_one(t, i, fused ? octet_qparams_choose(t->range[i], t->qmin, t->qmax, q->symmetric)
+                            : octet_quantizer_affine(q, t->weight, t->range[i]));
 }
 
 void octet_trained_move(octet_trained *trained, const octet_range *batch)
 {
     const octet_quantizer *const quantizer = &trained->quantizer;
     const float                  averaging = quantizer->averaging > 0 ? quantizer->averaging : 0.01f;
-    if (quantizer->fake == OCTET_FAKE_FIXED || trained->learning) return;
+    if (trained->learning) return;
     for (int64_t i = 0; trained->observing && i < trained->channels; i++)
         octet_range_move(&trained->range[i], batch[i], averaging);
-    if (quantizer->fake == OCTET_FAKE_FUSED ? trained->enabled : trained->observing) set_parameters(trained);
+    if (quantizer->fake == OCTET_FAKE_FUSED ? trained->enabled : trained->observing) set_all(trained);
 }
 
 void octet_trained_observe(octet_trained *trained, const float *x, const octet_trained_shape *shape)

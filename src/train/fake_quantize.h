@@ -12,13 +12,15 @@
 
 /* Parameters of one FakeQuantize; one channel, or one per channel of a tensor [outer, channels, inner]. */
 typedef struct octet_trained {
-    /* settings */
-    octet_quantizer quantizer;
-    bool            weight; /* quantizer is the weights' side of a qconfig */
-    octet_dtype     dtype;
-    int32_t         qmin, qmax; /* in force while training */
-    int64_t         channels;
-    int             axis; /* of the channels, where there are several */
+    /* settings: the caller's */
+    octet_quantizer      quantizer;
+    bool                 weight;   /* quantizer is the weights' side of a qconfig */
+    int64_t              channels; /* 0: 1 */
+    int                  axis;     /* of the channels, where there are several */
+    const octet_profile *profile;  /* NULL: octet's rounding, a true division; else PyTorch's */
+    /* what follows from them */
+    octet_dtype dtype;
+    int32_t     qmin, qmax; /* in force while training */
     /* state: all of it belongs into a checkpoint */
     bool         enabled, observing, learning;
     octet_range *range;      /* moving, one per channel */
@@ -34,10 +36,10 @@ typedef struct octet_trained_shape {
     size_t outer, channels, inner;
 } octet_trained_shape;
 
-/* A FakeQuantize as quantizer asks for it, with nothing seen (scale 1, zero point the level nearest 0 or the middle),
-   enabled and observing. Learned ones observe until octet_trained_learn; fixed ones never. */
-octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, const octet_quantizer *quantizer,
-                               bool weight, int64_t channels, int axis, octet_error *err);
+/* A FakeQuantize with the settings of another, with nothing seen (scale 1, zero point the level nearest 0 or the
+   middle), enabled and observing. Learned ones observe until octet_trained_learn; fixed ones never. */
+octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, const octet_trained *settings,
+                               octet_error *err);
 
 /* Where observing: moves the ranges towards those of x and sets scale and zero point from them. The fused form sets
    them whenever it is enabled, observing or not, and not where it is not, as PyTorch's does. */
@@ -57,9 +59,9 @@ void octet_trained_settle(octet_trained *trained);
 int32_t octet_trained_zero_point(const octet_trained *trained, int64_t channel);
 
 /* y = x quantized and dequantized (x itself where not enabled); levels (may be NULL) are the integers, set where
-   enabled. profile NULL: octet's rounding, a true division; else PyTorch's reciprocal. y may be x. */
+   enabled. y may be x. */
 void octet_trained_forward(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                           const octet_trained_shape *shape, const octet_profile *profile);
+                           const octet_trained_shape *shape);
 
 /* What backward adds to while learning, one per channel: sums of double in a fixed order, without LSQ's factor.
    gradient = (float)(sum * octet_trained_factor()). */
@@ -70,8 +72,7 @@ typedef struct octet_trained_sums {
 /* dx = dy where x was within the levels, 0 elsewhere and where x is NaN (dy itself where not enabled); dx may be dy.
    sums: NULL, or added to where enabled. x may be a slice of a batch: sums of slices add up. */
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                            const octet_trained *trained, const octet_trained_shape *shape,
-                            const octet_profile *profile);
+                            const octet_trained *trained, const octet_trained_shape *shape);
 
 /* LSQ's factor 1/sqrt(n * qmax). n: elements per channel of the whole batch; PyTorch counts those of all channels. */
 double octet_trained_factor(const octet_trained *trained, size_t n);

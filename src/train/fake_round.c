@@ -2,7 +2,7 @@
 /* The rounding of octet's own profile and its gradient, in float32. Each loop is written once and compiled twice: along
    a row that has one channel, and across the channels of a channels-last tensor. Loops do one simple thing each, and
    what is chosen between is always computed: only then do compilers vectorise them. */
-#include "train/fake_round.h"
+#include "train/fake_torch.h"
 
 #include <math.h>
 #include <string.h>
@@ -255,26 +255,25 @@ static size_t count_of(const octet_trained_shape *shape) { return shape->outer *
 static bool is_own(const octet_profile *profile) { return !profile || profile == &octet_profile_octet; }
 
 void octet_trained_forward(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                           const octet_trained_shape *shape, const octet_profile *profile)
+                           const octet_trained_shape *shape)
 {
     const work to_levels = { .levels = levels, .x = x, .trained = trained, .shape = shape };
     const work to_reals  = { .to = y, .x = x, .trained = trained, .shape = shape };
     if (!trained->enabled) {
         memmove(y, x, count_of(shape) * sizeof *y);
-    } else if (is_own(profile)) {
+    } else if (is_own(trained->profile)) {
         if (levels) run_loop(&to_levels, &make_levels_loop);
         run_loop(&to_reals, &forward_loop);
     } else {
-        octet_trained_forward_by(y, levels, x, trained, shape, profile);
+        octet_trained_forward_torch(y, levels, x, trained, shape);
     }
 }
 
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                            const octet_trained *trained, const octet_trained_shape *shape,
-                            const octet_profile *profile)
+                            const octet_trained *trained, const octet_trained_shape *shape)
 {
     const work w = { .to = dx, .x = x, .dy = dy, .trained = trained, .shape = shape, .sums = sums };
     if (!trained->enabled) memmove(dx, dy, count_of(shape) * sizeof *dx);
-    else if (is_own(profile)) run_loop(&w, sums ? &learning_loop : &straight_loop);
-    else octet_trained_backward_by(dx, sums, dy, x, trained, shape, profile);
+    else if (is_own(trained->profile)) run_loop(&w, sums ? &learning_loop : &straight_loop);
+    else octet_trained_backward_torch(dx, sums, dy, x, trained, shape);
 }

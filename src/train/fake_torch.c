@@ -2,7 +2,7 @@
 /* Forward and gradient as PyTorch has them. Rounding is the profile's; the learnable forms' backward is their own: it
    adds the zero point before rounding, in a fused multiply-add, and per tensor it rounds the zero point another way. */
 #include "ops/levels.h"
-#include "train/fake_round.h"
+#include "train/fake_torch.h"
 
 #include <math.h>
 
@@ -15,7 +15,6 @@ typedef struct stretch {
     const float         *x, *dy;
     size_t               channel, n;
     const octet_trained *trained;
-    const octet_profile *profile;
     octet_trained_sums   sums;
 } stretch;
 
@@ -31,7 +30,7 @@ static void forward(const stretch *s)
 {
     const octet_level_rule to = rule_of(s);
     int32_t                level[CHUNK];
-    s->profile->quantize(level, s->x, s->n, &to);
+    s->trained->profile->quantize(level, s->x, s->n, &to);
     for (size_t i = 0; i < s->n; i++) s->to[i] = (float)(level[i] - to.zero_point) * to.scale;
     for (size_t i = 0; s->levels && i < s->n; i++) s->levels[i] = level[i];
 }
@@ -43,7 +42,7 @@ static void straight(const stretch *s)
     int32_t          level[CHUNK];
     wider.qmin--;
     wider.qmax++;
-    s->profile->quantize(level, s->x, s->n, &wider);
+    s->trained->profile->quantize(level, s->x, s->n, &wider);
     for (size_t i = 0; i < s->n; i++) s->to[i] = level[i] > wider.qmin && level[i] < wider.qmax ? s->dy[i] : 0;
 }
 
@@ -88,18 +87,17 @@ static void walk(const stretch *all, const octet_trained_shape *shape, void (*ea
         }
 }
 
-void octet_trained_forward_by(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                              const octet_trained_shape *shape, const octet_profile *profile)
+void octet_trained_forward_torch(float *y, int32_t *levels, const float *x, const octet_trained *trained,
+                                 const octet_trained_shape *shape)
 {
-    const stretch all = { .to = y, .levels = levels, .x = x, .trained = trained, .profile = profile };
+    const stretch all = { .to = y, .levels = levels, .x = x, .trained = trained };
     walk(&all, shape, forward);
 }
 
-void octet_trained_backward_by(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                               const octet_trained *trained, const octet_trained_shape *shape,
-                               const octet_profile *profile)
+void octet_trained_backward_torch(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
+                                  const octet_trained *trained, const octet_trained_shape *shape)
 {
-    stretch all = { .to = dx, .x = x, .dy = dy, .trained = trained, .profile = profile };
+    stretch all = { .to = dx, .x = x, .dy = dy, .trained = trained };
     if (sums) all.sums = *sums;
     walk(&all, shape, sums ? learning : straight);
 }

@@ -95,7 +95,7 @@ static bool is_largest(const row *x, int64_t label)
 {
     const double most = read_at(x, (size_t)label);
     for (size_t i = 0; i < x->count; i++)
-        if (!(read_at(x, i) < most) && (int64_t)i != label && (read_at(x, i) != most || (int64_t)i < label)) return false;
+        if ((int64_t)i < label ? !(read_at(x, i) < most) : !(read_at(x, i) <= most)) return false;
     return true;
 }
 
@@ -105,8 +105,8 @@ static octet_status check_labels(const octet_loss_call *call, size_t places, siz
     if (!call->labels) return octet_fail(err, OCTET_ERR_ARGUMENT, "cross entropy needs labels (got none)");
     for (size_t i = 0; i < places; i++)
         if (call->labels[i] < 0 || call->labels[i] >= classes)
-            return octet_fail(err, OCTET_ERR_ARGUMENT, "sample %zu of the batch has label %lld (need 0 to %lld)", i / inner,
-                              (long long)call->labels[i], (long long)classes - 1);
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "sample %zu of the batch has label %lld (need 0 to %lld)",
+                              i / inner, (long long)call->labels[i], (long long)classes - 1);
     return OCTET_OK;
 }
 
@@ -114,7 +114,8 @@ static octet_status check_target(const octet_loss_call *call, octet_error *err)
 {
     const octet_tensor *const x = call->logits, *const t = call->target;
     char                      got[128], need[128];
-    if (!t || !t->data) return octet_fail(err, OCTET_ERR_ARGUMENT, "%s needs targets (got none)", octet_loss_name(call->loss));
+    if (!t || !t->data)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "%s needs targets (got none)", octet_loss_name(call->loss));
     bool same = t->rank == x->rank && (t->dtype == OCTET_F32 || t->dtype == OCTET_F64) && !t->qparams;
     for (int i = 0; same && i < x->rank; i++) same = t->dims[i] == x->dims[i];
     if (same) return OCTET_OK;
@@ -157,6 +158,7 @@ octet_status octet_loss_compute(octet_loss_result *result, const octet_loss_call
         }
         sum += judges[call->loss](&j);
     }
-    *result = (octet_loss_result){ .loss = sum / (double)places, .top1 = labelled ? (double)right / (double)places : NAN };
+    result->loss = sum / (double)places;
+    result->top1 = labelled ? (double)right / (double)places : NAN;
     return OCTET_OK;
 }

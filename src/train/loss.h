@@ -5,7 +5,7 @@
 
 #include <octet/train.h>
 
-/* The axis of the classes: the first one after the batch that has more than one entry; where there is none, the last. */
+/* The axis of the classes: the first after the batch that has more than one entry; where there is none, the last. */
 int octet_loss_axis(const octet_tensor *logits);
 
 /* Over logits [batch, classes, ...]: every place of a sample is judged on its own, and the mean is over all. */

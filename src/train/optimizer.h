@@ -26,7 +26,7 @@ typedef struct octet_mover {
 octet_status octet_mover_new(octet_mover **mover, octet_arena *arena, const octet_train_options *options,
                              octet_parameter *parameters, size_t count, octet_error *err);
 
-/* Moves every parameter that has a gradient (NULL: it rests) at this learning rate; scales and zero points at theirs. */
+/* Moves every parameter that has a gradient (NULL: it rests) at this rate; scales and zero points at theirs. */
 void octet_mover_step(octet_mover *mover, double learning_rate);
 
 #endif

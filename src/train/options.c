@@ -64,8 +64,8 @@ static const row rows[] = {
     { "seed", SEED, AT(seed), 0, 0, 0, NULL },
     { "flip", SWITCH, AT(flip), 0, 0, 2, NULL },
     { "crop", INT, AT(crop), 0, 0, 1 << 16, NULL },
-    { "freeze_observers", INT, AT(freeze_observers), 0, OCTET_EPOCH_NEVER, 1 << 30, NULL },
-    { "freeze_batch_norm", INT, AT(freeze_batch_norm), 0, OCTET_EPOCH_NEVER, 1 << 30, NULL },
+    { "freeze_observers", INT, AT(freeze_observers), 0, OCTET_EPOCH_FIRST, 1 << 30, NULL },
+    { "freeze_batch_norm", INT, AT(freeze_batch_norm), 0, OCTET_EPOCH_FIRST, 1 << 30, NULL },
     { "slow_batch_norm", SWITCH, AT(slow_batch_norm), 0, 0, 2, NULL },
     { "threads", INT, AT(threads), 0, 0, 1 << 16, NULL },
 };

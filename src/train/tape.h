@@ -16,6 +16,7 @@ typedef struct octet_tape_options {
     int                  threads;
     bool                 reference; /* the operators' own definitions only */
     bool                 slow_batch_norm;
+    bool                 keep_gradients; /* of all values, inputs included, until the next backward */
     const octet_profile *profile;   /* of FakeQuantize; NULL: octet's */
     size_t               max_memory; /* 0: no limit */
 } octet_tape_options;
@@ -43,15 +44,12 @@ octet_parameter *octet_tape_statistics(octet_tape *tape, size_t *count);
 /* Runs. training: batch statistics move where live, observers observe. */
 octet_status octet_tape_forward(octet_tape *tape, const octet_tensor *inputs, bool training, octet_error *err);
 
-/* The tensor of a value after forward (real numbers), and after backward its gradient; data NULL where there is none. */
+/* The tensor of a value after forward (real numbers), and after backward its gradient; data NULL: there is none. */
 octet_tensor octet_tape_value(const octet_tape *tape, const octet_value *value);
 octet_tensor octet_tape_gradient(const octet_tape *tape, const octet_value *value);
 
 /* The integer levels of a value after a forward pass in integers; data NULL where it has none. */
 octet_tensor octet_tape_levels(const octet_tape *tape, const octet_value *value);
-
-/* Keep the gradients of a value until the next backward (others reuse memory). Before octet_tape_forward. */
-octet_status octet_tape_keep_gradient(octet_tape *tape, const octet_value *value, octet_error *err);
 
 /* Sets all gradients to those of sum(dvalue * value) for the last forward pass. */
 octet_status octet_tape_backward(octet_tape *tape, const octet_value *value, const void *dvalue, octet_error *err);

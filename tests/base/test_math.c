@@ -23,7 +23,8 @@ static long double cos_pi(long double t) { return cosl(3.14159265358979323846264
 static const function functions[] = {
     { "exp", octet_exp, expl, -700, 700 }, { "exp", octet_exp, expl, -1, 1 },
     { "tanh", octet_tanh, tanhl, -25, 25 }, { "tanh", octet_tanh, tanhl, -0.5, 0.5 },
-    { "log", octet_log, logl, 1e-300, 1e300 }, { "log", octet_log, logl, 1e-6, 4 }, { "log", octet_log, logl, 0.9, 1.1 },
+    { "log", octet_log, logl, 1e-300, 1e300 }, { "log", octet_log, logl, 1e-6, 4 },
+    { "log", octet_log, logl, 0.9, 1.1 },
     { "cos", octet_cos_pi, cos_pi, 0, 0.4 }, { "cos", octet_cos_pi, cos_pi, 0.6, 1 },
 };
 
@@ -49,7 +50,8 @@ static void test_corners(void **state)
     assert_true(octet_tanh(0) == 0 && octet_tanh(30) == 1 && octet_tanh(-INFINITY) == -1 && isnan(octet_tanh(NAN)));
     assert_true(signbit(octet_tanh(-0.0)));
     assert_true(octet_log(1) == 0 && octet_log(0) == -INFINITY && octet_log(INFINITY) == INFINITY);
-    assert_true(isnan(octet_log(-1)) && isnan(octet_log(NAN)) && fabs(octet_log(0x1p-1074) + 744.4400719213812) < 1e-12);
+    assert_true(isnan(octet_log(-1)) && isnan(octet_log(NAN)));
+    assert_true(fabs(octet_log(0x1p-1074) + 744.4400719213812) < 1e-12);
     assert_true(octet_cos_pi(0) == 1 && octet_cos_pi(0.5) == 0 && octet_cos_pi(1) == -1);
     assert_true(octet_power(0.9, 0) == 1 && octet_power(2, 10) == 1024 && octet_power(-3, 3) == -27);
     assert_true(octet_power(0.5, UINT64_MAX) == 0 && octet_power(1, UINT64_MAX) == 1);

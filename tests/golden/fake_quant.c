@@ -14,9 +14,9 @@ static octet_trained *make(golden_case *c, const octet_quantizer *quantizer, siz
 {
     octet_trained *trained;
     octet_error err = { 0 };
-    const bool weight = quantizer->dtype == OCTET_I8;
-    if (octet_trained_new(&trained, c->arena, quantizer, weight, (int64_t)channels, axis, &err) == OCTET_OK)
-        return trained;
+    const octet_trained settings = { .quantizer = *quantizer, .channels = (int64_t)channels, .axis = axis,
+                                     .profile = profiles[0] };
+    if (octet_trained_new(&trained, c->arena, &settings, &err) == OCTET_OK) return trained;
     golden_fail(c, "%s", err.text);
     return NULL;
 }
@@ -66,10 +66,10 @@ static bool read_parameters(record *r, golden_case *c)
     return true;
 }
 
-static void check_forward(golden_case *c, const record *r, const octet_profile *profile)
+static void check_forward(golden_case *c, const record *r)
 {
     float *const y = golden_memory(c, r->x.count, sizeof *y);
-    octet_trained_forward(y, NULL, r->x.real, r->trained, &r->shape, profile);
+    octet_trained_forward(y, NULL, r->x.real, r->trained, &r->shape);
     golden_note_floats(c, "fake quant: forward", y, r->y.real, r->x.count);
 }
 
@@ -80,7 +80,7 @@ static octet_trained_sums new_sums(golden_case *c, const record *r)
 }
 
 /* Sums of the absolute terms: one term at a time, by a gradient that is 0 elsewhere. */
-static octet_trained_sums magnitudes(golden_case *c, const record *r, const octet_profile *profile)
+static octet_trained_sums magnitudes(golden_case *c, const record *r)
 {
     const octet_trained_sums all = new_sums(c, r), one = new_sums(c, r);
     float *const dx = golden_memory(c, r->x.count, sizeof *dx), *const dy = golden_memory(c, r->x.count, sizeof *dy);
@@ -88,7 +88,7 @@ static octet_trained_sums magnitudes(golden_case *c, const record *r, const octe
         const size_t channel = i / r->shape.inner % r->shape.channels;
         dy[i] = r->dy.real[i];
         one.scale[channel] = one.zero_point[channel] = 0;
-        octet_trained_backward(dx, &one, dy, r->x.real, r->trained, &r->shape, profile);
+        octet_trained_backward(dx, &one, dy, r->x.real, r->trained, &r->shape);
         all.scale[channel] += fabs(one.scale[channel]);
         all.zero_point[channel] += fabs(one.zero_point[channel]);
         dy[i] = 0;
@@ -121,11 +121,11 @@ static void check_sums(golden_case *c, const record *r, const sum_record *s)
     golden_note_near(c, s->row, got, want.real, tolerance, channels);
 }
 
-static void check_learnable(golden_case *c, const record *r, const octet_profile *profile)
+static void check_learnable(golden_case *c, const record *r)
 {
-    const octet_trained_sums sums = new_sums(c, r), sizes = magnitudes(c, r, profile);
+    const octet_trained_sums sums = new_sums(c, r), sizes = magnitudes(c, r);
     float *const dx = golden_memory(c, r->x.count, sizeof *dx);
-    octet_trained_backward(dx, &sums, r->dy.real, r->x.real, r->trained, &r->shape, profile);
+    octet_trained_backward(dx, &sums, r->dy.real, r->x.real, r->trained, &r->shape);
     golden_note_floats(c, "learnable fake quant: gradient of x", dx, r->dx.real, r->x.count);
     check_sums(c, r, &(sum_record){ "learnable fake quant: gradient of scale (1e-6 of sum of terms)", "grad_scale",
                                     sums.scale, sizes.scale });
@@ -133,10 +133,10 @@ static void check_learnable(golden_case *c, const record *r, const octet_profile
                                     "grad_zero_point", sums.zero_point, sizes.zero_point });
 }
 
-static void check_straight(golden_case *c, const record *r, const octet_profile *profile)
+static void check_straight(golden_case *c, const record *r)
 {
     float *const dx = golden_memory(c, r->x.count, sizeof *dx);
-    octet_trained_backward(dx, NULL, r->dy.real, r->x.real, r->trained, &r->shape, profile);
+    octet_trained_backward(dx, NULL, r->dy.real, r->x.real, r->trained, &r->shape);
     golden_note_floats(c, "fake quant: gradient of x", dx, r->dx.real, r->x.count);
 }
 
@@ -155,9 +155,10 @@ void golden_fake_quant(golden_case *c)
         return;
     }
     for (size_t i = 0; i < PROFILES; i++) {
-        check_forward(c, &r, profiles[i]);
-        if (r.learnable) check_learnable(c, &r, profiles[i]);
-        else check_straight(c, &r, profiles[i]);
+        r.trained->profile = profiles[i];
+        check_forward(c, &r);
+        if (r.learnable) check_learnable(c, &r);
+        else check_straight(c, &r);
     }
 }
 
@@ -222,7 +223,7 @@ static bool check_fused(golden_case *c, const json_t *row)
     for (size_t i = 0; i < count; i++) {
         const float *const x = batches.real + i * last.count;
         octet_trained_observe(t, x, &shape);
-        octet_trained_forward(y, NULL, x, t, &shape, profiles[0]);
+        octet_trained_forward(y, NULL, x, t, &shape);
         if (!check_state(c, t, json_array_get(states, i))) return false;
     }
     golden_note_floats(c, "fused fake quant: last output", y, last.real, last.count);

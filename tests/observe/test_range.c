@@ -64,6 +64,38 @@ static void channels_are_rows_of_any_axis(void **unused)
     assert_true(ranges[2].min == 5 && ranges[2].max == 12);
 }
 
+/* Every layout against the plain loop over each channel, with values that are not finite. */
+static void channels_agree_with_plain_loop(void **unused)
+{
+    (void)unused;
+    enum { OUTER = 5, MOST_CHANNELS = 130, MOST = OUTER * MOST_CHANNELS * 3 };
+    static const size_t channels[] = { 1, 2, 63, 64, 65, 130 };
+    static float x[MOST], row[MOST];
+    uint32_t state = 9;
+    for (int n = 0; n < 36; n++) {
+        const size_t count = channels[n % 6], inner = (size_t)(n / 6 % 3) + 1;
+        octet_range got[MOST_CHANNELS] = { { 0 } };
+        size_t rejected = 0;
+        for (size_t i = 0; i < OUTER * count * inner; i++) x[i] = value_at(&state);
+        for (size_t i = 0; n >= 18 && i < 20; i++) {
+            const float values[] = { NAN, INFINITY, -INFINITY };
+            state = state * 1664525u + 1013904223u;
+            x[(state >> 8) % (OUTER * count * inner)] = values[i % 3];
+        }
+        for (size_t o = 0; n >= 18 && o < OUTER; o++) x[o * count * inner] = NAN;
+        const size_t skipped = octet_range_observe_channels(got, x, OUTER, count, inner);
+        for (size_t c = 0; c < count; c++) {
+            octet_range want = { 0 };
+            for (size_t o = 0, i = 0; o < OUTER; o++)
+                for (size_t k = 0; k < inner; k++) row[i++] = x[(o * count + c) * inner + k];
+            plain(&want, &rejected, row, OUTER * inner);
+            assert_int_equal(got[c].seen, want.seen);
+            if (want.seen) assert_true(got[c].min == want.min && got[c].max == want.max);
+        }
+        assert_int_equal(skipped, rejected);
+    }
+}
+
 static void moving_average_by_hand(void **unused)
 {
     (void)unused;
@@ -101,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_plain_loop),
         cmocka_unit_test(channels_are_rows_of_any_axis),
+        cmocka_unit_test(channels_agree_with_plain_loop),
         cmocka_unit_test(moving_average_by_hand),
         cmocka_unit_test(merging_equals_one_pass),
     };

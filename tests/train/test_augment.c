@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Augmentation against what it can only be: for some shift within the crop and some mirroring, every pixel of the result
-   is the pixel of the image there, or 0 outside. */
+/* Augmentation against what it can only be: for some shift within the crop and some mirroring, every pixel of the
+   result is the pixel of the image there, or 0 outside. */
 #include "support.h"
 
 #include "train/augment.h"
 
 enum { PLANES = 3, HEIGHT = 5, WIDTH = 4, NUMBERS = PLANES * HEIGHT * WIDTH, CROP = 2 };
 
-static const octet_image_shape channels_first = { PLANES, HEIGHT, WIDTH, 1 }, channels_last = { 1, HEIGHT, WIDTH, PLANES };
+static const octet_image_shape channels_first = { PLANES, HEIGHT, WIDTH, 1 };
+static const octet_image_shape channels_last  = { 1, HEIGHT, WIDTH, PLANES };
 
 static size_t place(const octet_image_shape *s, size_t plane, int row, int column)
 {

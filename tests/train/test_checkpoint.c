@@ -172,7 +172,8 @@ static void test_others(void **state)
     (void)state;
     uint8_t      bytes[1024];
     write_it();
-    refused(OCTET_ERR_ARGUMENT, "network 'b' 5 nodes\nlearning_rate 0.1\nseed 3\n", "'network 'a' 5 nodes' (here 'network 'b' 5");
+    refused(OCTET_ERR_ARGUMENT, "network 'b' 5 nodes\nlearning_rate 0.1\nseed 3\n",
+            "'network 'a' 5 nodes' (here 'network 'b' 5 nodes')");
     refused(OCTET_ERR_ARGUMENT, "network 'a' 5 nodes\nlearning_rate 0.12\nseed 3\n",
             "made with 'learning_rate 0.1' (here 'learning_rate 0.12')");
     refused(OCTET_ERR_ARGUMENT, "network 'a' 5 nodes\nlearning_rate 0.1\nseed 3\nmore 1\n", "(here 'more 1')");

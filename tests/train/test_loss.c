@@ -48,7 +48,8 @@ static double defined(const fixture *f)
                 const long double p = probability(f->x, n, k, i, t), q = probability(f->target, n, k, i, t);
                 const long double d = (long double)f->x[at(n, k, i)] - f->target[at(n, k, i)];
                 const bool        label = f->labels[n * INNER + i] == (int64_t)k;
-                if (f->call.loss == OCTET_LOSS_CROSS_ENTROPY) sum -= (smooth / CLASSES + (1 - smooth) * label) * logl(p);
+                if (f->call.loss == OCTET_LOSS_CROSS_ENTROPY)
+                    sum -= (smooth / CLASSES + (1 - smooth) * label) * logl(p);
                 if (f->call.loss == OCTET_LOSS_MSE) sum += d * d / CLASSES;
                 if (f->call.loss == OCTET_LOSS_DISTILL) sum += t * t * q * logl(q / p);
             }
@@ -110,7 +111,7 @@ static void test_known(void **state)
     assert_true(fabs(result.loss - 2.3076059644443805) < 1e-15);
 }
 
-/* Large logits do not overflow; a teacher's probabilities say the same as its logits; of equal logits the first wins. */
+/* Large logits do not overflow; a teacher's probabilities say what its logits do; of equal logits the first wins. */
 static void test_corners(void **state)
 {
     (void)state;

@@ -22,7 +22,8 @@ static const struct {
       { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-4 },
       { 0xbd422bbb, 0x3e561d0a, 0xbe690a24, 0x3c1f8498, 0xbdb40755 } },
     { "train_sgd_nesterov_recipe",
-      { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-4, .nesterov = true },
+      { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.05, .momentum = 0.9, .weight_decay = 1e-4,
+        .nesterov = true },
       { 0xbd4eb929, 0x3e57c95b, 0xbe6b4ce0, 0x3c2b36fa, 0xbdae09bc } },
     { "train_adam",
       { .optimizer = OCTET_OPTIMIZER_ADAM, .learning_rate = 0.002, .weight_decay = 1e-4 },
@@ -65,7 +66,8 @@ typedef struct reference {
 } reference;
 
 /* https://pytorch.org/docs/1.13/generated/torch.optim.SGD.html, Adam.html, AdamW.html; t from 1 on. */
-static void define(reference *r, const octet_train_options *o, long double g, long double rate, long double decay, int t)
+static void define(reference *r, const octet_train_options *o, long double g, long double rate, long double decay,
+                   int t)
 {
     if (o->optimizer == OCTET_OPTIMIZER_SGD) {
         g += decay * r->w;
@@ -124,7 +126,7 @@ static void test_defined(void **state)
     static const octet_train_options cases[] = {
         { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.1 },
         { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.1 },
-        { .optimizer = OCTET_OPTIMIZER_SGD, .learning_rate = 0.1, .momentum = 0.8, .nesterov = true, .scale_rate = 0.1 },
+        { .learning_rate = 0.1, .momentum = 0.8, .nesterov = true, .scale_rate = 0.1 },
         { .optimizer = OCTET_OPTIMIZER_ADAM, .learning_rate = 0.1, .weight_decay = 0.1, .scale_rate = 0.01 },
         { .optimizer = OCTET_OPTIMIZER_ADAM, .learning_rate = 0.1, .beta1 = 0.5, .beta2 = 0.7, .epsilon = 0.1 },
         { .optimizer = OCTET_OPTIMIZER_ADAMW, .learning_rate = 0.1, .weight_decay = 0.2, .decay_all = true },
@@ -146,7 +148,7 @@ static void test_resting(void **state)
     double              value[2] = { 1, 1 }, g = 0.5;
     octet_parameter     p[2] = { { "a", OCTET_PARAMETER_WEIGHT, OCTET_F64, &value[0], &g, 1 },
                                  { "b", OCTET_PARAMETER_SCALE, OCTET_F64, &value[1], NULL, 1 } };
-    MUST(octet_train_resolve(&o, &(octet_train_options){ .optimizer = OCTET_OPTIMIZER_ADAM, .learning_rate = 0.1 }, &err));
+    MUST(octet_train_resolve(&o, &(octet_train_options){ .optimizer = OCTET_OPTIMIZER_ADAM }, &err));
     MUST(octet_mover_new(&mover, arena, &o, p, 2, &err));
     octet_mover_step(mover, 0.1);
     const double first = value[0];

@@ -29,12 +29,15 @@ static void test_rates(void **state)
     assert_true(rate(&o, 9, 10) == 0.5 && near(rate(&o, 10, 10), 0.05) && near(rate(&o, 29, 10), 0.005));
     o.step_epochs = 0.3, o.step_factor = 0.5; /* 0.3 * 10 is 3 only when rounded */
     assert_true(rate(&o, 2, 10) == 0.5 && rate(&o, 3, 10) == 0.25 && rate(&o, 6, 10) == 0.125);
+    o.step_epochs = 0.1; /* 50 stairs of 0.7 steps, though 35 / 0.7 is less than 50 in double */
+    assert_true(rate(&o, 35, 7) == ldexp(0.5, -50));
 }
 
 static void test_warmup(void **state)
 {
     (void)state;
-    octet_train_options o = { .learning_rate = 1, .epochs = 4, .warmup_epochs = 0.5, .schedule = OCTET_SCHEDULE_CONSTANT };
+    octet_train_options o = { .learning_rate = 1, .epochs = 4, .warmup_epochs = 0.5 };
+    o.schedule            = OCTET_SCHEDULE_CONSTANT;
     for (size_t i = 0; i < 5; i++) assert_true(near(rate(&o, i, 10), (double)(i + 1) / 5));
     assert_true(rate(&o, 5, 10) == 1);
     o.schedule = OCTET_SCHEDULE_COSINE; /* falls over the 35 steps that are left */
@@ -57,7 +60,7 @@ static void test_options(void **state)
     } bad[] = {
         { { .learning_rate = -1 }, "learning_rate" },   { { .label_smoothing = 1 }, "label_smoothing" },
         { { .momentum = NAN }, "momentum" },            { { .crop = -1 }, "crop" },
-        { { .optimizer = OCTET_OPTIMIZER_COUNT }, "optimizer" }, { { .freeze_observers = -2 }, "freeze_observers" },
+        { { .optimizer = OCTET_OPTIMIZER_COUNT }, "optimizer" }, { { .freeze_observers = -3 }, "freeze_observers" },
         { { .nesterov = true }, "" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forward pass in the integer arithmetic that ships: every node of the quantized graph runs its integer rule, and
+   backward reads the dequantized values. A sum of products stays real first, in units of its output's scale, so that
+   what its rounding did is known: t = f32(f32(acc) * m), level = clamp(rne(t) + zero point), as one step would. */
+#include "train/steps.h"
+
+#include "base/parallel.h"
+#include "ops/levels.h"
+#include "ops/mode.h"
+
+#include <string.h>
+
+/* ---- values as levels ---- */
+
+static octet_status room_for_levels(octet_tape *tape, octet_tape_slot *v, const octet_qparams *q, octet_error *err)
+{
+    if (!q) {
+        v->levels.qparams = NULL;
+        return OCTET_OK;
+    }
+    if (v->levels.data && v->levels.dtype == q->dtype) {
+        v->levels.qparams = q;
+        return OCTET_OK;
+    }
+    v->levels         = v->real;
+    v->levels.dtype   = q->dtype;
+    v->levels.qparams = q;
+    return octet_arena_get(&v->levels.data, tape->arena, (size_t)octet_tensor_count(&v->real),
+                           octet_dtype_size(q->dtype), err);
+}
+
+typedef struct level_work {
+    octet_tape_slot *value;
+    const float      *x;    /* real numbers to round, or NULL: levels to dequantize only */
+    octet_level_rule  rule; /* scale 0: x is in units of the scale */
+} level_work;
+
+enum { ROW = 512 };
+
+static void level_slice(void *context, size_t slice)
+{
+    const level_work *const w     = context;
+    octet_tensor *const     to    = &w->value->levels;
+    const size_t            count = (size_t)octet_tensor_count(to), last = octet_slice_begin(count, slice + 1);
+    for (size_t at = octet_slice_begin(count, slice); at < last; at += ROW) {
+        const size_t n = last - at < ROW ? last - at : ROW;
+        int32_t      level[ROW];
+        if (w->x && w->rule.scale > 0) octet_profile_octet.quantize(level, w->x + at, n, &w->rule);
+        for (size_t i = 0; w->x && w->rule.scale == 0 && i < n; i++)
+            level[i] = octet_level_round(w->x[at + i], &w->rule);
+        if (w->x) octet_levels_store(to->data, to->dtype, at, level, n);
+        octet_levels_real((float *)w->value->real.data + at, to, at, n, 0);
+    }
+}
+
+static void to_levels(octet_tape *tape, octet_tape_slot *value, const float *x, const octet_level_rule *rule)
+{
+    level_work work = { .value = value, .x = x };
+    if (rule) work.rule = *rule;
+    octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, level_slice, &work);
+}
+
+octet_status octet_integer_input(octet_tape *tape, octet_tape_slot *value, octet_error *err)
+{
+    const octet_value *const   q      = octet_graph_find_value(tape->quantized, value->value->name);
+    const octet_qparams *const levels = octet_value_levels(tape->quantized, q);
+    OCTET_TRY(room_for_levels(tape, value, levels, err));
+    if (!levels) return OCTET_OK;
+    const octet_level_rule rule = octet_level_rule_of(levels, 0, NULL);
+    to_levels(tape, value, value->real.data, &rule);
+    return OCTET_OK;
+}
+
+/* ---- what changes with the quantized graph ---- */
+
+static void real_weights(octet_tape_linear *linear, const octet_tensor *w)
+{
+    const octet_trained_shape *const s    = &linear->weight_shape;
+    float                           *used = linear->used;
+    for (size_t o = 0; o < s->outer; o++)
+        for (size_t c = 0; c < s->channels; c++) {
+            const size_t at = (o * s->channels + c) * s->inner;
+            if (w->qparams) octet_levels_real(used + at, w, at, s->inner, (int64_t)c);
+            else memcpy(used + at, (const float *)w->data + at, s->inner * sizeof *used);
+        }
+}
+
+static double real_bias(const octet_node *node, size_t c)
+{
+    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    if (!bias) return 0;
+    const octet_tensor *const t = bias->constant;
+    if (!t->qparams) return (double)((const float *)t->data)[c];
+    float x;
+    octet_levels_real(&x, t, c, 1, (int64_t)c);
+    return (double)x;
+}
+
+static float unit_of(const octet_graph *graph, const octet_node *node)
+{
+    const octet_node *const    add    = octet_node_fused_add(graph, node);
+    const octet_qparams *const levels = octet_value_levels(graph, add ? add->outputs[0] : node->outputs[0]);
+    return levels ? levels->scale[0] : 0.0f;
+}
+
+static octet_status use_node(octet_tape *tape, octet_tape_step *step, const octet_node *node, octet_error *err)
+{
+    step->quantized          = node;
+    step->mode               = octet_node_compute_mode(tape->quantized, node);
+    step->integer            = *node;
+    step->integer.activation = (octet_activation){ 0 };
+    step->unit               = step->linear && step->mode == OCTET_MODE_INTEGER ? unit_of(tape->quantized, node) : 0;
+    for (int i = 0; i < step->call.out_count; i++)
+        if (step->out[i])
+            OCTET_TRY(room_for_levels(tape, step->out[i], octet_value_levels(tape->quantized, node->outputs[i]), err));
+    if (!step->linear) return OCTET_OK;
+    step->linear->live = step->linear->slow = false;
+    real_weights(step->linear, node->inputs[1]->constant);
+    if (step->linear->gamma) octet_linear_fold(tape, step);
+    for (size_t c = 0; c < step->shape.channels; c++) {
+        const bool sums = step->mode != OCTET_MODE_REAL;
+        step->scale[c]  = step->unit > 0 ? (double)step->unit : 1;
+        step->shift[c]  = sums ? 0 : real_bias(node, c);
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_tape_use_integers(octet_tape *tape, const octet_graph *quantized, octet_error *err)
+{
+    tape->quantized = quantized;
+    for (size_t i = 0; quantized && i < tape->step_count; i++) {
+        octet_tape_step *const  step = &tape->steps[i];
+        const octet_node *const node = octet_graph_find_node(quantized, step->node->name);
+        if (!node || node->op != step->node->op)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "the quantized network has no node '%s'", step->node->name);
+        OCTET_TRY(use_node(tape, step, node, err));
+    }
+    return OCTET_OK;
+}
+
+/* ---- running ---- */
+
+/* The tensor that an integer rule reads: levels, constants of the quantized graph, or sums in units of the reader. */
+static const octet_tensor *integer_input(const octet_tape *tape, const octet_tape_step *step, int slot)
+{
+    const octet_value *const q = step->quantized->inputs[slot];
+    if (!q) return NULL;
+    if (q->constant) return q->constant;
+    octet_tape_slot *const v = &tape->values[step->node->inputs[slot]->index];
+    if (v->levels.qparams) return &v->levels;
+    const octet_node *const producer = q->producer;
+    for (size_t i = 0; producer && i < tape->step_count; i++)
+        if (tape->steps[i].quantized == producer && tape->steps[i].unit > 0) return &tape->steps[i].z;
+    return &v->real;
+}
+
+static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octet_node *node, octet_error *err)
+{
+    const octet_tensor **in   = step->integer_in;
+    octet_tensor       **out  = step->integer_out;
+    octet_call           call = step->call;
+    for (int i = 0; i < step->quantized->input_count; i++) in[i] = integer_input(tape, step, i);
+    for (int i = 0; i < call.out_count; i++) {
+        octet_tape_slot *const v = step->out[i];
+        out[i] = !v ? NULL : v->levels.qparams ? &v->levels : &v->real;
+    }
+    if (step->linear) out[0] = &step->z;
+    call.node = node, call.attrs = node->attrs, call.in = in, call.out = out, call.in_count = node->input_count;
+    call.real_unit = step->unit;
+    const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, true) : 0;
+    if (scratch > tape->integer_scratch_bytes) {
+        OCTET_TRY(octet_arena_get(&tape->integer_scratch, tape->arena, scratch, 1, err));
+        tape->integer_scratch_bytes = scratch;
+    }
+    call.scratch = tape->integer_scratch;
+    return node->op->forward_integer(&call, err);
+}
+
+/* A product's sums to its value. */
+static void finish_sums(octet_tape *tape, octet_tape_step *step)
+{
+    octet_tape_slot *const out = step->out[0];
+    if (!out->levels.qparams) {
+        octet_epilogue_affine(tape, step, out->real.data);
+        return;
+    }
+    octet_level_rule rule = octet_level_rule_of(out->levels.qparams, 0, &step->quantized->activation);
+    rule.scale            = 0;
+    to_levels(tape, out, step->z.data, &rule);
+}
+
+static octet_status forward_real(octet_tape *tape, octet_tape_step *step, octet_error *err)
+{
+    octet_tape_slot *const out = step->out[0];
+    OCTET_TRY(octet_tape_apply(tape, step, err));
+    if (step->has_epilogue) octet_epilogue_affine(tape, step, out->real.data);
+    for (int i = 0; i < step->call.out_count; i++) {
+        octet_tape_slot *const v = step->out[i];
+        if (!v || !v->levels.qparams) continue;
+        const octet_level_rule rule = octet_level_rule_of(v->levels.qparams, 0, NULL);
+        to_levels(tape, v, v->real.data, &rule);
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_integer_forward(octet_tape *tape, octet_tape_step *step, octet_error *err)
+{
+    if (step->mode == OCTET_MODE_REAL) return forward_real(tape, step, err);
+    if (step->linear) {
+        OCTET_TRY(run_rule(tape, step, &step->integer, err));
+        finish_sums(tape, step);
+        return OCTET_OK;
+    }
+    OCTET_TRY(run_rule(tape, step, step->quantized, err));
+    for (int i = 0; i < step->call.out_count; i++)
+        if (step->out[i] && step->out[i]->levels.qparams) to_levels(tape, step->out[i], NULL, NULL);
+    if (!tape->training || !step->has_epilogue) return OCTET_OK;
+    return octet_tape_apply(tape, step, err); /* z, of which backward asks what was clipped */
+}

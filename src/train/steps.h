@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a tape is made of. A step is one node: its bare result z (linear or not), then the epilogue
+
+     z -> per-channel affine (bias, batch norm) -> clamp (an absorbed activation) -> FakeQuantize -> value
+
+   of which most steps have a part only. Backward goes the same way back: a value's gradient becomes z's in place. */
+#ifndef OCTET_TRAIN_STEPS_H
+#define OCTET_TRAIN_STEPS_H
+
+#include "graph/op.h"
+#include "train/tape.h"
+
+enum { OCTET_TAPE_SLICES = 8, OCTET_TAPE_INPUTS = 8 };
+
+typedef struct octet_tape_slot {
+    const octet_value *value;
+    octet_tensor       real;     /* as readers see it; data of constants, or the tape's */
+    octet_tensor       levels;   /* data NULL: none; while integers are used */
+    octet_tensor       gradient; /* data NULL: none wanted */
+    octet_trained     *trained;  /* FakeQuantize that is applied here; NULL: none, or where the levels came from */
+    bool               known;    /* a constant, or computed from shapes alone */
+    bool               touched;  /* backward has added to the gradient */
+} octet_tape_slot;
+
+/* A Conv, Gemm or MatMul with constant weights. Per-channel numbers are doubles whatever the tape's type. */
+typedef struct octet_tape_linear {
+    int                 weight_axis;
+    octet_trained_shape weight_shape; /* channels along the axis */
+    octet_parameter    *weight, *bias, *gamma, *beta; /* bias and the batch norm's: NULL where there is none */
+    octet_parameter    *mean, *variance;              /* running */
+    float               epsilon, momentum;
+    octet_trained      *trained; /* of the weights */
+    void               *scaled;  /* weights times k, before FakeQuantize; the tape's type */
+    void               *used;    /* after it */
+    void               *gradient; /* of used, one per slice */
+    double             *k;       /* gamma / deviation of the running statistics; 1 without batch norm */
+    double             *batch_mean, *batch_rstd; /* of z (approximate path), of the plain product (slow path) */
+    double             *factors; /* of z's gradient: 3 per channel */
+    void               *plain;   /* slow path: the product with the weights as they are */
+    bool                live, slow; /* how the last forward pass went */
+} octet_tape_linear;
+
+typedef struct octet_tape_step {
+    const octet_node    *node;
+    octet_node           bare; /* the node without batch norm and activation */
+    octet_tape_slot    **in, **out;
+    const octet_tensor **in_tensors;
+    octet_tensor       **out_tensors; /* out_tensors[0] is &z */
+    const octet_tensor **dout;        /* room for backward */
+    octet_tensor       **din;
+    octet_call           call;
+    octet_tensor         z; /* of output 0; its data is the value's where there is no epilogue */
+    octet_tape_linear   *linear; /* NULL: none */
+    octet_trained_shape  shape;  /* of z, by channels of the affine */
+    double              *scale, *shift; /* of the affine, one per channel; NULL: none */
+    bool                 has_epilogue;
+    bool                 samples;    /* may be cut along dimension 0 */
+    bool                 wanted;     /* backward has something to do */
+    const octet_node    *quantized;  /* the node of the quantized graph, while integers are used */
+    octet_node           integer;    /* that without activation */
+    octet_node_mode      mode;
+    const octet_tensor **integer_in; /* room for the integer rule */
+    octet_tensor       **integer_out;
+    float                unit;       /* of z, while integers are used: 0 or the scale it is in */
+} octet_tape_step;
+
+struct octet_tape {
+    octet_arena         *arena;
+    const octet_graph   *graph, *quantized;
+    octet_tape_options   options;
+    octet_dtype          dtype;
+    size_t               element; /* bytes of a real number */
+    octet_tape_slot     *values;  /* by value->index */
+    octet_tape_step     *steps;
+    size_t               step_count;
+    octet_parameter     *parameters, *statistics;
+    size_t               parameter_count, parameter_capacity, statistic_count, statistic_capacity;
+    bool                 batch_norm_frozen, training;
+    void                *scratch; /* of operators */
+    size_t               scratch_bytes; /* for each slice */
+    void                *integer_scratch;
+    size_t               integer_scratch_bytes;
+    void                *before;  /* of FakeQuantize in backward: as large as the largest value that has one */
+    float               *narrow[2]; /* a tape of doubles: room for FakeQuantize's floats */
+    double              *sums;    /* OCTET_TAPE_SLICES times 4 times channels */
+};
+
+/* ---- numbers_template.h, once per type: elements are the tape's type, ranges are of `outer` ---- */
+
+typedef struct octet_tape_numbers {
+    /* y[o][c][i] = x[o][c][i] * k[c] */
+    void (*scale)(void *y, const void *x, const double *k, const octet_trained_shape *shape);
+    /* k = gamma / sqrt(variance + epsilon), rounded after each operation; by_reciprocal: gamma * (1 / sqrt(...)) */
+    void (*norm_scale)(double *k, const octet_tape_linear *linear, bool by_reciprocal);
+    /* y = clamp(z * scale + shift), outer from first to last */
+    void (*affine)(void *y, const octet_tape_step *step, size_t first, size_t last);
+    /* d = 0 where z * scale + shift was outside the clamp */
+    void (*clamp_gradient)(void *d, const octet_tape_step *step, size_t first, size_t last);
+    /* sum[c] += x, or += (x - mean[c])^2 where mean is given */
+    void (*moments)(double *sum, const void *x, const double *mean, const octet_trained_shape *shape, size_t first,
+                    size_t last);
+    /* sum[c] += d, sum[channels + c] += d * z */
+    void (*gradient_moments)(double *sum, const void *d, const void *z, const octet_trained_shape *shape,
+                             size_t first, size_t last);
+    /* d = d * a[c] + z * b[c] + e[c] */
+    void (*combine)(void *d, const void *z, const double *const factors[3], const octet_trained_shape *shape,
+                    size_t first, size_t last);
+    /* sum[c] += sum over the channel of a * b */
+    void (*dot)(double *sum, const void *a, const void *b, const octet_trained_shape *shape);
+    /* into[i] += from[i] * k[c] */
+    void (*add_scaled)(void *into, const void *from, const double *k, const octet_trained_shape *shape);
+} octet_tape_numbers;
+
+extern const octet_tape_numbers octet_tape_floats, octet_tape_doubles;
+
+static inline const octet_tape_numbers *octet_tape_numbers_of(const octet_tape *tape)
+{
+    return tape->dtype == OCTET_F64 ? &octet_tape_doubles : &octet_tape_floats;
+}
+
+static inline double octet_parameter_at(const octet_parameter *p, size_t i)
+{
+    return p->dtype == OCTET_F64 ? ((const double *)p->value)[i] : (double)((const float *)p->value)[i];
+}
+
+static inline void octet_parameter_set(const octet_parameter *p, size_t i, double x)
+{
+    if (p->dtype == OCTET_F64) ((double *)p->value)[i] = x;
+    else ((float *)p->value)[i] = (float)x;
+}
+
+static inline void octet_parameter_add_gradient(const octet_parameter *p, size_t i, double x)
+{
+    if (!p) return;
+    if (p->dtype == OCTET_F64) ((double *)p->gradient)[i] += x;
+    else ((float *)p->gradient)[i] += (float)x;
+}
+
+static inline size_t octet_slice_begin(size_t n, size_t slice) { return n * slice / OCTET_TAPE_SLICES; }
+
+/* ---- parameters.c ---- */
+
+/* The parameter of a constant (which two nodes may read), of a batch norm, of learned scales. */
+octet_status octet_constant_parameter(octet_parameter **made, octet_tape *tape, const octet_value *value,
+                                      octet_parameter_kind kind, octet_error *err);
+octet_status octet_batch_norm_parameters(octet_tape *tape, octet_tape_linear *linear, const octet_batch_norm *norm,
+                                         octet_error *err);
+octet_status octet_learned_parameters(octet_tape *tape, const char *name, octet_trained *trained, octet_error *err);
+
+/* ---- memory.c ---- */
+
+/* Gradients where they are wanted, in memory that they share; then everything else. */
+octet_status octet_tape_place(octet_tape *tape, octet_error *err);
+
+/* ---- linear.c ---- */
+
+/* Weights as the forward pass multiplies with them, and scale and shift where they are known before it. */
+octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+/* Batch norm as its running statistics fold it: k, and the scaled weights. */
+void octet_linear_fold(octet_tape *tape, octet_tape_step *step);
+
+/* Statistics of the batch, once z is there. */
+void octet_linear_normalize(octet_tape *tape, octet_tape_step *step);
+
+/* From the gradient of the affine's result to those of z (in place), weights, bias and batch norm. */
+octet_status octet_linear_backward(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+/* ---- epilogue.c ---- */
+
+/* What FakeQuantize gets. */
+void octet_epilogue_affine(octet_tape *tape, octet_tape_step *step, void *to);
+void octet_epilogue_forward(octet_tape *tape, octet_tape_step *step);
+void octet_epilogue_backward(octet_tape *tape, octet_tape_step *step);
+
+/* FakeQuantize of a whole tensor, whatever the tape's type. */
+void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_trained_shape *shape);
+void octet_fake_quantize_gradient(octet_tape *tape, octet_trained *trained, void *d, const void *before,
+                                  const octet_trained_shape *shape);
+
+/* ---- product.c ---- */
+
+/* z of the bare operator from the tensors its call names. */
+octet_status octet_tape_apply(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+/* Adds to the gradients of the inputs that have one. Of a linear step also sets linear->gradient to that of the weights
+   the call names. */
+octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
+                                       octet_error *err);
+
+/* ---- integers.c ---- */
+
+octet_status octet_integer_input(octet_tape *tape, octet_tape_slot *value, octet_error *err);
+octet_status octet_integer_forward(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+#endif
