@@ -280,7 +280,11 @@ octet_status octet_trainer_convert(octet_graph **quantized, const octet_trainer 
     OCTET_TRY(octet_graph_copy(&copy, trainer->work, err));
     octet_status status = octet_tape_store(trainer->layout.tape, copy, err);
     if (status == OCTET_OK) status = octet_train_quantized(quantized, copy, err);
+    if (status == OCTET_OK) status = octet_graph_own(*quantized, err);
     octet_graph_free(copy);
+    if (status == OCTET_OK) return OCTET_OK;
+    octet_graph_free(*quantized);
+    *quantized = NULL;
     return status;
 }
 
@@ -305,5 +309,6 @@ octet_status octet_trainer_store(octet_trainer *trainer, octet_error *err)
         octet_trained_unpack(trained[i], packed);
     }
     octet_arena_free(arena);
-    return status == OCTET_OK && trainer->graph->training ? octet_train_settle(trainer->graph, err) : status;
+    if (status == OCTET_OK && trainer->graph->training) status = octet_train_settle(trainer->graph, err);
+    return status;
 }
