@@ -246,6 +246,23 @@ typedef struct octet_rows_kernel {
     /* d = d * factors[0] + z * factors[1] + factors[2] */
     void (*combine)(float *d, const float *z, const float *const factors[3], const octet_rows *rows);
 } octet_rows_kernel;
+/* ---- training ---- */
+
+/* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
+   windows begin `pixel` bytes apart; channels lie together on both sides. Everything windows touch is readable, and 16
+   elements past the end of every array but t. At most OCTET_MOST_TAPS taps: sums of products stay below 2^24. */
+enum { OCTET_MOST_TAPS = 512 };
+typedef struct octet_depthwise_sums {
+    size_t         pixels, channels, pixel, taps;
+    const size_t  *tap;        /* offsets in bytes */
+    const float   *weights;    /* [taps][channels], whole numbers of int8 */
+    const int32_t *bias;       /* one per channel, with the input's zero point taken out */
+    const float   *multiplier; /* one per channel */
+} octet_depthwise_sums;
+
+typedef struct octet_train_kernel {
+    void (*depthwise)(float *t, const uint8_t *x, const octet_depthwise_sums *how);
+} octet_train_kernel;
 
 /* ---- sets ---- */
 
@@ -257,6 +274,7 @@ typedef struct octet_kernels {
     const octet_element_kernel    *element;
     const octet_planes_kernel     *planes;
     const octet_rows_kernel       *rows;
+    const octet_train_kernel      *train;
 } octet_kernels;
 
 /* Sets of this build, best first, scalar last, then NULL. */
