@@ -72,15 +72,6 @@ static octet_range around_zero(octet_range range, int32_t steps)
     return (octet_range){ true, scale * lowest, scale * highest };
 }
 
-/* The range stretched with a scale that was raised to least. */
-static octet_range stretched(octet_range range, float scale, float least, int32_t steps)
-{
-    if (range.min == 0) return (octet_range){ true, 0, least * (float)steps };
-    if (range.max == 0) return (octet_range){ true, -least * (float)steps, 0 };
-    const float times = least / scale;
-    return (octet_range){ true, range.min * times, range.max * times };
-}
-
 octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax, bool symmetric)
 {
     const float least = 6.1e-5f;
@@ -92,7 +83,9 @@ octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax,
     double scale = ((double)range.max - range.min) / steps;
     if ((float)scale == 0 || isinf(1 / (float)scale)) scale = 0.1;
     if (scale < (double)least) {
-        range = stretched(range, (float)scale, least, steps);
+        const float times = least / (float)scale;
+        range.min *= times;
+        range.max *= times;
         scale = least;
     }
     const double below = range.min / scale, above = range.max / scale;

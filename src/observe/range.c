@@ -32,12 +32,10 @@ static void find_ends(ends *found, const float *x, size_t rows, size_t step, siz
     *found = e;
 }
 
-/* Widens range to what a lane has seen; false where that has an infinity in it. A lane that saw NaN alone has none of
-   its values in order. */
+/* Widens range to what a lane has seen; false where that has an infinity in it, or nothing but NaN. */
 static bool add_lane(octet_range *range, const ends *e, size_t lane)
 {
     const float low = e->low[lane], high = e->high[lane];
-    if (low > high) return true;
     if (isinf(low) || isinf(high)) return false;
     *range = octet_range_union(*range, (octet_range){ .seen = true, .min = low, .max = high });
     return true;

@@ -17,24 +17,33 @@ static void NAME(spread)(const conv_gradient *g, size_t image)
 
 /* ---- weights ---- */
 
-/* sum[k] += the product of dy with each of four rows: eight sums side by side, then added in a fixed tree. */
-static void NAME(dots)(X sum[TAPS], const X *restrict dy, const X *const x[TAPS], size_t n)
+/* Eight sums side by side: written as a vector, as no compiler makes one of four such loops. */
+typedef X NAME(lanes) __attribute__((vector_size(8 * sizeof(X)), aligned(sizeof(X)), may_alias));
+
+static X NAME(total)(const NAME(lanes) *s)
 {
-    const X *restrict const a = x[0], *restrict const b = x[1], *restrict const c = x[2], *restrict const d = x[3];
-    X      lane[TAPS][8] = { { 0 } };
+    return (((*s)[0] + (*s)[4]) + ((*s)[2] + (*s)[6])) + (((*s)[1] + (*s)[5]) + ((*s)[3] + (*s)[7]));
+}
+
+/* sum[k] += the product of dy with each of four rows. */
+static void NAME(dots)(X sum[TAPS], const X *dy, const X *const x[TAPS], size_t n)
+{
+    const X *const a = x[0], *const b = x[1], *const c = x[2], *const d = x[3];
+    NAME(lanes) s = { 0 }, t = { 0 }, u = { 0 }, v = { 0 };
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        for (size_t j = 0; j < 8; j++) lane[0][j] += dy[i + j] * a[i + j];
-        for (size_t j = 0; j < 8; j++) lane[1][j] += dy[i + j] * b[i + j];
-        for (size_t j = 0; j < 8; j++) lane[2][j] += dy[i + j] * c[i + j];
-        for (size_t j = 0; j < 8; j++) lane[3][j] += dy[i + j] * d[i + j];
+        const NAME(lanes) g = *(const NAME(lanes) *)(dy + i);
+        s += g * *(const NAME(lanes) *)(a + i);
+        t += g * *(const NAME(lanes) *)(b + i);
+        u += g * *(const NAME(lanes) *)(c + i);
+        v += g * *(const NAME(lanes) *)(d + i);
     }
     for (; i < n; i++)
-        for (size_t k = 0; k < TAPS; k++) lane[k][i % 8] += dy[i] * x[k][i];
-    for (size_t k = 0; k < TAPS; k++) {
-        const X *const s = lane[k];
-        sum[k] += ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-    }
+        for (size_t k = 0; k < TAPS; k++) sum[k] += dy[i] * x[k][i];
+    sum[0] += NAME(total)(&s);
+    sum[1] += NAME(total)(&t);
+    sum[2] += NAME(total)(&u);
+    sum[3] += NAME(total)(&v);
 }
 
 /* Positions [p, p + n) of output channel c. */

@@ -41,18 +41,16 @@ typedef struct unary {
 
 static inline float  between(float x) { return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x; }
 static inline double between_exact(double x) { return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x; }
+static inline float  logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
+static inline double logistic_exact(double x) { return 1.0 / (1.0 + octet_exp(-x)); }
 
 UNARY(hard_sigmoid, between(attrs->alpha * x + attrs->beta),
       between_exact((double)attrs->alpha * x + (double)attrs->beta))
 UNARY(hard_swish, x *between(x * (1.0f / 6.0f) + 0.5f), x *between_exact(x / 6.0 + 0.5))
 UNARY(leaky_relu, x < 0.0f ? x * attrs->alpha : x, x < 0.0 ? x * (double)attrs->alpha : x)
 UNARY(relu, x < 0.0f ? 0.0f : x, x < 0.0 ? 0.0 : x)
-UNARY(sigmoid, 1.0f / (1.0f + expf(-x)), 1.0 / (1.0 + octet_exp(-x)))
+UNARY(sigmoid, logistic(x), logistic_exact(x))
 UNARY(tanh, tanhf(x), octet_tanh(x))
-
-/* Slopes by the value. */
-static inline double slope_of_sigmoid(double y) { return (1.0 - y) * y; }
-static inline double slope_of_tanh(double y) { return 1.0 - y * y; }
 
 static const octet_attr leaky_rows[] = {
     {.name = "alpha", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(unary_attrs, alpha), .default_f = 0.01f},
@@ -132,14 +130,17 @@ static octet_status forward(const octet_call *call, const unary *function)
         return OCTET_OK;                                                                                    \
     }
 
+/* The function of x's own type. */
+#define BY_TYPE(x, single, wide) (_Generic((x), float: single, double: wide)(x))
+
 static inline bool rises(double t) { return t > 0.0 && t < 1.0; }
 
 BACKWARD(hard_sigmoid, rises((double)((real)attrs->alpha * x + (real)attrs->beta)) ? dy * (real)attrs->alpha : 0)
 BACKWARD(hard_swish, x <= -3 ? 0 : x >= 3 ? dy : dy * (x / 3 + (real)0.5))
 BACKWARD(leaky_relu, x > 0 ? dy : dy * (real)attrs->alpha)
 BACKWARD(relu, x <= 0 ? 0 : dy)
-BACKWARD(sigmoid, dy *(real)slope_of_sigmoid(sigmoid_value((double)x, NULL)))
-BACKWARD(tanh, dy *(real)slope_of_tanh(octet_tanh((double)x)))
+BACKWARD(sigmoid, dy *((1 - BY_TYPE(x, logistic, logistic_exact)) * BY_TYPE(x, logistic, logistic_exact)))
+BACKWARD(tanh, dy *(1 - BY_TYPE(x, tanhf, octet_tanh) * BY_TYPE(x, tanhf, octet_tanh)))
 
 /* ---- levels ---- */
 

@@ -40,7 +40,7 @@ static octet_status quantize_constant(octet_tape *tape, octet_tape_slot *v, octe
     if (trained->channels != 1) return OCTET_OK; /* weights */
     void *const copy = octet_arena_copy_bytes(tape->arena, v->real.data, shape.inner * sizeof(float));
     if (!copy) return octet_fail_memory(err);
-    octet_trained_forward(copy, NULL, v->real.data, trained, &shape, tape->options.profile);
+    octet_trained_forward(copy, NULL, v->real.data, trained, &shape);
     v->real.data = copy;
     return OCTET_OK;
 }

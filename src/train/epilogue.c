@@ -36,7 +36,7 @@ static void fake_slice(void *context, size_t slice)
     octet_trained_shape    part;
     size_t                 first;
     if (part_of(&part, &first, w->shape, slice))
-        octet_trained_forward(w->x + first, NULL, w->x + first, w->trained, &part, w->tape->options.profile);
+        octet_trained_forward(w->x + first, NULL, w->x + first, w->trained, &part);
 }
 
 static void fake_gradient_slice(void *context, size_t slice)
@@ -44,11 +44,11 @@ static void fake_gradient_slice(void *context, size_t slice)
     const fake_work *const   w = context;
     octet_trained_shape      part;
     size_t                   first;
-    const size_t             at   = slice * w->shape->channels;
-    const octet_trained_sums sums = { .scale = w->scale_sums + at, .zero_point = w->zero_point_sums + at };
+    const size_t             at = slice * w->shape->channels;
+    const octet_trained_sums sums = {.scale = w->scale_sums + at, .zero_point = w->zero_point_sums + at};
     if (part_of(&part, &first, w->shape, slice))
         octet_trained_backward(w->x + first, w->trained->learning ? &sums : NULL, w->x + first, w->before + first,
-                               w->trained, &part, w->tape->options.profile);
+                               w->trained, &part);
 }
 
 static size_t count_of(const octet_trained_shape *shape) { return shape->outer * shape->channels * shape->inner; }

@@ -104,7 +104,7 @@ void octet_trained_move(octet_trained *trained, const octet_range *batch)
 {
     const octet_quantizer *const quantizer = &trained->quantizer;
     const float                  averaging = quantizer->averaging > 0 ? quantizer->averaging : 0.01f;
-    if (quantizer->fake == OCTET_FAKE_FIXED || trained->learning) return;
+    if (trained->learning) return;
     for (int64_t i = 0; trained->observing && i < trained->channels; i++)
         octet_range_move(&trained->range[i], batch[i], averaging);
     if (quantizer->fake == OCTET_FAKE_FUSED ? trained->enabled : trained->observing) set_all(trained);

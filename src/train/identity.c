@@ -98,6 +98,9 @@ static void add_trained(octet_hash *hash, const octet_trained *t)
     ADD(hash, t->quantizer.reduce_range);
     ADD(hash, t->quantizer.averaging);
     ADD(hash, t->quantizer.eps);
+    ADD(hash, t->quantizer.fixed_scale);
+    ADD(hash, t->quantizer.fixed_zero_point);
+    add_text(hash, t->profile ? t->profile->name : NULL);
     ADD(hash, t->weight);
     ADD(hash, t->dtype);
     ADD(hash, t->qmin);

@@ -12,23 +12,16 @@ size_t octet_trained_size(const octet_trained *trained) { return SWITCHES + PER_
 octet_status octet_trained_copy(octet_trained **copy, octet_arena *arena, const octet_trained *trained,
                                 octet_error *err)
 {
-    octet_trained *fresh, *c;
-    OCTET_TRY(octet_trained_new(&fresh, arena, &trained->quantizer, trained->weight, trained->channels, trained->axis,
-                                err));
-    OCTET_TRY(octet_arena_get(&c, arena, 1, sizeof *c, err));
-    *c                     = *trained;
-    c->range               = fresh->range;
-    c->scale               = fresh->scale;
-    c->zero_point          = fresh->zero_point;
-    c->scale_gradient      = fresh->scale_gradient;
-    c->zero_point_gradient = fresh->zero_point_gradient;
-    c->batch               = fresh->batch;
+    OCTET_TRY(octet_trained_new(copy, arena, trained, err));
+    octet_trained *const c = *copy;
+    c->enabled             = trained->enabled;
+    c->observing           = trained->observing;
+    c->learning            = trained->learning;
     for (int64_t i = 0; i < trained->channels; i++) {
         c->range[i]      = trained->range[i];
         c->scale[i]      = trained->scale[i];
         c->zero_point[i] = trained->zero_point[i];
     }
-    *copy = c;
     return OCTET_OK;
 }
 

@@ -95,7 +95,9 @@ static void torch_choice(void **unused)
         { { true, 2, 6 }, 0, 255, false, (float)(6 / 255.0), 0 },
         { { true, 0, 1e-3f }, 0, 255, false, 6.1e-5f, 0 },
         { { true, -1e-3f, 0 }, 0, 255, false, 6.1e-5f, 255 },
+        { { true, -5e-5f, 1e-3f }, -128, 127, false, 6.1e-5f, -116 },
         { { true, -1e-3f, 1e-3f }, 0, 255, false, 6.1e-5f, 128 },
+        { { true, -0x1.6p-5f, 0x1.6bp+0f }, -128, 127, false, (float)(0x1.76p+0 / 255), -121 }, /* by min: -120 */
         { { true, 0, 0 }, 0, 255, false, 0.1f, 0 },
         { { false, 5, 6 }, -128, 127, true, 0.1f, 127 },
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FakeQuantize's forward and gradient against the definitions: octet's profile bit for bit, sums in double; every layout
-   of channels, in place, and where x is what floats are hardest at. */
+/* FakeQuantize's forward and gradient against the definitions: octet's profile bit for bit, sums in double; every
+   layout of channels, in place, and where x is what floats are hardest at. */
 #include "support.h"
 
 #include "train/fake_quantize.h"

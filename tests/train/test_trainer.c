@@ -6,6 +6,7 @@
 
 #include <octet/octet.h>
 
+#include "base/hash.h"
 #include "train/trainer.h"
 
 enum { BATCH = 8, SIDE = 6, CLASSES = 3, PIXELS = 2 * SIDE * SIDE };
@@ -382,20 +383,42 @@ static void test_distills(void **state)
     }
 }
 
-static void load_refused(const shape_of_net *net, const octet_train_options *options, const char *text)
+static void load_refused(const shape_of_net *net, const octet_train_options *options, octet_status status,
+                         const char *text)
 {
     octet_error    refusal = { 0 };
     octet_trainer *trainer;
     octet_graph   *graph = make(net);
     MUST(octet_trainer_create(&trainer, graph, options, &err));
     MUST(octet_trainer_save(trainer, paths[1], &err));
-    assert_int_equal(octet_trainer_load(trainer, paths[0], &refusal), OCTET_ERR_ARGUMENT);
+    assert_int_equal(octet_trainer_load(trainer, paths[0], &refusal), status);
     if (!strstr(refusal.text, text)) fail_msg("'%s' lacks '%s'", refusal.text, text);
     assert_string_equal(refusal.file, paths[0]);
     MUST(octet_trainer_save(trainer, paths[2], &err));
     same_files(paths[1], paths[2]);
     octet_trainer_free(trainer);
     octet_graph_free(graph);
+}
+
+/* A scale of 0 in a file whose hash is right. */
+static void damage(const char *path)
+{
+    static uint8_t bytes[1 << 18];
+    octet_hash     hash;
+    const float    scale = 0;
+    FILE          *file = fopen(path, "rb");
+    const size_t   size = fread(bytes, 1, sizeof bytes, file);
+    uint8_t *const name = memmem(bytes, size, "FakeQuantize", 12);
+    fclose(file);
+    assert_true(name && size < sizeof bytes);
+    memcpy(name + 12 + 6 * sizeof scale, &scale, sizeof scale);
+    octet_hash_begin(&hash);
+    octet_hash_add(&hash, bytes, size - 8);
+    const uint64_t value = octet_hash_value(&hash);
+    memcpy(bytes + size - 8, &value, 8);
+    file = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
 }
 
 static void test_other_checkpoints(void **state)
@@ -409,12 +432,15 @@ static void test_other_checkpoints(void **state)
     MUST(octet_trainer_save(trainer, paths[0], &err));
     octet_trainer_free(trainer);
     octet_graph_free(graph);
-    load_refused(&nets[3], &options, "made with 'network '");
+    load_refused(&nets[3], &options, OCTET_ERR_ARGUMENT, "made with 'network '");
     shape_of_net net = nets[2];
     net.seed         = 77;
-    load_refused(&net, &options, "made with 'network weights ");
+    load_refused(&net, &options, OCTET_ERR_ARGUMENT, "made with 'network weights ");
     options.learning_rate = 0.02;
-    load_refused(&nets[2], &options, "made with 'learning_rate 0.01' (here 'learning_rate 0.02')");
+    load_refused(&nets[2], &options, OCTET_ERR_ARGUMENT, "made with 'learning_rate 0.01' (here 'learning_rate 0.02')");
+    options.learning_rate = 0.01;
+    damage(paths[0]);
+    load_refused(&nets[2], &options, OCTET_ERR_FORMAT, "FakeQuantize 0 has a scale, zero point or range that cannot be");
 }
 
 static void create_refused(octet_graph *graph, const octet_train_options *options, const char *text)
