@@ -93,19 +93,29 @@ typedef struct cli_args {
     const char *names;
     bool        operators, markdown, show_limits, data_only;
 
+    /* qat */
+    octet_train_options train;
+    const char *optimizer, *schedule, *loss, *freeze_observers, *freeze_batch_norm, *log;
+    size_t      init_calibrate, patience, checkpoint_steps, log_steps;
+    bool        lsq, distill, restart;
+    struct cli_other_data {
+        const char *path, *labels;
+        size_t      limit, skip, every, skip_every;
+    } validation, test;
+
     const char *engine, *against;
     size_t      batch, runs, max_levels, max_local;
     double      seconds;
     bool        layer_times, all_values;
 
-    size_t    given[64]; /* offsets of what the command line has set */
+    size_t    given[128]; /* offsets of what the command line has set */
     size_t    given_count;
     json_t   *settings; /* the configuration file: owns texts that members point to */
     cli_kept *kept;     /* the other texts */
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[], cli_engine_options[];
+    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_qconfig_options[];
 
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
@@ -152,7 +162,8 @@ struct cli_call {
     cli_args           args;
     json_t            *document; /* what --json prints; begun for every call */
     bool               writing;  /* inputs are done with: a file error is ours (exit 1), not the input's (exit 3) */
-    int                exit_code; /* other than 0 where the work succeeded and its answer is no */
+    char               hint[200]; /* second line of an error; "": none */
+    int                exit_code; /* other than 0: the answer is no, or a failure with a code of its own */
     struct cli_progress {
         int    mode; /* 0 none, 1 a line on a terminal, 2 JSON lines */
         double began, shown;
@@ -163,6 +174,7 @@ struct cli_call {
 
 octet_status cli_inspect(cli_call *call, octet_error *err);
 octet_status cli_quantize(cli_call *call, octet_error *err);
+octet_status cli_qat(cli_call *call, octet_error *err);
 octet_status cli_eval(cli_call *call, octet_error *err);
 octet_status cli_compare(cli_call *call, octet_error *err);
 octet_status cli_diff(cli_call *call, octet_error *err);
@@ -172,8 +184,8 @@ octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
-extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_eval_syntax, cli_compare_syntax, cli_diff_syntax,
-    cli_bench_syntax, cli_run_syntax, cli_doctor_syntax, cli_demo_syntax, cli_help_syntax;
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_eval_syntax, cli_compare_syntax,
+    cli_diff_syntax, cli_bench_syntax, cli_run_syntax, cli_doctor_syntax, cli_demo_syntax, cli_help_syntax;
 
 /* ---- help.c ---- */
 
@@ -210,12 +222,20 @@ json_t *cli_json_port(octet_port port);
 /* Gives value (which it owns from now on) to an object or to an array. */
 void cli_json_set(json_t *object, const char *key, json_t *value);
 void cli_json_add(json_t *array, json_t *value);
+void    cli_json_scores(json_t *object, const octet_scores *scores);
+json_t *cli_json_object(void);
 json_t *cli_json_begin(const char *verb);
 /* Writes call->document where --json says. */
 octet_status cli_json_write(cli_call *call, octet_error *err);
 
 void cli_progress_begin(cli_call *call);
 int  cli_progress_step(void *call, const octet_progress *progress); /* an octet_progress_function */
+/* Whether it is time for a line of that phase; last: the phase is over. */
+bool cli_progress_due(cli_call *call, const char *phase, bool last);
+/* Puts text in the place of the line on the terminal. */
+void cli_progress_line(cli_call *call, const char *text);
+/* "12 s", "3:20", "1.5 h"; "" where it is not known. */
+const char *cli_time(char text[32], double seconds);
 void cli_progress_end(cli_call *call);
 double cli_now(void); /* seconds of a clock that never jumps */
 
@@ -225,6 +245,12 @@ void cli_signals_install(void);
 /* What messages name when a mapped file vanishes, and temporaries of our own. */
 void cli_signals_input(const char *path);
 void cli_signals_timeout(double seconds);
+/* While on, the first signal that asks for the end is kept for cli_signals_pending, and the second ends the process.
+   Switching off obeys what was kept. */
+void cli_signals_defer(bool on);
+bool cli_signals_pending(void);
+/* Ends the process as the kept signal would have. hint: a further line, or "". */
+_Noreturn void cli_signals_obey(const char *hint);
 
 /* ---- files.c ---- */
 
@@ -246,10 +272,30 @@ void         cli_names_free(cli_names *names);
 /* ---- pieces that several verbs share (common.c) ---- */
 
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err);
+/* Words of --metric and --method. */
+const char *cli_metric_word(size_t index);
+const char *cli_method_word(size_t index);
+/* octet_dataset_open with the options' own words. */
+octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err);
 /* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */
 octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
                            octet_error *err);
 octet_evaluate_options cli_evaluate_options(cli_call *call);
+double                 cli_parameters(const octet_graph *graph);
 double                 cli_macs(const octet_graph *graph);
+
+/* ---- verbs that make a network (qconfig.c, result.c) ---- */
+
+octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err);
+/* Passes on what preparing by that qconfig answered; a layer rule that matches nothing is the configuration file's. */
+octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err);
+/* Recipe, version and options in the network's metadata. */
+octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err);
+octet_status cli_save(octet_graph *graph, cli_call *call, octet_error *err);
+void         cli_print_decisions(cli_call *call, const octet_graph *graph);
+void         cli_report_nodes(cli_call *call, const octet_graph *graph);
+void         cli_report_cost(cli_call *call, double began);
+octet_status cli_report_file(cli_call *call, octet_error *err); /* --output, as it lies there now */
+octet_status cli_print_config(cli_call *call);
 
 #endif

@@ -7,31 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *metric_word(size_t index)
-{
-    return index < OCTET_METRIC_COUNT ? octet_metric_name((octet_metric)index) : NULL;
-}
-
 /* The metric asked for, else the one that the data allows. */
 static octet_metric choose_metric(const cli_call *call, const octet_dataset *data, const octet_scores *scores)
 {
-    for (size_t i = 0; call->args.metric && metric_word(i); i++)
-        if (!strcmp(call->args.metric, metric_word(i))) return (octet_metric)i;
+    for (size_t i = 0; call->args.metric && cli_metric_word(i); i++)
+        if (!strcmp(call->args.metric, cli_metric_word(i))) return (octet_metric)i;
     if (octet_dataset_has_labels(data)) return OCTET_METRIC_TOP1;
     if (call->args.data.reference) return OCTET_METRIC_PSNR;
     return isnan(scores->mse) ? OCTET_METRIC_SQNR : OCTET_METRIC_MSE;
-}
-
-static void set_scores(json_t *object, const octet_scores *s)
-{
-    cli_json_set(object, "top1", cli_json_number(s->top1));
-    cli_json_set(object, "top5", cli_json_number(s->top5));
-    cli_json_set(object, "agreement", cli_json_number(s->agreement));
-    cli_json_set(object, "mse", cli_json_number(s->mse));
-    cli_json_set(object, "psnr_db", cli_json_number(s->psnr_db));
-    cli_json_set(object, "sqnr_db", cli_json_number(s->sqnr_db));
-    cli_json_set(object, "count", cli_json_count(s->count));
-    cli_json_set(object, "seconds", cli_json_number(s->seconds));
 }
 
 static void print_share(cli_call *call, const char *title, double a, double b, bool both)
@@ -134,11 +117,11 @@ static octet_status report(evaluation *e, cli_call *call, octet_error *err)
     cli_json_set(call->document, "model", cli_json_text(call->args.operands[0]));
     cli_json_set(call->document, "metric", cli_json_text(octet_metric_name(metric)));
     cli_json_set(call->document, "score", cli_json_number(score));
-    set_scores(call->document, &e->scores[0]);
+    cli_json_scores(call->document, &e->scores[0]);
     if (!e->baseline) return OCTET_OK;
     json_t *const baseline = json_object();
     if (!baseline) cli_out_of_memory();
-    set_scores(baseline, &e->scores[1]);
+    cli_json_scores(baseline, &e->scores[1]);
     cli_json_set(call->document, "baseline", baseline);
     return judge(call, e->scores, metric, err);
 }
@@ -177,7 +160,8 @@ static const cli_option eval_options[] = {
     { "baseline", 0, CLI_TEXT, "MODEL", AT(baseline), NULL, "the float network to compare with" },
     { "max-drop", 0, CLI_TEXT, "X[%]", AT(max_drop), NULL,
       "exit 4 if the baseline's score is missed by more: points for top1 and top5, else the metric's unit" },
-    { "metric", 0, CLI_WORD, "NAME", AT(metric), "what the data allows", "which score counts", .word = metric_word },
+    { "metric", 0, CLI_WORD, "NAME", AT(metric), "what the data allows", "which score counts",
+      .word = cli_metric_word },
     { "reference", 0, CLI_TEXT, "FILE.npy", AT(data.reference), NULL,
       "true outputs, for mse and psnr (bytes mean byte/255)" },
     { "border", 0, CLI_INTEGER, "N", AT(border), "0", "pixels at each side that mse and psnr leave out", NULL, 0, 1e6 },

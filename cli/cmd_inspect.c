@@ -134,13 +134,12 @@ static void print_int8(cli_call *call, const octet_graph *graph)
 
 static void print_sizes(cli_call *call, const octet_graph *graph, const char *path)
 {
-    int64_t parameters = 0;
     char    text[2][32];
-    for (size_t i = 0; i < octet_graph_node_count(graph); i++) parameters += octet_graph_node(graph, i).parameters;
-    cli_say(call, "%-12s%lld (%s as float32, %s as int8)\n", "parameters", (long long)parameters,
-            cli_bytes(text[0], 4.0 * (double)parameters), cli_bytes(text[1], (double)parameters));
+    const double parameters = cli_parameters(graph);
+    cli_say(call, "%-12s%.0f (%s as float32, %s as int8)\n", "parameters", parameters,
+            cli_bytes(text[0], 4.0 * parameters), cli_bytes(text[1], parameters));
     cli_say(call, "%-12s%.2f million multiply-accumulates per sample\n", "work", cli_macs(graph) / 1e6);
-    cli_json_set(call->document, "parameters", json_integer((json_int_t)parameters));
+    cli_json_set(call->document, "parameters", cli_json_count((uint64_t)parameters));
     cli_json_set(call->document, "macs", cli_json_number(cli_macs(graph)));
     struct stat info;
     if (stat(path, &info) != 0) return;

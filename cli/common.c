@@ -4,10 +4,21 @@
 
 #include <string.h>
 
+const char *cli_metric_word(size_t index)
+{
+    return index < OCTET_METRIC_COUNT ? octet_metric_name((octet_metric)index) : NULL;
+}
+
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
 {
     cli_signals_input(path);
     return octet_graph_load_limited(graph, path, &call->args.limits, err);
+}
+
+octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err)
+{
+    if (options.layout && !strcmp(options.layout, "nchw")) options.layout = NULL;
+    return octet_dataset_open(data, path, &options, err);
 }
 
 octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
@@ -17,8 +28,7 @@ octet_status cli_open_data(octet_dataset **data, const cli_call *call, const oct
     options.graph                 = graph;
     options.limits                = call->args.limits;
     if (limit && (!options.limit || options.limit > limit)) options.limit = limit;
-    if (options.layout && !strcmp(options.layout, "nchw")) options.layout = NULL;
-    return octet_dataset_open(data, call->args.data_path, &options, err);
+    return cli_open(data, call->args.data_path, options, err);
 }
 
 octet_evaluate_options cli_evaluate_options(cli_call *call)
@@ -31,6 +41,14 @@ octet_evaluate_options cli_evaluate_options(cli_call *call)
                                      .border           = call->args.border,
                                      .progress         = cli_progress_step,
                                      .progress_context = call };
+}
+
+double cli_parameters(const octet_graph *graph)
+{
+    double parameters = 0;
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++)
+        parameters += (double)octet_graph_node(graph, i).parameters;
+    return parameters;
 }
 
 double cli_macs(const octet_graph *graph)

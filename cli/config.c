@@ -9,7 +9,7 @@
 
 enum { MOST_BYTES = 16 << 20, DEEPEST = 64 };
 
-static const char *const sections[] = { "quantize", "calibration", "data" };
+static const char *const sections[] = { "quantize", "calibration", "data", "train" };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
 typedef struct config_reader {
@@ -56,7 +56,7 @@ static const cli_option *row_of(const config_reader *reader, const char *name)
 
 static const char *top_key(const void *context, size_t index)
 {
-    static const char *const keys[] = { "format", "version", "quantize", "calibration", "data", "layers" };
+    static const char *const keys[] = { "format", "version", "quantize", "calibration", "data", "train", "layers" };
     (void)context;
     return index < sizeof keys / sizeof *keys ? keys[index] : NULL;
 }
@@ -275,6 +275,8 @@ static json_t *value_json(const cli_args *args, const cli_option *row)
         return *(const bool *)member ? json_true() : NULL;
     case CLI_COUNT:
         return *(const size_t *)member ? cli_json_count(*(const size_t *)member) : NULL;
+    case CLI_INTEGER:
+        return *(const int *)member ? json_integer(*(const int *)member) : NULL;
     case CLI_NUMBER:
         return *(const double *)member != 0 ? cli_json_number(*(const double *)member) : NULL;
     case CLI_TEXT:

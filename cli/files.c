@@ -18,11 +18,20 @@ static octet_status check_not_input(const char *output, const char *input, octet
 
 static octet_status check_output(const cli_args *args, const char *output, octet_error *err)
 {
-    const char *const inputs[] = { args->data_path, args->data.labels, args->data.reference, args->baseline,
-                                   args->config,    args->names };
+    const char *const inputs[] = { args->data_path,       args->data.labels, args->data.reference,
+                                   args->baseline,        args->config,      args->names,
+                                   args->validation.path, args->test.path,   args->validation.labels,
+                                   args->test.labels };
     for (int i = 0; i < args->operand_count; i++) OCTET_TRY(check_not_input(output, args->operands[i], err));
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) OCTET_TRY(check_not_input(output, inputs[i], err));
     return octet_output_check(output, args->force, err);
+}
+
+static octet_status check_distinct(const char *a, const char *b, const char *names, octet_error *err)
+{
+    if (!a || !b || (strcmp(a, b) != 0 && !octet_file_same(a, b))) return OCTET_OK;
+    octet_error_file(err, b);
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "%s name the same file", names);
 }
 
 octet_status cli_check_outputs(cli_call *call, octet_error *err)
@@ -36,10 +45,14 @@ octet_status cli_check_outputs(cli_call *call, octet_error *err)
     if (args->output) OCTET_TRY(check_output(args, args->output, err));
     if (args->json && strcmp(args->json, "-") != 0) {
         OCTET_TRY(check_output(args, args->json, err));
-        if (args->output && (!strcmp(args->output, args->json) || octet_file_same(args->output, args->json))) {
-            octet_error_file(err, args->json);
-            return octet_fail(err, OCTET_ERR_ARGUMENT, "--output and --json name the same file");
-        }
+        OCTET_TRY(check_distinct(args->output, args->json, "--output and --json", err));
+    }
+    if (args->log) { /* a log grows: what is there stays */
+        cli_args growing = *args;
+        growing.force    = true;
+        OCTET_TRY(check_output(&growing, args->log, err));
+        OCTET_TRY(check_distinct(args->output, args->log, "--output and --log", err));
+        OCTET_TRY(check_distinct(args->json, args->log, "--json and --log", err));
     }
     call->writing = false;
     return OCTET_OK;

@@ -120,7 +120,7 @@ static bool is_shared(const cli_group *group)
 {
     return group->rows == cli_common_options || group->rows == cli_limit_options ||
            group->rows == cli_preprocess_options || group->rows == cli_subset_options ||
-           group->rows == cli_engine_options;
+           group->rows == cli_engine_options || group->rows == cli_qconfig_options;
 }
 
 static void markdown_command(const cli_command *command)
@@ -136,6 +136,7 @@ static void markdown_command(const cli_command *command)
 void cli_help_markdown(void)
 {
     static const cli_group shared[] = {
+        { "quantization", cli_qconfig_options },
         { "preparing samples", cli_preprocess_options },
         { "which samples", cli_subset_options },
         { "engines", cli_engine_options },

@@ -44,14 +44,32 @@ void cli_json_add(json_t *array, json_t *value)
     if (json_array_append_new(array, value) != 0) cli_out_of_memory();
 }
 
+json_t *cli_json_object(void)
+{
+    json_t *const object = json_object();
+    if (!object) cli_out_of_memory();
+    return object;
+}
+
 json_t *cli_json_begin(const char *verb)
 {
-    json_t *const root = json_object();
-    if (!root) cli_out_of_memory();
+    json_t *const root = cli_json_object();
     cli_json_set(root, "octet", cli_json_text(octet_version()));
     cli_json_set(root, "verb", cli_json_text(verb));
     cli_json_set(root, "schema", cli_json_count(1));
     return root;
+}
+
+void cli_json_scores(json_t *object, const octet_scores *s)
+{
+    cli_json_set(object, "top1", cli_json_number(s->top1));
+    cli_json_set(object, "top5", cli_json_number(s->top5));
+    cli_json_set(object, "agreement", cli_json_number(s->agreement));
+    cli_json_set(object, "mse", cli_json_number(s->mse));
+    cli_json_set(object, "psnr_db", cli_json_number(s->psnr_db));
+    cli_json_set(object, "sqnr_db", cli_json_number(s->sqnr_db));
+    cli_json_set(object, "count", cli_json_count(s->count));
+    cli_json_set(object, "seconds", cli_json_number(s->seconds));
 }
 
 octet_status cli_json_write(cli_call *call, octet_error *err)

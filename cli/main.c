@@ -10,6 +10,8 @@ const cli_command cli_commands[] = {
     { "inspect", cli_inspect, "shows what a network consists of, what fuses and what can be int8",
       &cli_inspect_syntax },
     { "quantize", cli_quantize, "makes an int8 network from a float one and sample data", &cli_quantize_syntax },
+    { "qat", cli_qat, "trains a network with quantization in the loop, and resumes where it was interrupted",
+      &cli_qat_syntax },
     { "eval", cli_eval, "measures accuracy of a network, beside its float baseline, with a gate as exit code",
       &cli_eval_syntax },
     { "compare", cli_compare, "ranks the layers of an int8 network by the error they make and carry",
@@ -117,10 +119,13 @@ static int run_command(const cli_command *command, int argc, char **argv)
         status = flush_stdout(&err);
         call.writing = true;
     }
+    if (status != OCTET_OK && cli_signals_pending()) cli_signals_obey(call.hint);
     if (status != OCTET_OK && err.text[0]) cli_report(&err);
-    if (status == OCTET_ERR_ARGUMENT && !err.file[0])
+    if (status != OCTET_OK && call.hint[0]) fprintf(stderr, "hint: %s\n", call.hint);
+    else if (status == OCTET_ERR_ARGUMENT && !err.file[0] && call.exit_code == CLI_OK)
         fprintf(stderr, "hint: 'octet %s --help' shows usage and examples\n", command->name);
-    const int code = status == OCTET_OK ? call.exit_code : exit_code_of(status, call.writing);
+    const bool given = status == OCTET_OK || call.exit_code != CLI_OK;
+    const int  code  = given ? call.exit_code : exit_code_of(status, call.writing);
     json_decref(call.document);
     cli_args_free(&call.args);
     return code;

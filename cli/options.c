@@ -75,7 +75,8 @@ const cli_option cli_subset_options[] = {
       1e15, .opposite = "every" },
     { "shuffle", 0, CLI_FLAG, NULL, AT(data.shuffle), NULL, "take samples in an order that --seed decides",
       "calibration" },
-    { "seed", 0, CLI_COUNT, "N", AT(data.seed), "0", "seed of --shuffle", "calibration", 0, 9e15 },
+    { "seed", 0, CLI_COUNT, "N", AT(data.seed), "0", "seed of --shuffle, and of training",
+      "calibration", 0, 9e15 },
     { "skip-bad", 0, CLI_COUNT, "N", AT(data.skip_bad), "0", "tolerate N unreadable samples", "calibration", 0, 1e15 },
     { NULL },
 };

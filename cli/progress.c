@@ -26,16 +26,39 @@ void cli_progress_begin(cli_call *call)
     else if (!strcmp(wanted, "auto") && !plain && !call->args.quiet) call->progress.mode = 1;
 }
 
-static void time_text(char *text, size_t size, double seconds)
+const char *cli_time(char text[32], double seconds)
 {
-    if (seconds < 60) snprintf(text, size, "%.0f s", seconds);
-    else if (seconds < 3600) snprintf(text, size, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
-    else snprintf(text, size, "%.1f h", seconds / 3600);
+    if (!(seconds >= 0)) *text = '\0';
+    else if (seconds < 60) snprintf(text, 32, "%.0f s", seconds);
+    else if (seconds < 3600) snprintf(text, 32, "%d:%02d", (int)seconds / 60, (int)seconds % 60);
+    else snprintf(text, 32, "%.1f h", seconds / 3600);
+    return text;
+}
+
+bool cli_progress_due(cli_call *call, const char *phase, bool last)
+{
+    const double now = cli_now();
+    if (!call->progress.mode) return false;
+    if (strcmp(call->progress.phase, phase) != 0) {
+        snprintf(call->progress.phase, sizeof call->progress.phase, "%s", phase);
+        call->progress.began = now;
+        call->progress.shown = 0;
+    }
+    if (now - call->progress.shown < 0.1 && !last) return false;
+    call->progress.shown = now;
+    return true;
+}
+
+void cli_progress_line(cli_call *call, const char *text)
+{
+    fprintf(stderr, "\r%s\033[K", text);
+    fflush(stderr);
+    call->progress.visible = true;
 }
 
 static void show(cli_call *call, const octet_progress *progress, double left)
 {
-    char eta[32];
+    char text[160], eta[32];
     if (call->progress.mode == 2) {
         fprintf(stderr, "{\"phase\": \"%s\", \"done\": %zu, \"total\": %zu, \"eta_seconds\": ", progress->phase,
                 progress->done, progress->total);
@@ -43,28 +66,19 @@ static void show(cli_call *call, const octet_progress *progress, double left)
         else fprintf(stderr, "null}\n");
         return;
     }
-    time_text(eta, sizeof eta, left);
-    fprintf(stderr, "\r%s %zu/%zu%s%s\033[K", progress->phase, progress->done, progress->total,
-            left >= 0 ? ", ready in " : "", left >= 0 ? eta : "");
-    fflush(stderr);
-    call->progress.visible = true;
+    cli_time(eta, left);
+    snprintf(text, sizeof text, "%.80s %zu/%zu%s%s", progress->phase, progress->done, progress->total,
+             *eta ? ", ready in " : "", eta);
+    cli_progress_line(call, text);
 }
 
 int cli_progress_step(void *context, const octet_progress *progress)
 {
     cli_call *const call = context;
-    if (!call->progress.mode) return 0;
-    const double now = cli_now();
-    if (strcmp(call->progress.phase, progress->phase) != 0) {
-        snprintf(call->progress.phase, sizeof call->progress.phase, "%s", progress->phase);
-        call->progress.began = now;
-        call->progress.shown = 0;
-    }
-    if (now - call->progress.shown < 0.1 && progress->done < progress->total) return 0;
-    const double passed = now - call->progress.began;
+    if (!cli_progress_due(call, progress->phase, progress->done >= progress->total)) return 0;
+    const double passed = call->progress.shown - call->progress.began;
     const bool   known  = progress->done > 0 && progress->total >= progress->done && passed > 0.2;
     show(call, progress, known ? passed / (double)progress->done * (double)(progress->total - progress->done) : -1);
-    call->progress.shown = now;
     return 0;
 }
 

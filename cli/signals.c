@@ -13,8 +13,20 @@
 static char vanished[300] = "octet: error: an input changed while it was read (got fewer bytes than before)\n";
 static char late[200];
 
-static void end(const char *line, int code)
+static volatile sig_atomic_t deferring, pending;
+
+static const char *line_of(int number)
 {
+    return number == SIGINT    ? "octet: error: interrupted\n"
+           : number == SIGTERM ? "octet: error: terminated\n"
+           : number == SIGALRM ? late
+                               : vanished;
+}
+
+static _Noreturn void end(int number)
+{
+    const char *const line = line_of(number);
+    const int         code = number == SIGALRM ? CLI_LIMIT : number == SIGBUS ? CLI_BAD_INPUT : 128 + number;
     octet_temporary_remove_all();
     if (write(STDERR_FILENO, line, strlen(line)) < 0) _exit(code);
     _exit(code);
@@ -22,25 +34,14 @@ static void end(const char *line, int code)
 
 static void on_signal(int number)
 {
-    switch (number) {
-    case SIGINT:
-        end("octet: error: interrupted\n", 130);
-        break;
-    case SIGTERM:
-        end("octet: error: terminated\n", 143);
-        break;
-    case SIGALRM:
-        end(late, CLI_LIMIT);
-        break;
-    default:
-        end(vanished, CLI_BAD_INPUT);
-    }
+    if (!deferring || pending || number == SIGBUS) end(number);
+    pending = number;
 }
 
 void cli_signals_install(void)
 {
     static const int handled[] = { SIGINT, SIGTERM, SIGALRM, SIGBUS };
-    struct sigaction action    = { .sa_handler = on_signal };
+    struct sigaction action    = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     sigfillset(&action.sa_mask);
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
         struct sigaction before;
@@ -67,4 +68,22 @@ void cli_signals_timeout(double seconds)
     const struct itimerval timer = { .it_value = { .tv_sec  = (time_t)whole,
                                                    .tv_usec = (suseconds_t)((seconds - whole) * 1e6) } };
     setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+void cli_signals_defer(bool on)
+{
+    deferring = on;
+    if (!on && pending) end(pending);
+}
+
+bool cli_signals_pending(void) { return pending; }
+
+void cli_signals_obey(const char *hint)
+{
+    const int number = pending;
+    if (*hint) {
+        fprintf(stderr, "%shint: %s\n", line_of(number), hint);
+        _exit(number == SIGALRM ? CLI_LIMIT : 128 + number);
+    }
+    end(number);
 }

@@ -39,6 +39,8 @@ typedef struct octet_dataset_options {
     bool        shuffle;
     uint64_t    seed;
     size_t      skip_bad;   /* unreadable samples tolerated */
+    bool        keep_labels; /* classes that the network does not have stay, for training to refuse by name; else
+                                labels beside the data are then left out, with a warning */
     octet_limits limits;
     const octet_graph *graph; /* the network to feed: input shape, stored recipe. NULL: samples as they are */
 } octet_dataset_options;

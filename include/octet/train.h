@@ -132,34 +132,46 @@ OCTET_API octet_status octet_trainer_load(octet_trainer *trainer, const char *pa
 
 /* ---- the whole loop ---- */
 
+typedef enum octet_fit_event {
+    OCTET_FIT_START = 0, /* before the first step: the plan, and what a checkpoint has already done */
+    OCTET_FIT_STEP,
+    OCTET_FIT_VALIDATE, /* now and then while an epoch's state is validated */
+    OCTET_FIT_EPOCH,
+} octet_fit_event;
+
 typedef struct octet_fit_progress {
+    octet_fit_event    event;
     octet_train_result last;
     size_t             steps; /* of the whole plan */
-    size_t             epoch, epochs;
-    double             mean_loss, mean_top1; /* over the epoch so far */
-    double             seconds, remaining;   /* so far; to go, as far as can be told */
-    const octet_scores *scores;              /* NULL, but at the end of an epoch with validation: of what would ship */
+    size_t             batch, epoch, epochs; /* samples a step; epochs ended; of the whole plan */
+    double             mean_loss, mean_top1; /* over the epoch so far; NAN before its first step */
+    double             seconds, remaining;   /* of this run so far; to go, NAN where it cannot be told */
+    size_t             validated, to_validate; /* samples, at OCTET_FIT_VALIDATE */
+    const octet_scores *scores;              /* NULL, but at OCTET_FIT_EPOCH with validation: of what would ship */
     bool               best;                 /* scores are the best so far */
     size_t             resumed; /* steps that a checkpoint had already taken */
 } octet_fit_progress;
 
-/* Called after every step and every epoch; a value other than 0 ends the work with OCTET_ERR_ARGUMENT "interrupted",
-   after a checkpoint. */
+/* A value other than 0 ends the work with OCTET_ERR_ARGUMENT "interrupted", after a checkpoint. */
 typedef int (*octet_fit_function)(void *context, const octet_fit_progress *progress);
 
 typedef struct octet_fit_options {
     octet_dataset     *validation; /* NULL: the last state is the result */
+    octet_graph       *baseline;   /* what OCTET_METRIC_SQNR is measured against, in validation; else may be NULL */
     octet_metric       metric;     /* by which the best state is chosen */
     size_t             patience;   /* stop after so many epochs without a better score; 0: never */
-    const char        *checkpoint; /* file; NULL: none. Read where it exists, removed at the end */
+    const char        *checkpoint; /* file; NULL: none. Read where it exists. Left behind at the end: it is to be
+                                      removed once the result is safe, and until then gives it again at once */
     bool               restart;    /* an existing checkpoint is not read */
     size_t             checkpoint_steps; /* between checkpoints; 0: one an epoch */
     octet_fit_function progress;
     void              *progress_context;
 } octet_fit_options;
 
-/* Trains for all epochs of the trainer's options; *quantized is the best state (by validation) or the last one.
-   scores (may be NULL): of that state, in the engine. The caller frees *quantized. */
+/* Trains for all epochs of the trainer's options; *quantized is the best state (by validation) or the last one, which
+   the trainer has then, too. scores (may be NULL): of that state, in the engine; count 0 without validation. Samples
+   that fill no whole batch at the end of an epoch's order are left out of that epoch. A label that the network has no
+   class for is refused before the first step. The caller frees *quantized. */
 OCTET_API octet_status octet_fit(octet_graph **quantized, octet_scores *scores, octet_trainer *trainer,
                                  octet_dataset *data, const octet_fit_options *options, octet_error *err);
 

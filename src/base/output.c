@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rule W: every output is a named temporary in the destination's folder, synced, and renamed over it. */
+/* Rule W: every output is a named temporary in the destination's folder, synced, and renamed over it. A temporary is
+   locked while its writer lives, so that those of killed writers can be told apart and removed by the next one. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,6 +93,36 @@ octet_status octet_output_check(const char *path, bool replace, octet_error *err
     return OCTET_OK;
 }
 
+/* Whether descriptor, just made, is still the file of that name and ours alone. Where locks are not known, nobody
+   removes what is not theirs either. */
+static bool hold(int descriptor)
+{
+    struct stat info;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK;
+    return fstat(descriptor, &info) == 0 && info.st_nlink > 0;
+}
+
+/* Removes temporaries of the same output whose writers are gone. */
+static void remove_abandoned(const char *path)
+{
+    char              folder[4096], prefix[210];
+    const char *const slash  = strrchr(path, '/');
+    const int         length = snprintf(prefix, sizeof prefix, ".%.200s.", slash ? slash + 1 : path);
+    folder_of(folder, sizeof folder, path);
+    DIR *const directory = opendir(folder);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        const char *const name = entry->d_name;
+        if (strncmp(name, prefix, (size_t)length) != 0 || strspn(name + length, "0123456789abcdef") != 6 ||
+            name[length + 6])
+            continue;
+        const int descriptor = openat(dirfd(directory), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (descriptor < 0) continue;
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) unlinkat(dirfd(directory), name, 0);
+        close(descriptor);
+    }
+    if (directory) closedir(directory);
+}
+
 /* Makes ".name.XXXXXX" beside the destination, known to octet_temporary_remove_all before it exists. Returns its
    descriptor, or -1 with errno. */
 static int create_temporary(octet_output *output)
@@ -104,11 +137,12 @@ static int create_temporary(octet_output *output)
         if (!claim(output->temporary)) errno = EMFILE;
         else {
             const int descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-            if (descriptor >= 0 && !atomic_load(&ending)) return descriptor;
+            const bool held = descriptor >= 0 && hold(descriptor);
+            if (held && !atomic_load(&ending)) return descriptor;
             if (descriptor >= 0) {
                 unlink(output->temporary);
                 close(descriptor);
-                errno = EINTR;
+                errno = held ? EINTR : EEXIST; /* not held: taken for abandoned in between, the next name will do */
             }
             release(output->temporary);
         }
@@ -130,6 +164,7 @@ octet_status octet_output_begin(octet_output *output, const char *path, bool rep
         output->descriptor = open(path, O_WRONLY | O_CLOEXEC);
         return output->descriptor >= 0 ? OCTET_OK : fail_at(err, path, "cannot open output");
     }
+    remove_abandoned(output->path);
     output->descriptor = create_temporary(output);
     return output->descriptor >= 0 ? OCTET_OK : fail_at(err, path, "cannot create output");
 }

@@ -136,7 +136,16 @@ octet_status octet_labels_read(int64_t **labels, octet_dataset *data, const char
 /* Settles data->labels once the samples are known: options.labels, and the range of classes. */
 octet_status octet_labels_settle(octet_dataset *data, octet_error *err);
 
+/* The class of sample index, -1 where there is none. */
+static inline int64_t octet_dataset_label(const octet_dataset *data, size_t index)
+{
+    return data->labels ? data->labels[data->order[index]] : -1;
+}
+
 /* ---- the rest ---- */
+
+/* Classes of the first output: its last dimension, where all before it are the batch or 1; else 0. */
+int64_t octet_class_count_of(const octet_graph *graph);
 
 octet_status octet_subset_apply(octet_dataset *data, octet_error *err);
 octet_status octet_references_open(octet_dataset *data, octet_error *err);

@@ -41,8 +41,7 @@ octet_status octet_refuse_shape(const octet_dataset *data, const int64_t *dims, 
 
 /* ---- the network ---- */
 
-/* Classes of the first output: its last dimension, where all before it are the batch or 1. */
-static int64_t count_classes(const octet_graph *graph)
+int64_t octet_class_count_of(const octet_graph *graph)
 {
     if (octet_graph_output_count(graph) == 0) return 0;
     const octet_port port = octet_graph_output(graph, 0);
@@ -74,7 +73,7 @@ static octet_status read_target(octet_dataset *data, octet_error *err)
     t->rank = port.rank - 1;
     memcpy(t->dims, port.dims + 1, sizeof *t->dims * (size_t)t->rank);
     t->channels_last = t->rank == 3 && (t->dims[2] == 1 || t->dims[2] == 3) && t->dims[0] != 1 && t->dims[0] != 3;
-    t->classes = count_classes(graph);
+    t->classes = octet_class_count_of(graph);
     return OCTET_OK;
 }
 
@@ -222,6 +221,6 @@ octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *
     octet_status status = data->format->read(data, raw, values, err);
     if (status == OCTET_OK) status = check_finite(data, index, values, err);
     if (status != OCTET_OK) octet_error_file(err, data->path);
-    if (label) *label = data->labels ? data->labels[raw] : -1;
+    if (label) *label = octet_dataset_label(data, index);
     return status;
 }

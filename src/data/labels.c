@@ -80,6 +80,7 @@ octet_status octet_labels_read(int64_t **labels, octet_dataset *data, const char
 static octet_status check_range(octet_dataset *data, bool asked, octet_error *err)
 {
     const int64_t classes = data->target.classes;
+    if (data->options.keep_labels && !asked) return OCTET_OK;
     for (size_t i = 0; classes && i < data->raw_count; i++) {
         if (data->labels[i] < classes) continue;
         if (asked) {

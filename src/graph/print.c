@@ -71,7 +71,7 @@ octet_status octet_graph_print(octet_graph *graph, const char **out, octet_error
 {
     static const char *const stages[] = { "float", "fused", "prepared", "calibrated", "quantized" };
     text t = { .arena = graph->arena };
-    put(&t, "graph '%s' (%s)\n", graph->name, stages[graph->stage]);
+    put(&t, "graph '%s' (%s)\n", graph->name, graph->training ? "training" : stages[graph->stage]);
     for (size_t i = 0; i < graph->input_count; i++) {
         put(&t, "  input");
         put_value(&t, graph, graph->inputs[i]);

@@ -53,10 +53,12 @@ static octet_status check_qparams(const octet_value *value, const octet_qparams 
 static octet_status check_value(const octet_graph *graph, const octet_value *value, octet_error *err)
 {
     const octet_fake_quantize *const fq = value->fake_quantize;
+    if (fq && graph->training && !fq->trained)
+        return wrong(err, value->name, "training graph with a FakeQuantize that is not trained");
     if (fq && graph->stage >= OCTET_STAGE_CALIBRATED && fq->qparams.count == 0)
         return wrong(err, value->name, "calibrated graph with a value that has no quantization parameters");
-    if (fq && graph->stage >= OCTET_STAGE_QUANTIZED && fq->observer)
-        return wrong(err, value->name, "quantized graph with a value that still observes");
+    if (fq && graph->stage >= OCTET_STAGE_QUANTIZED && (fq->observer || fq->trained))
+        return wrong(err, value->name, "quantized graph with a value that still observes or is trained");
     if (fq && fq->qparams.count) OCTET_TRY(check_qparams(value, &fq->qparams, err));
     if (value->constant && value->constant->qparams) return check_qparams(value, value->constant->qparams, err);
     return OCTET_OK;
@@ -67,7 +69,7 @@ octet_status octet_graph_check(const octet_graph *graph, octet_error *err)
     if (graph->output_count == 0) return octet_fail(err, OCTET_ERR_FORMAT, "graph has no output");
     for (const octet_node *n = graph->first; n; n = n->next) {
         OCTET_TRY(check_links(n, err));
-        if (n->batch_norm && graph->stage >= OCTET_STAGE_PREPARED)
+        if (n->batch_norm && graph->stage >= OCTET_STAGE_PREPARED && !graph->training)
             return wrong(err, n->name, "batch normalization is still attached in a prepared graph");
     }
     for (const octet_value *v = graph->values; v; v = v->next) OCTET_TRY(check_value(graph, v, err));

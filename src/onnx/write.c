@@ -16,7 +16,7 @@ static void *unconst(const void *p) { return (void *)(uintptr_t)p; }
 static octet_status result_name(const char **name, octet_writer *writer, const octet_value *value)
 {
     *name = value->name;
-    if (!value->is_output || !octet_write_qparams(value)) return OCTET_OK;
+    if (!value->is_output || !octet_write_qparams(writer, value)) return OCTET_OK;
     const char *near = octet_arena_format(writer->arena, "%s_real", value->name);
     if (!near) return octet_fail_memory(writer->err);
     OCTET_TRY(octet_write_name(&writer->written[value->index].result, writer, writer->value_names, near));

@@ -71,8 +71,8 @@ octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtyp
 
 /* ---- write_qdq.c ---- */
 
-/* Parameters that the file must state for value, NULL where it is real there. */
-const octet_qparams *octet_write_qparams(const octet_value *value);
+/* Parameters that the file must state for value, NULL where it is real there (all of a training graph is). */
+const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value);
 
 /* After value's real number exists under the name real: QuantizeLinear, behind a Clip where its range asks for one.
    Constants of levels become initializers. Once for each value. */

@@ -6,9 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-const octet_qparams *octet_write_qparams(const octet_value *value)
+const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value)
 {
-    if (!value) return NULL;
+    if (!value || writer->graph->training) return NULL;
     if (value->constant && value->constant->qparams) return value->constant->qparams;
     return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
 }
@@ -98,7 +98,7 @@ static octet_status write_linear(octet_writer *writer, const octet_value *value,
 octet_status octet_write_quantize(octet_writer *writer, const octet_value *value, const char *real)
 {
     octet_written       *written = &writer->written[value->index];
-    const octet_qparams *q = octet_write_qparams(value);
+    const octet_qparams *q = octet_write_qparams(writer, value);
     if (!q || written->levels) return OCTET_OK;
     OCTET_TRY(near_name(&written->levels, writer, value, "_q"));
     OCTET_TRY(write_parameters(writer, value, q));
@@ -113,7 +113,7 @@ octet_status octet_write_dequantize(const char **name, octet_writer *writer, con
                                     const char *wanted)
 {
     octet_written       *written = &writer->written[value->index];
-    const octet_qparams *q = octet_write_qparams(value);
+    const octet_qparams *q = octet_write_qparams(writer, value);
     *name = value->name;
     const bool plain = value->constant && !value->constant->qparams;
     if (plain && !written->initializer) {

@@ -32,6 +32,21 @@ int octet_weight_axis(const octet_node *node)
     return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
 }
 
+bool octet_value_is_weight(const octet_value *value)
+{
+    return value->constant && value->use_count && value->uses[0].slot == 1 &&
+           value->uses[0].node->op->quant == OCTET_QUANT_MAC;
+}
+
+bool octet_value_is_source(const octet_value *value)
+{
+    const octet_node *const node = value->producer;
+    if (!node || !value->fake_quantize) return true;
+    for (int i = 0; i < octet_node_data_inputs(node); i++)
+        if (!node->inputs[i] || node->inputs[i]->fake_quantize != value->fake_quantize) return true;
+    return node->op->quant == OCTET_QUANT_NONE;
+}
+
 const char *octet_node_refusal(const octet_node *node)
 {
     const octet_op *const op = node->op;

@@ -18,4 +18,11 @@ octet_node *octet_node_candidate_add(const octet_node *node);
 /* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. */
 int octet_weight_axis(const octet_node *node);
 
+/* Whether value is constant weights of a Conv, Gemm or MatMul. */
+bool octet_value_is_weight(const octet_value *value);
+
+/* Whether value has a distribution of its own: false where its producer only moves levels that it is fed, which then
+   share value's FakeQuantize. Who finds ranges from data looks at sources alone. */
+bool octet_value_is_source(const octet_value *value);
+
 #endif

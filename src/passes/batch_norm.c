@@ -81,8 +81,9 @@ octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err)
 
 /* ---- folding ---- */
 
-static void fold_weight(float *w, const octet_node *node, const octet_batch_norm *bn)
+void octet_fold_weight(float *w, const octet_node *node)
 {
+    const octet_batch_norm *const bn   = node->batch_norm;
     const octet_tensor *const t        = node->inputs[1]->constant;
     const int64_t             count    = octet_tensor_count(t);
     const octet_gemm_attrs   *gemm     = octet_node_is(node, "Gemm") ? node->attrs : NULL;
@@ -147,9 +148,11 @@ static octet_status fold(octet_graph *graph, octet_node *node, octet_error *err)
     octet_tensor                  bias   = { .dtype = OCTET_F32, .rank = 1, .dims = { bn->channels } };
     OCTET_TRY(octet_arena_get(&weight.data, graph->arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
     OCTET_TRY(octet_arena_get(&bias.data, graph->arena, (size_t)bn->channels, sizeof(float), err));
-    fold_weight(weight.data, node, bn);
+    octet_fake_quantize *const trained = node->inputs[1]->fake_quantize; /* for these folded weights, while training */
+    octet_fold_weight(weight.data, node);
     fold_bias(bias.data, node, bn);
     OCTET_TRY(octet_replace_constant(graph, node, 1, &weight, err));
+    node->inputs[1]->fake_quantize = trained;
     OCTET_TRY(octet_ensure_bias(graph, node, bn->channels, err));
     OCTET_TRY(octet_replace_constant(graph, node, 2, &bias, err));
     node->batch_norm = NULL;

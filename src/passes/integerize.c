@@ -70,8 +70,7 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
 
 /* ---- biases ---- */
 
-/* sx * sw of a channel, exactly, in double. */
-static double unit_of(const octet_node *node, int64_t channel)
+double octet_bias_unit(const octet_node *node, int64_t channel)
 {
     const octet_qparams *const x = octet_future_levels(node->inputs[0]);
     const octet_qparams *const w = octet_future_levels(node->inputs[1]);
@@ -85,7 +84,7 @@ static bool is_settled(const octet_node *node, const octet_tensor *bias)
     if (!q) return false;
     const int64_t count = octet_tensor_count(bias);
     for (int64_t c = 0; c < count; c++)
-        if (q->scale[q->count > 1 ? c : 0] != (float)unit_of(node, c)) return false;
+        if (q->scale[q->count > 1 ? c : 0] != (float)octet_bias_unit(node, c)) return false;
     return true;
 }
 
@@ -106,12 +105,12 @@ static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_e
     OCTET_TRY(octet_arena_get(&zeros, graph->arena, (size_t)count, sizeof *zeros, err));
     OCTET_TRY(octet_arena_get(&scales, graph->arena, (size_t)count, sizeof *scales, err));
     for (int64_t c = 0; c < count; c++) {
-        const double level = rint(real_bias(old, c) / unit_of(node, c));
-        scales[c]          = (float)unit_of(node, c);
+        const double level = rint(real_bias(old, c) / octet_bias_unit(node, c));
+        scales[c]          = (float)octet_bias_unit(node, c);
         if (!(fabs(level) <= OCTET_BIAS_LIMIT) || !isnormal(scales[c])) {
             octet_fail(err, OCTET_ERR_UNSUPPORTED,
                        "bias %g of channel %lld does not fit 32 bits in units of input scale * weight scale %g",
-                       real_bias(old, c), (long long)c, unit_of(node, c));
+                       real_bias(old, c), (long long)c, octet_bias_unit(node, c));
             octet_error_node(err, node->name);
             return OCTET_ERR_UNSUPPORTED;
         }

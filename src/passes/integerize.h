@@ -17,6 +17,13 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
    are proven to fit 32 bits, from the actual weights. A node that does not fit is refused by name. */
 octet_status octet_integerize_biases(octet_graph *graph, octet_error *err);
 
+/* The way back: constants of levels become real numbers with a FakeQuantize that holds their parameters, biases become
+   plain real numbers. Both steps above make the same levels of them (a bias above 2^24 only if it once was float32). */
+octet_status octet_real_constants(octet_graph *graph, octet_error *err);
+
+/* sx * sw of a channel of a node that sums integers, exactly. */
+double octet_bias_unit(const octet_node *node, int64_t channel);
+
 /* Parameters of a value's levels as they will be, whatever the stage; NULL: real. */
 const octet_qparams *octet_future_levels(const octet_value *value);
 

@@ -17,6 +17,9 @@ octet_status octet_pass_remove_dead(octet_graph *graph, octet_error *err);
 /* Folds attached batch norm into weights and biases: what prepare and inference want. */
 octet_status octet_pass_fold_batch_norm(octet_graph *graph, octet_error *err);
 
+/* w = node's weights as its attached batch norm will make them, in their layout. */
+void octet_fold_weight(float *w, const octet_node *node);
+
 /* Gives a Conv or Gemm a float bias of channels entries if it has none (zeros) or a scalar one. */
 octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t channels, octet_error *err);
 

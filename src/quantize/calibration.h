@@ -66,6 +66,9 @@ typedef struct octet_calibration {
     uint64_t            samples;
 } octet_calibration;
 
+/* Metadata that says for how many bits weights were made ("s4"): their levels alone do not. */
+#define OCTET_WEIGHT_BITS "octet.weights"
+
 /* A calibration of graph, with a copy of qconfig (NULL: "octet") and its target; nothing is watched yet. */
 octet_status octet_calibration_new(octet_calibration **calibration, octet_graph *graph, const octet_qconfig *qconfig,
                                    octet_error *err);
@@ -85,6 +88,10 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
 /* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. */
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range);
 
+/* The levels that a converted tensor may take, where those of its range were seen: torch forgets these of activations,
+   and what lies beyond takes the rest of the type. */
+octet_levels_range octet_stored_levels(const octet_calibration *calibration, octet_levels_range seen, bool weight);
+
 /* Sets fq's parameters, one channel per range, by the formula of quantizer (one of the two of graph's qconfig). A range
    too small for a normal scale gets scale 1. */
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
@@ -93,6 +100,14 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
 /* Chooses every group's range by the model's output (choose.c). */
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                     octet_error *err);
+
+/* A tensor as the quantization of its channels along axis sees it: element [o][c][i] has channel c. channels 1: all of
+   it is one. */
+typedef struct octet_channel_shape {
+    size_t outer, channels, inner;
+} octet_channel_shape;
+
+octet_channel_shape octet_channels_of(const octet_tensor *tensor, int64_t channels, int axis);
 
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);

@@ -150,7 +150,7 @@ static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool 
     quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
     quantizer->qmin  = is_signed ? -levels / 2 : 0;
     quantizer->qmax  = quantizer->qmin + levels - 1;
-    if (weight && quantizer->formula == OCTET_FORMULA_OCTET) quantizer->qmin = -quantizer->qmax; /* q and -q both exist */
+    if (weight && quantizer->formula == OCTET_FORMULA_OCTET) quantizer->qmin = -quantizer->qmax; /* both q and -q */
     return OCTET_OK;
 }
 

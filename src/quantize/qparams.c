@@ -26,6 +26,12 @@ octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weigh
     return affine;
 }
 
+octet_levels_range octet_stored_levels(const octet_calibration *calibration, octet_levels_range seen, bool weight)
+{
+    const octet_quantizer whole = { .dtype = seen.dtype };
+    return calibration->target->profile && !weight ? octet_quantizer_levels(&whole, weight) : seen;
+}
+
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
                                const octet_range *ranges, int64_t count, octet_error *err)
 {
@@ -40,10 +46,7 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
         scale[i]                  = affine.scale;
         zero_point[i]             = affine.zero_point;
     }
-    /* torch forgets the observed range's levels: what lies beyond takes the rest of the type */
-    const octet_quantizer    whole   = { .dtype = levels.dtype };
-    const bool               forgets = graph->calibration->target->profile && !weight;
-    const octet_levels_range stored  = forgets ? octet_quantizer_levels(&whole, weight) : levels;
+    const octet_levels_range stored = octet_stored_levels(graph->calibration, levels, weight);
     fq->qparams.scale      = scale;
     fq->qparams.zero_point = zero_point;
     fq->qparams.count      = count;

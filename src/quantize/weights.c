@@ -16,6 +16,17 @@ static octet_status own_copy(octet_graph *graph, octet_node *node, int axis, oct
     return octet_replace_constant(graph, node, 1, node->inputs[1]->constant, err);
 }
 
+octet_channel_shape octet_channels_of(const octet_tensor *tensor, int64_t channels, int axis)
+{
+    octet_channel_shape shape = { 1, 1, (size_t)octet_tensor_count(tensor) };
+    if (channels == 1) return shape;
+    shape.channels = (size_t)channels;
+    shape.inner    = 1;
+    for (int i = 0; i < axis; i++) shape.outer *= (size_t)tensor->dims[i];
+    for (int i = axis + 1; i < tensor->rank; i++) shape.inner *= (size_t)tensor->dims[i];
+    return shape;
+}
+
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err)
 {
     const octet_quantizer *const quantizer = &graph->calibration->qconfig.weight;
@@ -24,14 +35,11 @@ octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_er
     octet_value *const        value = node->inputs[1];
     const octet_tensor *const w     = value->constant;
     if (value->fake_quantize) return OCTET_OK;
-    const int64_t channels = quantizer->per_channel ? w->dims[axis] : 1;
-    size_t        inner = 1, outer = 1;
-    octet_range  *ranges;
-    for (int i = 0; i < axis; i++) outer *= (size_t)w->dims[i];
-    for (int i = axis + 1; i < w->rank; i++) inner *= (size_t)w->dims[i];
-    if (channels == 1) inner = (size_t)octet_tensor_count(w), outer = 1;
-    OCTET_TRY(octet_arena_get(&ranges, graph->arena, (size_t)channels, sizeof *ranges, err));
-    octet_range_observe_channels(ranges, w->data, outer, (size_t)channels, inner);
+    const int64_t             channels = quantizer->per_channel ? w->dims[axis] : 1;
+    const octet_channel_shape shape    = octet_channels_of(w, channels, axis);
+    octet_range              *ranges;
+    OCTET_TRY(octet_arena_get(&ranges, graph->arena, shape.channels, sizeof *ranges, err));
+    octet_range_observe_channels(ranges, w->data, shape.outer, shape.channels, shape.inner);
     OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
     value->fake_quantize->qparams.axis = channels > 1 ? axis : 0;
     value->fake_quantize->method       = "minmax";

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* From a training graph to the network that ships. */
 #ifndef OCTET_TRAIN_QUANTIZED_H
 #define OCTET_TRAIN_QUANTIZED_H
+
 #include "graph/graph.h"
-octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *trained, octet_error *err);
+
+/* What training, with its present weights and FakeQuantize, would ship: a graph of its own that stands alone and that
+   the caller frees. training is only read. */
+octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *training, octet_error *err);
+
+/* Gives every FakeQuantize of a training graph the parameters that its `trained` has now: octet_convert then makes of
+   it what octet_train_quantized makes. */
+octet_status octet_train_settle(octet_graph *training, octet_error *err);
+
 #endif

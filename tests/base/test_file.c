@@ -87,6 +87,36 @@ static void test_pieces(void **state)
     assert_int_equal(entries(), 1);
 }
 
+static void put(const char *name)
+{
+    char path[440];
+    snprintf(path, sizeof path, "%.400s/%s", folder, name);
+    FILE *const file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+/* What a killed writer left goes with the next write of the same output; a living writer's stays, and other names. */
+static void test_abandoned(void **state)
+{
+    (void)state;
+    static const char *const names[] = { ".target.0a1b2c", ".target.0a1b2", ".target.0a1b2g", ".target.0a1b2cd",
+                                         ".other.0a1b2c" };
+    octet_output             living;
+    MUST(octet_output_begin(&living, target, true, &err));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) put(names[i]);
+    MUST(octet_file_write(target, "new", 3, true, &err));
+    assert_int_equal(entries(), 1 + 1 + 4);
+    MUST(octet_output_write(&living, "late", 4, &err));
+    MUST(octet_output_commit(&living, &err));
+    holds(target, "late");
+    for (size_t i = 1; i < sizeof names / sizeof *names; i++) {
+        char path[440];
+        snprintf(path, sizeof path, "%.400s/%s", folder, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 static void test_full_disk(void **state)
 {
     (void)state;
@@ -168,8 +198,9 @@ static void test_beneath(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { WITH_FOLDER(test_write),        WITH_FOLDER(test_pieces),
-                                        WITH_FOLDER(test_full_disk),    WITH_FOLDER(test_refused_destinations),
-                                        WITH_FOLDER(test_reading),      WITH_FOLDER(test_beneath) };
+    const struct CMUnitTest tests[] = { WITH_FOLDER(test_write),     WITH_FOLDER(test_pieces),
+                                        WITH_FOLDER(test_abandoned), WITH_FOLDER(test_full_disk),
+                                        WITH_FOLDER(test_refused_destinations),
+                                        WITH_FOLDER(test_reading),   WITH_FOLDER(test_beneath) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

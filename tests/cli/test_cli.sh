@@ -74,7 +74,7 @@ has out 'octet quantize'
 expect 0 --version
 has out '^octet [0-9]'
 expect 0 --help
-for verb in inspect quantize eval compare diff bench run doctor; do
+for verb in inspect quantize qat eval compare diff bench run doctor; do
     expect 0 "$verb" --help
     has out '^usage: octet'
     has out '^examples:'
@@ -145,6 +145,39 @@ expect 0 doctor --json
 is_json out
 expect 0 quantize net.onnx --data calib.npy -n -o never.onnx
 [ ! -e never.onnx ] || fail 'a dry run wrote'
+
+# ---- qat ----
+expect 0 qat net.onnx --data calib.npy --labels labels.txt --dry-run --json
+is_json out
+keys out dry_run samples epochs steps batch parameters memory_bytes
+python3 - <<'PY' || fail 'qat --dry-run --json: values'
+import json
+d = json.load(open("out"))
+assert d["samples"] == 16 and d["batch"] == 16 and d["epochs"] == 1 and d["steps"] == 1 and d["memory_bytes"] > 0
+PY
+expect 0 qat net.onnx --data calib.npy --labels labels.txt --batch 3 --epochs 4 -n -o never.onnx
+has out '16 samples, 4 epochs, batches of 3: 20 steps'
+[ ! -e never.onnx ] && [ ! -e never.onnx.ckpt ] || fail 'qat: a dry run wrote'
+refused 2 "'--output FILE' is missing" qat net.onnx --data calib.npy --labels labels.txt
+refused 1 'exists already' qat net.onnx --data calib.npy --labels labels.txt -o q.onnx
+refused 2 'same file as an input' qat net.onnx --data calib.npy -f -o net.onnx
+refused 2 'same file' qat net.onnx --data calib.npy -o n.onnx --log n.onnx
+refused 1 'no log of octet' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log names.txt
+refused 2 'same file as an input' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log labels.txt
+refused 2 "unknown word (got 's9'" qat net.onnx --data calib.npy -o n.onnx --weights s9
+refused 2 'leave nothing to quantize' qat net.onnx --data calib.npy -o n.onnx --weights float --activations float
+refused 2 "freeze-observers: not an epoch (got 'soon'" qat net.onnx --data calib.npy -o n.onnx --freeze-observers soon
+refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --distill --loss mse
+refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --val calib.npy --val-every 2 --val-skip-every 2
+refused 2 'patience needs --val' qat net.onnx --data calib.npy -o n.onnx --patience 2
+refused 2 'needs --baseline' qat q.onnx --data calib.npy -o n.onnx --distill
+refused 2 'is quantized' qat q.onnx --data calib.npy -o n.onnx --distill --baseline q.onnx
+refused 2 'data has 16 samples (need a batch of 17)' qat net.onnx --data calib.npy --labels labels.txt --batch 17 -n
+refused 2 'by top1 needs labels' qat net.onnx --data calib.npy --labels labels.txt --val calib.npy --metric top1 -n
+refused 3 'calib.npy: no labels' qat net.onnx --data calib.npy -o n.onnx
+refused 3 'missing.npy' qat net.onnx --data calib.npy --labels labels.txt --val missing.npy -o n.onnx
+sed '3s/.*/4/' labels.txt >beyond.txt
+refused 3 'line 3: class 4 is out of range' qat net.onnx --data calib.npy --labels beyond.txt -n
 
 # ---- bench ----
 expect 0 bench q.onnx --baseline net.onnx --layers --runs 3 --json

@@ -63,11 +63,10 @@ static inline void add_floats(op_case *c, octet_dtype dtype, const char *text, b
 
 static inline void add_ints(op_case *c, const char *text, bool scalar)
 {
-    double    list[16];
-    int64_t   ints[16];
-    const int count = read_list(list, text);
-    for (int i = 0; i < count; i++) ints[i] = (int64_t)list[i];
-    case_ints(c, scalar ? 0 : count, ints);
+    double        list[16];
+    const int     count = read_list(list, text);
+    octet_tensor *t = case_input(c, OCTET_I64, scalar ? DIMS(-1) : DIMS(count));
+    for (int i = 0; i < count; i++) ((int64_t *)t->data)[i] = (int64_t)list[i];
 }
 
 static inline void add_random(op_case *c, octet_dtype dtype, const char *text, bool positive)

@@ -197,7 +197,7 @@ static void check_samples(const backward_case *row)
     op_case   c;
     gradients g = { 0 }, sum = { 0 };
     begin(&c, row, OCTET_F32);
-    if (c.in[0].rank < 1 || c.in[0].dims[0] < 1) fail_msg("%s (%s) has no samples", row->op, row->inputs);
+    assert_true(c.in[0].rank > 0);
     case_run(&c, false);
     new_gradients(&c, &g);
     new_gradients(&c, &sum);

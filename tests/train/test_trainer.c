@@ -2,14 +2,10 @@
 /* A trainer on a small network: it learns; what it learns depends on data and options alone, not on threads, stops and
    starts; a step that fails has not been; and what it ships is what it computed. Whole states are compared as the bytes
    of their checkpoints. */
-#include "support.h"
-
-#include <octet/octet.h>
+#include "training.h"
 
 #include "base/hash.h"
 #include "train/trainer.h"
-
-enum { BATCH = 8, SIDE = 6, CLASSES = 3, PIXELS = 2 * SIDE * SIDE };
 
 static char folder[400], paths[3][440];
 
@@ -28,82 +24,6 @@ static int teardown(void **state)
     return rmdir(folder);
 }
 
-/* ---- the network ---- */
-
-static void add_norm(octet_graph *graph, random_state *r, const char *input, const char *output, int64_t channels)
-{
-    char names[4][32];
-    for (int i = 0; i < 4; i++) {
-        snprintf(names[i], sizeof names[i], "%s.%c", output, "gbmv"[i]);
-        add_random(graph, r, names[i], &channels, 1, i % 3 == 0 ? between(0.5f, 1.5f) : between(-0.2f, 0.2f));
-    }
-    add_node(graph, "BatchNormalization", output, NULL, INPUTS(input, names[0], names[1], names[2], names[3]));
-}
-
-static void add_conv(octet_graph *graph, random_state *r, const char *input, const char *output, const int64_t *dims)
-{
-    char                  weight[32];
-    const int64_t         pads[] = { 1, 1, 1, 1 };
-    const octet_attribute attributes[] = { { .name = "pads", .ints = pads, .count = 4 }, { 0 } };
-    snprintf(weight, sizeof weight, "%s.w", output);
-    add_random(graph, r, weight, dims, 4, between(-0.3f, 0.3f));
-    add_node(graph, "Conv", output, attributes, INPUTS(input, weight));
-}
-
-typedef struct shape_of_net {
-    bool norm, softmax, prepare;
-    uint64_t seed;
-} shape_of_net;
-
-static octet_graph *make(const shape_of_net *how)
-{
-    octet_graph *graph;
-    random_state r = { how->seed };
-    MUST(octet_graph_new(&graph, &err));
-    MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, 2, SIDE, SIDE }, 4, &err));
-    add_conv(graph, &r, "x", "conv1", (const int64_t[]){ 4, 2, 3, 3 });
-    if (how->norm) add_norm(graph, &r, "conv1", "bn1", 4);
-    add_node(graph, "Relu", "relu1", NULL, INPUTS(how->norm ? "bn1" : "conv1"));
-    add_conv(graph, &r, "relu1", "conv2", (const int64_t[]){ 6, 4, 3, 3 });
-    if (how->norm) add_norm(graph, &r, "conv2", "bn2", 6);
-    add_node(graph, "Relu", "relu2", NULL, INPUTS(how->norm ? "bn2" : "conv2"));
-    add_node(graph, "GlobalAveragePool", "pool", NULL, INPUTS("relu2"));
-    add_node(graph, "Flatten", "flat", NULL, INPUTS("pool"));
-    add_random(graph, &r, "fc.w", (const int64_t[]){ 6, CLASSES }, 2, between(-0.5f, 0.5f));
-    add_random(graph, &r, "fc.b", (const int64_t[]){ CLASSES }, 1, between(-0.1f, 0.1f));
-    add_node(graph, "Gemm", "fc", NULL, INPUTS("flat", "fc.w", "fc.b"));
-    if (how->softmax) add_node(graph, "Softmax", "p", NULL, INPUTS("fc"));
-    MUST(octet_graph_set_output(graph, how->softmax ? "p" : "fc", &err));
-    MUST(octet_graph_verify(graph, &err));
-    MUST(octet_fuse(graph, &err));
-    if (how->prepare) MUST(octet_prepare_qat(graph, NULL, NULL, NULL, &err));
-    return graph;
-}
-
-/* ---- the data: stripes, columns, or dots ---- */
-
-typedef struct data {
-    float             x[BATCH * PIXELS];
-    int64_t           labels[BATCH];
-    octet_tensor      input;
-    octet_train_batch batch;
-} data;
-
-static void draw(data *d, uint64_t step)
-{
-    random_state r = { step * 1000 + 7 };
-    for (size_t i = 0; i < BATCH; i++) {
-        d->labels[i] = random_int(&r, 0, CLASSES - 1);
-        for (size_t p = 0; p < PIXELS; p++) {
-            const size_t row = p / SIDE % SIDE, column = p % SIDE;
-            const size_t bright = d->labels[i] == 0 ? row : d->labels[i] == 1 ? column : row + column;
-            d->x[i * PIXELS + p] = (float)(bright % 2) + random_float(&r, -0.2f, 0.2f);
-        }
-    }
-    d->input = (octet_tensor){ .dtype = OCTET_F32, .rank = 4, .dims = { BATCH, 2, SIDE, SIDE }, .data = d->x };
-    d->batch = (octet_train_batch){ .inputs = &d->input, .labels = d->labels };
-}
-
 /* Steps first .. last, with the phases of the whole plan where asked for; returns the last one's result. */
 static octet_train_result run(octet_trainer *trainer, uint64_t first, uint64_t last, bool phases)
 {
@@ -117,17 +37,6 @@ static octet_train_result run(octet_trainer *trainer, uint64_t first, uint64_t l
         assert_int_equal(result.step, step);
     }
     return result;
-}
-
-static void same_files(const char *a, const char *b)
-{
-    octet_file x, y;
-    MUST(octet_file_read(&x, a, 0, &err));
-    MUST(octet_file_read(&y, b, 0, &err));
-    assert_int_equal(x.size, y.size);
-    assert_memory_equal(x.data, y.data, x.size);
-    octet_file_close(&x);
-    octet_file_close(&y);
 }
 
 static const shape_of_net nets[] = {

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch training one network, for bench/train. Speaks as speed_worker.py does: its only argument is a job as JSON, its
+answers are JSON lines, it reads "run N" and "end". train_step.c is octet's process of the same shape."""
+import json, os, sys, time
+
+from process import forget_peak, memory, timed
+
+LIVE_STEPS = 2  # before anything is frozen: observers have then seen data
+
+
+def batches(job, suffix, dtype, shape):
+    import numpy as np
+    flat = np.fromfile(job['data'] + suffix, dtype)
+    return list(flat.reshape(-1, job['batch'], *shape))
+
+
+class Worker:
+    def __init__(self, job, answers):
+        self.job, self.answers, self.losses = job, answers, []
+
+    def tell(self, **answer):
+        print(json.dumps(answer), file=self.answers, flush=True)
+
+    def step(self):
+        self.losses.append(self.training.step(len(self.losses)))
+
+    def load(self):
+        inputs, labels = batches(self.job, '.f32', 'float32', (3, 32, 32)), batches(self.job, '.i64', 'int64', ())
+        import train_torch
+        self.before = memory('VmRSS')
+        forget_peak()
+        began = time.perf_counter()
+        self.training = train_torch.Training(self.job, inputs, labels)
+        self.tell(load=time.perf_counter() - began)
+        live = [timed(self.step) for _ in range(LIVE_STEPS)]
+        if self.job['mode'] == 'frozen':
+            self.training.freeze()
+            live = [timed(self.step) for _ in range(LIVE_STEPS)]
+        self.tell(fastest=min(live))
+
+    def serve(self):
+        for line in sys.stdin:
+            word, *count = line.split()
+            if word == 'end':
+                return self.tell(peak=memory('VmHWM'), before=self.before, losses=self.losses)
+            self.tell(seconds=[timed(self.step) for _ in range(int(count[0]))])
+
+
+def main():
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # what a library prints is not an answer
+    worker = Worker(json.loads(sys.argv[1]), answers)
+    worker.load()
+    worker.serve()
+    os._exit(0)  # past destructors: they are nobody's measurement
+
+
+main()

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From options to a qconfig, for the verbs that quantize. */
+#include "cli.h"
+
+#include <string.h>
+
+const char *cli_method_word(size_t index)
+{
+    return index < OCTET_METHOD_COUNT ? octet_method_name((octet_method)index) : NULL;
+}
+
+static octet_status apply_range(octet_qconfig *config, const cli_args *args, octet_error *err)
+{
+    const char *method = args->method;
+    if (args->percentile != 0) {
+        if (!method) method = octet_method_name(OCTET_METHOD_PERCENTILE);
+        if (strcmp(method, octet_method_name(OCTET_METHOD_PERCENTILE)) != 0)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "--percentile needs --method percentile (got %s)", method);
+        config->activation.percentile = args->percentile;
+    }
+    for (size_t i = 0; method && cli_method_word(i); i++)
+        if (!strcmp(cli_method_word(i), method)) config->activation.method = (octet_method)i;
+    return OCTET_OK;
+}
+
+/* "u8", "s4", "float": the option's row has let nothing else through. s2 to s7 of weights leave out the lowest level,
+   so that q and -q both exist. */
+static void apply_type(octet_quantizer *quantizer, const char *word, bool weight)
+{
+    if (!word) return;
+    quantizer->off = !strcmp(word, "float");
+    if (quantizer->off) return;
+    const int  bits      = word[1] - '0';
+    const bool with_sign = *word == 's';
+    quantizer->dtype     = with_sign ? OCTET_I8 : OCTET_U8;
+    quantizer->qmin = quantizer->qmax = 0; /* the whole type */
+    if (bits == 8) return;
+    quantizer->qmax = (1 << (bits - with_sign)) - 1;
+    if (with_sign) quantizer->qmin = weight ? -quantizer->qmax : -quantizer->qmax - 1;
+}
+
+static octet_status apply_types(octet_qconfig *config, const cli_args *args, octet_error *err)
+{
+    apply_type(&config->activation, args->activations, false);
+    apply_type(&config->weight, args->weights, true);
+    if (config->activation.off && config->weight.off)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights float --activations float leave nothing to quantize");
+    if (args->symmetric) {
+        if (config->activation.dtype != OCTET_I8)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "--symmetric needs signed --activations");
+        config->activation.symmetric = true;
+    }
+    if (args->per_channel) config->weight.per_channel = true;
+    if (args->per_tensor) config->weight.per_channel = false;
+    return OCTET_OK;
+}
+
+octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err)
+{
+    const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : "octet");
+    if (!row) return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%s'", args->qconfig);
+    *config = *row;
+    OCTET_TRY(apply_range(config, args, err));
+    OCTET_TRY(apply_types(config, args, err));
+    if (args->target) config->target = args->target;
+    config->layers      = args->layers;
+    config->layer_count = args->layer_count;
+    return OCTET_OK;
+}
+
+octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err)
+{
+    if (prepared == OCTET_ERR_ARGUMENT && args->config)
+        octet_error_file(err, args->config); /* a layer rule that matches nothing */
+    return prepared;
+}
+
+#define AT(member) offsetof(cli_args, member)
+
+const cli_option cli_qconfig_options[] = {
+    { "qconfig", 0, CLI_WORD, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
+      .word = octet_qconfig_name },
+    { "target", 0, CLI_WORD, "NAME", AT(target), "native", "who will run the result", .section = "quantize",
+      .word = octet_target_name },
+    { "per-channel", 0, CLI_FLAG, NULL, AT(per_channel), NULL, "one scale per output channel of a weight",
+      .section = "quantize", .opposite = "per-tensor" },
+    { "per-tensor", 0, CLI_FLAG, NULL, AT(per_tensor), NULL, "one scale per weight", .opposite = "per-channel" },
+    { "symmetric", 0, CLI_FLAG, NULL, AT(symmetric), NULL, "zero point of activations fixed (signed ones only)",
+      .section = "quantize" },
+    { "method", 0, CLI_WORD, "NAME", AT(method), "as qconfig says", "how ranges are found", .section = "calibration",
+      .word = cli_method_word },
+    { "percentile", 0, CLI_NUMBER, "P", AT(percentile), "99.99", "share of values inside the range, in percent",
+      .section = "calibration", .low = 50, .high = 100 },
+    { "layer", 0, CLI_LAYER, "GLOB=float", AT(layers), NULL,
+      "keep matching layers in float; may be repeated, the last match wins" },
+    { "config", 0, CLI_TEXT, "FILE.json", AT(config), NULL, "read options from a file; the command line wins" },
+    { "print-config", 0, CLI_FLAG, NULL, AT(print_config), NULL, "print the options in force as such a file and stop" },
+    { "dry-run", 'n', CLI_FLAG, NULL, AT(dry_run), NULL, "check everything, calculate and write nothing" },
+    { NULL },
+};

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs that make a network say in it and of it. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <xxhash.h>
+
+octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err)
+{
+    char               text[1024];
+    const octet_recipe recipe = octet_dataset_recipe(data);
+    if (recipe.given) {
+        OCTET_TRY(octet_recipe_print(text, sizeof text, &recipe, err));
+        OCTET_TRY(octet_graph_set_metadata(graph, "octet.preprocess", text, err));
+    }
+    OCTET_TRY(octet_graph_set_metadata(graph, "octet.version", octet_version(), err));
+    json_t *const document = cli_config_document(&call->args, call->command->syntax);
+    char *const   options  = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    json_decref(document);
+    if (!options) cli_out_of_memory();
+    const octet_status status = octet_graph_set_metadata(graph, "octet.options", options, err);
+    free(options);
+    return status;
+}
+
+static const char *why_float(const octet_graph *graph, const char *node)
+{
+    const char *why = "";
+    for (size_t i = 0; i < octet_graph_decision_count(graph); i++) {
+        const octet_decision decision = octet_graph_decision(graph, i);
+        if (!strcmp(decision.what, "float") && !strcmp(decision.node, node)) why = decision.why;
+    }
+    return why;
+}
+
+static void report_modes(cli_call *call, const octet_graph *graph)
+{
+    size_t        integer = 0, real = 0;
+    double        macs = 0;
+    json_t *const rows = json_array(), *const nodes = json_object();
+    if (!rows || !nodes) cli_out_of_memory();
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
+        const octet_node_info node = octet_graph_node(graph, i);
+        if (node.mode != OCTET_MODE_REAL) {
+            integer++;
+            if (node.macs > 0) macs += (double)node.macs;
+            continue;
+        }
+        json_t *const row = json_object();
+        if (!row) cli_out_of_memory();
+        real++;
+        cli_json_set(row, "name", cli_json_text(node.name));
+        cli_json_set(row, "op", cli_json_text(node.op));
+        cli_json_set(row, "why", cli_json_text(why_float(graph, node.name)));
+        cli_json_add(rows, row);
+    }
+    const double all = cli_macs(graph), share = all > 0 ? macs / all : 1;
+    cli_say(call, "%-14s%zu int8, %zu float; %.1f %% of the multiply-accumulates are int8\n", "nodes", integer, real,
+            100 * share);
+    cli_json_set(nodes, "int8", cli_json_count(integer));
+    cli_json_set(nodes, "float", cli_json_count(real));
+    cli_json_set(call->document, "nodes", nodes);
+    cli_json_set(call->document, "float_nodes", rows);
+    cli_json_set(call->document, "macs_int8", cli_json_number(share));
+}
+
+static void print_float(cli_call *call, const octet_graph *graph)
+{
+    char clean[2][96];
+    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
+        const octet_node_info node = octet_graph_node(graph, i);
+        if (node.mode != OCTET_MODE_REAL) continue;
+        cli_say(call, "  float: %s (%s) %s\n", cli_clean(clean[0], node.name), node.op,
+                cli_clean(clean[1], why_float(graph, node.name)));
+    }
+}
+
+void cli_print_decisions(cli_call *call, const octet_graph *graph)
+{
+    char clean[3][96];
+    if (!call->args.verbose) return;
+    for (size_t i = 0; i < octet_graph_decision_count(graph); i++) {
+        const octet_decision d = octet_graph_decision(graph, i);
+        cli_say(call, "  %s: %s: %s\n", cli_clean(clean[0], d.node), cli_clean(clean[1], d.what),
+                cli_clean(clean[2], d.why));
+    }
+}
+
+void cli_report_nodes(cli_call *call, const octet_graph *graph)
+{
+    report_modes(call, graph);
+    print_float(call, graph);
+    cli_print_decisions(call, graph);
+}
+
+void cli_report_cost(cli_call *call, double began)
+{
+    struct rusage usage;
+    char          memory[32];
+    getrusage(RUSAGE_SELF, &usage);
+    const double seconds = cli_now() - began, peak = 1024.0 * (double)usage.ru_maxrss;
+    cli_say(call, "%-14s%.2f s, peak memory %s\n", "took", seconds, cli_bytes(memory, peak));
+    cli_json_set(call->document, "seconds", cli_json_number(seconds));
+    cli_json_set(call->document, "peak_rss_bytes", cli_json_number(peak));
+}
+
+octet_status cli_save(octet_graph *graph, cli_call *call, octet_error *err)
+{
+    const octet_save_options options = { .replace = call->args.force };
+    call->writing                    = true;
+    return octet_graph_save_as(graph, call->args.output, &options, err);
+}
+
+octet_status cli_report_file(cli_call *call, octet_error *err)
+{
+    char        hash[33], text[32];
+    octet_file  file;
+    OCTET_TRY(octet_file_read(&file, call->args.output, 0, err));
+    const XXH128_hash_t value = XXH3_128bits(file.data, file.size);
+    snprintf(hash, sizeof hash, "%016llx%016llx", (unsigned long long)value.high64, (unsigned long long)value.low64);
+    char clean[96];
+    cli_say(call, "%-14s%s, %s, xxh3 %s\n", "written", cli_clean(clean, call->args.output),
+            cli_bytes(text, (double)file.size), hash);
+    cli_json_set(call->document, "output", cli_json_text(call->args.output));
+    cli_json_set(call->document, "file_bytes", cli_json_count(file.size));
+    cli_json_set(call->document, "xxh3_128", cli_json_text(hash));
+    octet_file_close(&file);
+    return OCTET_OK;
+}
+
+octet_status cli_print_config(cli_call *call)
+{
+    json_t *const document = cli_config_document(&call->args, call->command->syntax);
+    char *const   text     = json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
+    json_decref(document);
+    if (!text) cli_out_of_memory();
+    puts(text);
+    free(text);
+    call->args.json = NULL;
+    return OCTET_OK;
+}

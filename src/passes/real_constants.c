@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way back from integer constants, for networks that are to be trained further. */
+#include "passes/integerize.h"
+
+#include "ops/levels.h"
+#include "ops/mode.h"
+
+/* level * (sx * sw), rounded once: divided by the same unit it gives the level again wherever a float32 bias did. */
+static octet_status real_bias(octet_graph *graph, const octet_node *node, octet_error *err)
+{
+    octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    if (!bias || !bias->constant || bias->constant->dtype != OCTET_I32) return OCTET_OK;
+    octet_tensor         real  = *bias->constant;
+    const int32_t *const level = bias->constant->data;
+    const int64_t        count = octet_tensor_count(&real);
+    float               *x;
+    OCTET_TRY(octet_arena_get(&x, graph->arena, (size_t)count, sizeof *x, err));
+    for (int64_t c = 0; c < count; c++) x[c] = (float)(level[c] * octet_bias_unit(node, c));
+    real.dtype   = OCTET_F32;
+    real.qparams = NULL;
+    real.data    = x;
+    return octet_value_set_constant(graph, bias, &real, err);
+}
+
+static octet_status real_constant(octet_graph *graph, octet_value *value, octet_error *err)
+{
+    const octet_tensor *const  levels = value->constant;
+    const octet_qparams *const q      = levels->qparams;
+    octet_tensor               real   = *levels;
+    const int64_t              count  = octet_tensor_count(levels);
+    int64_t                    inner  = q->count > 1 ? 1 : count;
+    for (int i = q->axis + 1; q->count > 1 && i < levels->rank; i++) inner *= levels->dims[i];
+    real.dtype   = OCTET_F32;
+    real.qparams = NULL;
+    OCTET_TRY(octet_arena_get(&real.data, graph->arena, (size_t)count, sizeof(float), err));
+    for (int64_t at = 0; at < count; at += inner)
+        octet_levels_real((float *)real.data + at, levels, (size_t)at, (size_t)inner, at / inner % q->count);
+    if (levels->dtype != OCTET_I32) {
+        OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
+        *value->fake_quantize = (octet_fake_quantize){ .qparams = *q, .method = "given" };
+    }
+    return octet_value_set_constant(graph, value, &real, err);
+}
+
+octet_status octet_real_constants(octet_graph *graph, octet_error *err)
+{
+    for (const octet_node *n = graph->first; n; n = n->next)
+        if (octet_sums_integers(n)) OCTET_TRY(real_bias(graph, n, err));
+    for (octet_value *v = graph->values; v; v = v->next)
+        if (v->constant && v->constant->qparams) OCTET_TRY(real_constant(graph, v, err));
+    return OCTET_OK;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conversion takes the scales that training used: new ones, from the folded weights, would be another function than the
+   one that was trained. */
+#include "train/quantized.h"
+
+#include "graph/copy.h"
+#include "ops/mode.h"
+#include "quantize/calibration.h"
+#include "train/fake_quantize.h"
+
+static octet_status settle(octet_graph *graph, octet_fake_quantize *fq, bool weight, octet_error *err)
+{
+    const octet_trained *const t      = fq->trained;
+    const octet_levels_range   seen   = { t->dtype, t->qmin, t->qmax };
+    const octet_levels_range   stored = octet_stored_levels(graph->calibration, seen, weight);
+    float                     *scale;
+    int32_t                   *zero_point;
+    OCTET_TRY(octet_arena_get(&scale, graph->arena, (size_t)t->channels, sizeof *scale, err));
+    OCTET_TRY(octet_arena_get(&zero_point, graph->arena, (size_t)t->channels, sizeof *zero_point, err));
+    for (int64_t c = 0; c < t->channels; c++) {
+        scale[c]      = t->scale[c];
+        zero_point[c] = octet_trained_zero_point(t, c);
+    }
+    fq->qparams = (octet_qparams){ .scale = scale, .zero_point = zero_point, .count = t->channels, .axis = t->axis,
+                                   .dtype = stored.dtype, .qmin = stored.qmin, .qmax = stored.qmax };
+    return OCTET_OK;
+}
+
+octet_status octet_train_settle(octet_graph *training, octet_error *err)
+{
+    if (!training->training || !training->calibration)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "only a network prepared for training can be settled");
+    for (octet_value *v = training->values; v; v = v->next)
+        if (v->fake_quantize) OCTET_TRY(settle(training, v->fake_quantize, octet_value_is_weight(v), err));
+    return OCTET_OK;
+}
+
+octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *training, octet_error *err)
+{
+    octet_graph *copy;
+    *quantized = NULL;
+    OCTET_TRY(octet_graph_copy(&copy, training, err));
+    octet_status status = octet_train_settle(copy, err);
+    if (status == OCTET_OK) status = octet_convert(copy, err);
+    if (status == OCTET_OK) status = octet_graph_own(copy, err);
+    if (status == OCTET_OK) *quantized = copy;
+    else octet_graph_free(copy);
+    return status;
+}
