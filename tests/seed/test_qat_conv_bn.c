@@ -106,7 +106,8 @@ static void begin(pair *p, const plain_layer *layer, random_state *r, const octe
 {
     const plain_layer *const l = &p->plain.layer;
     *p = (pair){ .plain.layer = *layer };
-    p->input = (octet_tensor){ .dtype = OCTET_F64, .rank = l->rank, .data = x, .dims = { l->batch, l->groups * l->in } };
+    p->input = (octet_tensor){ .dtype = OCTET_F64, .rank = l->rank, .dims = { l->batch, l->groups * l->in },
+                               .data = x };
     for (int i = 2; i < l->rank; i++) p->input.dims[i] = l->size[i + 2 - l->rank];
     MUST(octet_graph_new(&p->graph, &err));
     MUST(octet_graph_add_input(p->graph, "x", OCTET_F32, p->input.dims, l->rank, &err));
