@@ -142,6 +142,10 @@ void octet_linear_fold(octet_tape *tape, octet_tape_step *step)
 {
     octet_tape_linear *const        linear  = step->linear;
     const octet_tape_numbers *const numbers = octet_tape_numbers_of(tape);
+    if (!linear->gamma) {
+        memcpy(linear->scaled, linear->weight->value, linear->weight->count * tape->element);
+        return;
+    }
     numbers->norm_scale(linear->k, linear, !tape->options.profile);
     for (size_t c = 0; linear->live && !linear->slow && c < channels_of(step); c++)
         if (octet_parameter_at(linear->gamma, c) == 0) linear->k[c] = 1;
@@ -154,8 +158,7 @@ octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_e
     linear->live = is_live(tape, linear);
     linear->slow = linear->live && tape->options.slow_batch_norm;
     if (linear->slow) OCTET_TRY(begin_slow(tape, step, err));
-    if (linear->gamma) octet_linear_fold(tape, step);
-    else memcpy(linear->scaled, linear->weight->value, linear->weight->count * tape->element);
+    octet_linear_fold(tape, step);
     memcpy(linear->used, linear->scaled, linear->weight->count * tape->element);
     if (linear->trained) octet_fake_quantize_tensor(tape, linear->trained, linear->used, &linear->weight_shape);
     if (!linear->live) fixed_affine(step);

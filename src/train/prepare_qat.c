@@ -6,6 +6,7 @@
 #include "graph/copy.h"
 #include "ops/mode.h"
 #include "ops/rescale.h"
+#include "ops/profile.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
@@ -13,11 +14,12 @@
 
 #include <math.h>
 
-/* One FakeQuantize of a whole tensor, with quantizer of the activations' side. */
-static octet_status new_trained(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
-                                octet_error *err)
+/* settings and, with them, the target's rounding. */
+static octet_status new_trained(octet_graph *graph, octet_fake_quantize *fq, octet_trained settings, octet_error *err)
 {
-    return octet_trained_new(&fq->trained, graph->arena, quantizer, false, 1, 0, err);
+    const char *const profile = graph->calibration->target->profile;
+    settings.profile          = profile ? octet_profile_find(profile) : NULL;
+    return octet_trained_new(&fq->trained, graph->arena, &settings, err);
 }
 
 static octet_status new_fake(octet_graph *graph, octet_value *value, const char *method, octet_error *err)
@@ -97,15 +99,14 @@ static octet_status observe_weight(octet_trained *t, const octet_node *node, oct
 
 static octet_status train_weight(octet_graph *graph, const octet_node *node, octet_arena *arena, octet_error *err)
 {
-    octet_value *const    value     = node->inputs[1];
-    const octet_quantizer quantizer = weight_quantizer(&graph->calibration->qconfig);
-    const int             axis      = octet_weight_axis(node);
-    const int64_t         channels  = quantizer.per_channel ? value->constant->dims[axis] : 1;
+    octet_value *const value    = node->inputs[1];
+    octet_trained      settings = { .quantizer = weight_quantizer(&graph->calibration->qconfig), .weight = true,
+                                    .channels = 1, .axis = octet_weight_axis(node) };
     if (value->fake_quantize) return OCTET_OK; /* tied */
+    if (settings.quantizer.per_channel) settings.channels = value->constant->dims[settings.axis];
     OCTET_TRY(new_fake(graph, value, "trained", err));
-    octet_trained **const t = &value->fake_quantize->trained;
-    OCTET_TRY(octet_trained_new(t, graph->arena, &quantizer, true, channels, axis, err));
-    return observe_weight(*t, node, arena, err);
+    OCTET_TRY(new_trained(graph, value->fake_quantize, settings, err));
+    return observe_weight(value->fake_quantize->trained, node, arena, err);
 }
 
 static octet_status train_weights(octet_graph *graph, octet_error *err)
@@ -125,7 +126,8 @@ static octet_status train_operand(octet_graph *graph, octet_value *value, octet_
 {
     if (value->fake_quantize) return OCTET_OK; /* somebody's weights, too */
     OCTET_TRY(new_fake(graph, value, "constant", err));
-    OCTET_TRY(new_trained(graph, value->fake_quantize, &graph->calibration->qconfig.activation, err));
+    const octet_trained settings = { .quantizer = graph->calibration->qconfig.activation };
+    OCTET_TRY(new_trained(graph, value->fake_quantize, settings, err));
     octet_trained *const t = value->fake_quantize->trained;
     observe(t, value->constant->data, value->constant);
     t->observing      = false;
@@ -149,14 +151,16 @@ static octet_status train_group(octet_graph *graph, const octet_group *group, oc
 {
     const octet_calibration *const c        = graph->calibration;
     const octet_node *const        producer = group->representative->producer;
+    octet_trained                  settings = { .quantizer = c->qconfig.activation };
     group->fake_quantize->method            = "trained";
     for (size_t i = 0; producer && c->target->profile && i < sizeof fixed / sizeof *fixed; i++) {
         if (!octet_node_is(producer, fixed[i].op)) continue;
-        const octet_quantizer whole = { .dtype = OCTET_U8, .fake = OCTET_FAKE_FIXED, .fixed_scale = fixed[i].scale,
-                                        .fixed_zero_point = fixed[i].zero_point };
-        return new_trained(graph, group->fake_quantize, &whole, err);
+        settings.quantizer = (octet_quantizer){ .dtype = OCTET_U8, .fake = OCTET_FAKE_FIXED,
+                                                .fixed_scale      = fixed[i].scale,
+                                                .fixed_zero_point = fixed[i].zero_point };
+        break;
     }
-    return new_trained(graph, group->fake_quantize, &c->qconfig.activation, err);
+    return new_trained(graph, group->fake_quantize, settings, err);
 }
 
 static octet_range range_of(const octet_qparams *q, octet_levels_range levels, int64_t c)
@@ -305,8 +309,9 @@ static octet_status keep_parameters(octet_graph *graph, octet_value *value, cons
 {
     octet_fake_quantize *const fq = value->fake_quantize;
     const octet_qparams *const q  = &fq->qparams;
-    OCTET_TRY(octet_trained_new(&fq->trained, graph->arena, quantizer, octet_value_is_weight(value), q->count, q->axis,
-                                err));
+    const octet_trained settings  = { .quantizer = *quantizer, .weight = octet_value_is_weight(value),
+                                      .channels = q->count, .axis = q->axis };
+    OCTET_TRY(new_trained(graph, fq, settings, err));
     octet_trained *const t = fq->trained;
     for (int64_t c = 0; c < q->count; c++) {
         t->range[c]      = range_of(q, (octet_levels_range){ t->dtype, t->qmin, t->qmax }, c);
@@ -336,7 +341,7 @@ static octet_status restart(octet_graph *graph, octet_value *value, octet_arena 
         value->fake_quantize = NULL;
         return weight ? train_weight(graph, value->uses[0].node, arena, err) : train_operand(graph, value, err);
     }
-    OCTET_TRY(new_trained(graph, fq, &quantizer, err));
+    OCTET_TRY(new_trained(graph, fq, (octet_trained){ .quantizer = quantizer }, err));
     start_from(fq->trained, &fq->qparams, had);
     return OCTET_OK;
 }
