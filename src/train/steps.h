@@ -20,7 +20,19 @@ typedef struct octet_tape_slot {
     octet_trained     *trained;  /* FakeQuantize that is applied here; NULL: none, or where the levels came from */
     bool               known;    /* a constant, or computed from shapes alone */
     bool               touched;  /* backward has added to the gradient */
+    bool               pixels;   /* all three lie channels last (train/pixels.h), though dims are the graph's */
+    void              *shown[3]; /* copies in the graph's order for whoever asks; NULL: not yet */
 } octet_tape_slot;
+
+/* An input that a step reads in the other order of pixels and planes than it lies in: copies of it, in memory that all
+   steps share. */
+typedef struct octet_tape_turn {
+    bool         on;
+    octet_tensor real, gradient; /* gradient.data NULL: none wanted */
+    octet_tensor other;          /* what else is read in place of real */
+} octet_tape_turn;
+
+typedef struct octet_tape_fast octet_tape_fast; /* fast.c's */
 
 /* A Conv, Gemm or MatMul with constant weights. Per-channel numbers are doubles whatever the tape's type. */
 typedef struct octet_tape_linear {
@@ -51,6 +63,8 @@ typedef struct octet_tape_step {
     octet_call           call;
     octet_tensor         z; /* of output 0; its data is the value's where there is no epilogue */
     octet_tape_linear   *linear; /* NULL: none */
+    octet_tape_fast     *fast;   /* a linear step that is multiplied channels last; NULL: by definition */
+    octet_tape_turn     *turn;   /* one per input */
     octet_trained_shape  shape;  /* of z, by channels of the affine */
     double              *scale, *shift; /* of the affine, one per channel; NULL: none */
     bool                 has_epilogue;
@@ -83,6 +97,10 @@ struct octet_tape {
     void                *before;  /* of FakeQuantize in backward: as large as the largest value that has one */
     float               *narrow[2]; /* a tape of doubles: room for FakeQuantize's floats */
     double              *sums;    /* OCTET_TAPE_SLICES times 4 times channels */
+    char                *turned;  /* room for the inputs that a step reads turned, and their gradients */
+    char                *lanes;   /* of fast steps: room of each thread */
+    size_t               lane_bytes;
+    float               *partial; /* of fast steps: a gradient of weights per slice */
 };
 
 /* ---- numbers_template.h, once per type: elements are the tape's type, ranges are of `outer` ---- */
@@ -157,7 +175,7 @@ octet_status octet_tape_place(octet_tape *tape, octet_error *err);
 /* Weights as the forward pass multiplies with them, and scale and shift where they are known before it. */
 octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_error *err);
 
-/* Batch norm as its running statistics fold it: k, and the scaled weights. */
+/* The weights before FakeQuantize: scaled by k where batch norm is folded as its running statistics have it. */
 void octet_linear_fold(octet_tape *tape, octet_tape_step *step);
 
 /* Statistics of the batch, once z is there. */
@@ -186,6 +204,48 @@ octet_status octet_tape_apply(octet_tape *tape, octet_tape_step *step, octet_err
 /* Adds to the gradients of the inputs that have one. Of a linear step also sets linear->gradient to that of the weights
    the call names. */
 octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
+                                       octet_error *err);
+
+bool octet_tape_is_conv(const octet_tape_step *step);
+
+/* The gradient of input i, as backward adds to it. data NULL: none wanted. */
+octet_tensor *octet_tape_input_gradient(octet_tape_step *step, int i);
+
+/* ---- layout.c ---- */
+
+/* Decides which steps are fast, which values lie in pixels, and who reads them turned. Before memory is placed. */
+octet_status octet_layout_plan(octet_tape *tape, octet_error *err);
+
+/* Memory for that, once gradients are placed. */
+octet_status octet_layout_place(octet_tape *tape, octet_error *err);
+
+/* Copies of the inputs that are read turned; what stands for input i as the step reads it (NULL: no memory); gradients
+   of turned inputs cleared, and added where they belong. */
+void                octet_turn_inputs(octet_tape *tape, octet_tape_step *step);
+const octet_tensor *octet_turn_input(octet_tape *tape, octet_tape_step *step, int i, const octet_tensor *tensor);
+void octet_turn_gradients_begin(octet_tape_step *step);
+void octet_turn_gradients_end(octet_tape *tape, octet_tape_step *step);
+
+/* ---- fast.c ---- */
+
+/* step->fast where it can be. */
+octet_status octet_fast_new(octet_tape *tape, octet_tape_step *step, octet_error *err);
+void         octet_fast_free(octet_tape *tape);
+octet_status octet_fast_place(octet_tape *tape, octet_error *err);
+
+/* While integers are used: takes the weights of step->quantized. */
+octet_status octet_fast_use(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+/* Whether they suit the kernels; then z of the integer rule, from the levels x as step reads them. Else, around the
+   operator's own rule: step->integer_in and integer_out become planes, and z pixels again. */
+bool         octet_fast_takes(const octet_tape_step *step);
+octet_status octet_fast_rule(octet_tape *tape, octet_tape_step *step, const octet_tensor *x, octet_error *err);
+octet_status octet_fast_planes(octet_tape *tape, octet_tape_step *step, octet_error *err);
+void         octet_fast_pixels(octet_tape *tape, octet_tape_step *step);
+
+/* octet_tape_apply and octet_tape_apply_backward of fast steps. */
+octet_status octet_fast_apply(octet_tape *tape, octet_tape_step *step, octet_error *err);
+octet_status octet_fast_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
                                        octet_error *err);
 
 /* ---- integers.c ---- */
