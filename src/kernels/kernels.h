@@ -199,6 +199,71 @@ typedef struct octet_planes_kernel {
     void (*real_to_planes)(float *planes, const float *pixels, const octet_planes *size);
 } octet_planes_kernel;
 
+/* ---- rows of real numbers while training ---- */
+
+/* `pixels` rows of `channels` floats, one after the other. */
+typedef struct octet_rows {
+    size_t pixels, channels;
+} octet_rows;
+
+/* Added to: sums of z - pivot and of its square, the least and the most; all one per channel. */
+typedef struct octet_row_sums {
+    const float *pivot;
+    double      *sum, *square;
+    float       *least, *most;
+} octet_row_sums;
+
+/* x = clamp(z * scale + shift, lo, hi); where step > 0 it is then rounded: u = clamp(rne(f32(x / step)), lowest,
+   highest), both within +-2^22, NaN as 0; y = f32(u * unit), level = u + zero_point. */
+typedef struct octet_row_finish {
+    const float *scale, *shift; /* one per channel */
+    float        lo, hi;
+    bool         bounded; /* lo or hi is finite */
+    float        step, lowest, highest, unit;
+    int32_t      zero_point;
+} octet_row_finish;
+
+typedef struct octet_row_target {
+    float   *reals;
+    uint8_t *levels; /* of u8 or s8; NULL: not wanted */
+} octet_row_target;
+
+/* What the gradient d of finish's y becomes: 0 where rounding or clamping has cut z off. Added to, one per channel: its
+   sum, its product with z - pivot; while parameters are learned, what LSQ wants for step and zero point. */
+typedef struct octet_row_gradients {
+    const octet_row_finish *how;
+    octet_row_finish        wide; /* lo and hi: -2^22 and 2^22 */
+    const float            *pivot;
+    double                 *sum, *product;
+    bool                    learns;
+    double                 *step, *zero_point; /* one number each */
+} octet_row_gradients;
+
+typedef struct octet_rows_kernel {
+    void (*moments)(const octet_row_sums *to, const float *z, const octet_rows *rows);
+    void (*finish)(const octet_row_target *to, const float *z, const octet_row_finish *how, const octet_rows *rows);
+    void (*reduce)(const octet_row_gradients *to, float *d, const float *z, const octet_rows *rows); /* d in place */
+    /* d = d * factors[0] + z * factors[1] + factors[2] */
+    void (*combine)(float *d, const float *z, const float *const factors[3], const octet_rows *rows);
+} octet_rows_kernel;
+/* ---- training ---- */
+
+/* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
+   windows begin `pixel` bytes apart; channels lie together on both sides. Everything windows touch is readable, and 16
+   elements past the end of every array but t. At most OCTET_MOST_TAPS taps: sums of products stay below 2^24. */
+enum { OCTET_MOST_TAPS = 512 };
+typedef struct octet_depthwise_sums {
+    size_t         pixels, channels, pixel, taps;
+    const size_t  *tap;        /* offsets in bytes */
+    const float   *weights;    /* [taps][channels], whole numbers of int8 */
+    const int32_t *bias;       /* one per channel, with the input's zero point taken out */
+    const float   *multiplier; /* one per channel */
+} octet_depthwise_sums;
+
+typedef struct octet_train_kernel {
+    void (*depthwise)(float *t, const uint8_t *x, const octet_depthwise_sums *how);
+} octet_train_kernel;
+
 /* ---- sets ---- */
 
 typedef struct octet_kernels {
@@ -208,6 +273,8 @@ typedef struct octet_kernels {
     const octet_depthwise_kernel  *depthwise;
     const octet_element_kernel    *element;
     const octet_planes_kernel     *planes;
+    const octet_rows_kernel       *rows;
+    const octet_train_kernel      *train;
 } octet_kernels;
 
 /* Sets of this build, best first, scalar last, then NULL. */

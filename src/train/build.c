@@ -120,7 +120,6 @@ static octet_status linear_memory(octet_tape *tape, octet_tape_step *step, octet
     const size_t             channels = step->shape.channels, count = linear->weight->count;
     OCTET_TRY(octet_arena_get(&linear->scaled, tape->arena, count, tape->element, err));
     OCTET_TRY(octet_arena_get(&linear->used, tape->arena, count, tape->element, err));
-    OCTET_TRY(octet_arena_get(&linear->gradient, tape->arena, count * OCTET_TAPE_SLICES, tape->element, err));
     double **const numbers[] = { &linear->k, &linear->batch_mean, &linear->batch_rstd, &step->scale, &step->shift };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         OCTET_TRY(octet_arena_get(numbers[i], tape->arena, channels, sizeof(double), err));
@@ -277,6 +276,8 @@ static octet_status build(octet_tape *tape, octet_error *err)
     OCTET_TRY(make_values(tape, err));
     OCTET_TRY(check_memory(tape, err));
     OCTET_TRY(make_steps(tape, err));
+    OCTET_TRY(octet_layout_plan(tape, err));
+    OCTET_TRY(octet_rows_plan(tape, err));
     return octet_tape_place(tape, err);
 }
 

@@ -116,13 +116,13 @@ static octet_status use_node(octet_tape *tape, octet_tape_step *step, const octe
     if (!step->linear) return OCTET_OK;
     step->linear->live = step->linear->slow = false;
     real_weights(step->linear, node->inputs[1]->constant);
-    if (step->linear->gamma) octet_linear_fold(tape, step);
+    octet_linear_fold(tape, step); /* backward asks which weights were clipped */
     for (size_t c = 0; c < step->shape.channels; c++) {
         const bool sums = step->mode != OCTET_MODE_REAL;
         step->scale[c]  = step->unit > 0 ? (double)step->unit : 1;
         step->shift[c]  = sums ? 0 : real_bias(node, c);
     }
-    return OCTET_OK;
+    return step->fast ? octet_fast_use(tape, step, err) : OCTET_OK;
 }
 
 octet_status octet_tape_use_integers(octet_tape *tape, const octet_graph *quantized, octet_error *err)
@@ -141,17 +141,18 @@ octet_status octet_tape_use_integers(octet_tape *tape, const octet_graph *quanti
 /* ---- running ---- */
 
 /* The tensor that an integer rule reads: levels, constants of the quantized graph, or sums in units of the reader. */
-static const octet_tensor *integer_input(const octet_tape *tape, const octet_tape_step *step, int slot)
+static const octet_tensor *integer_input(octet_tape *tape, octet_tape_step *step, int slot)
 {
     const octet_value *const q = step->quantized->inputs[slot];
     if (!q) return NULL;
     if (q->constant) return q->constant;
     octet_tape_slot *const v = &tape->values[step->node->inputs[slot]->index];
-    if (v->levels.qparams) return &v->levels;
+    if (v->levels.qparams) return octet_turn_input(tape, step, slot, &v->levels);
     const octet_node *const producer = q->producer;
     for (size_t i = 0; producer && i < tape->step_count; i++)
-        if (tape->steps[i].quantized == producer && tape->steps[i].unit > 0) return &tape->steps[i].z;
-    return &v->real;
+        if (tape->steps[i].quantized == producer && tape->steps[i].unit > 0)
+            return octet_turn_input(tape, step, slot, &tape->steps[i].z);
+    return octet_turn_input(tape, step, slot, &v->real);
 }
 
 static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octet_node *node, octet_error *err)
@@ -160,11 +161,13 @@ static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octe
     octet_tensor       **out  = step->integer_out;
     octet_call           call = step->call;
     for (int i = 0; i < step->quantized->input_count; i++) in[i] = integer_input(tape, step, i);
+    if (octet_fast_takes(step)) return octet_fast_rule(tape, step, in[0], err);
     for (int i = 0; i < call.out_count; i++) {
         octet_tape_slot *const v = step->out[i];
         out[i] = !v ? NULL : v->levels.qparams ? &v->levels : &v->real;
     }
     if (step->linear) out[0] = &step->z;
+    if (step->fast) OCTET_TRY(octet_fast_planes(tape, step, err));
     call.node = node, call.attrs = node->attrs, call.in = in, call.out = out, call.in_count = node->input_count;
     call.real_unit = step->unit;
     const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, true) : 0;
@@ -173,7 +176,9 @@ static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octe
         tape->integer_scratch_bytes = scratch;
     }
     call.scratch = tape->integer_scratch;
-    return node->op->forward_integer(&call, err);
+    OCTET_TRY(node->op->forward_integer(&call, err));
+    if (step->fast) octet_fast_pixels(tape, step);
+    return OCTET_OK;
 }
 
 /* A product's sums to its value. */
@@ -184,6 +189,7 @@ static void finish_sums(octet_tape *tape, octet_tape_step *step)
         octet_epilogue_affine(tape, step, out->real.data);
         return;
     }
+    if (octet_rows_round(tape, step)) return;
     octet_level_rule rule = octet_level_rule_of(out->levels.qparams, 0, &step->quantized->activation);
     rule.scale            = 0;
     to_levels(tape, out, step->z.data, &rule);

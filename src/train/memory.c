@@ -67,8 +67,17 @@ static octet_status place_gradients(octet_tape *tape, octet_error *err)
 
 /* ---- memory ---- */
 
+/* A fast step adds its slices up elsewhere. */
+static octet_status weight_gradient(octet_tape *tape, octet_tape_step *step, octet_error *err)
+{
+    const size_t slices = step->fast ? 1 : OCTET_TAPE_SLICES;
+    return octet_arena_get(&step->linear->gradient, tape->arena, step->linear->weight->count * slices, tape->element,
+                           err);
+}
+
 static octet_status step_memory(octet_tape *tape, octet_tape_step *step, octet_error *err)
 {
+    if (step->linear) OCTET_TRY(weight_gradient(tape, step, err));
     for (int i = 0; i < step->call.out_count; i++) {
         octet_tape_slot *const out = step->out[i];
         if (out)
@@ -89,8 +98,8 @@ static octet_status shared_memory(octet_tape *tape, octet_error *err)
         const octet_tape_step *const step  = &tape->steps[i];
         const octet_op *const        op    = step->node->op;
         const size_t                 count = (size_t)octet_tensor_count(&step->z);
-        if (op->scratch_size) forward = larger(forward, op->scratch_size(&step->call, false));
-        if (op->backward_scratch && step->wanted)
+        if (op->scratch_size && !step->fast) forward = larger(forward, op->scratch_size(&step->call, false));
+        if (op->backward_scratch && step->wanted && !step->fast)
             tape->scratch_bytes = larger(tape->scratch_bytes, op->backward_scratch(&step->call));
         channels = larger(channels, step->shape.channels);
         if (step->linear) most = larger(most, step->linear->weight->count);
@@ -118,5 +127,6 @@ octet_status octet_tape_place(octet_tape *tape, octet_error *err)
             OCTET_TRY(octet_arena_get(&in->real.data, tape->arena, (size_t)octet_tensor_bytes(&in->real), 1, err));
     }
     for (size_t i = 0; i < tape->step_count; i++) OCTET_TRY(step_memory(tape, &tape->steps[i], err));
+    OCTET_TRY(octet_layout_place(tape, err));
     return shared_memory(tape, err);
 }

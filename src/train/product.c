@@ -9,6 +9,8 @@
 
 octet_status octet_tape_apply(octet_tape *tape, octet_tape_step *step, octet_error *err)
 {
+    octet_turn_inputs(tape, step);
+    if (step->fast) return octet_fast_apply(tape, step, err);
     step->call.scratch = tape->scratch;
     return step->bare.op->forward(&step->call, err);
 }
@@ -54,7 +56,7 @@ static void backward_slice(void *context, size_t slice)
     const octet_tensor *in[OCTET_TAPE_INPUTS];
     octet_tensor       *din[OCTET_TAPE_INPUTS] = { NULL };
     octet_tensor        x = samples(step->in_tensors[0], first, last), z = samples(&step->z, first, last);
-    octet_tensor        dz = samples(w->dz, first, last), dx = samples(&step->in[0]->gradient, first, last), dw;
+    octet_tensor        dz = samples(w->dz, first, last), dx = samples(octet_tape_input_gradient(step, 0), first, last), dw;
     for (int i = 0; i < step->call.in_count; i++) in[i] = step->in_tensors[i];
     in[0] = &x;
     if (dx.data) din[0] = &dx;
@@ -99,7 +101,7 @@ static octet_status backward_whole(octet_tape *tape, octet_tape_step *step, cons
     octet_tensor       **din  = step->din;
     for (int i = 0; i < step->call.in_count; i++) {
         const bool wanted = step->in[i] && step->in[i]->gradient.data && !(step->bare.op->fixed_inputs >> i & 1);
-        din[i] = wanted ? &step->in[i]->gradient : NULL;
+        din[i] = wanted ? octet_tape_input_gradient(step, i) : NULL;
     }
     for (int i = 0; i < step->call.out_count; i++) {
         octet_tape_slot *const out = step->out[i];
@@ -111,12 +113,8 @@ static octet_status backward_whole(octet_tape *tape, octet_tape_step *step, cons
     return step->bare.op->backward(&backward, err);
 }
 
-octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
-                                       octet_error *err)
+static octet_status backward_slices(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz, octet_error *err)
 {
-    for (int i = 0; i < step->call.in_count; i++)
-        if (step->in[i] && !(step->bare.op->fixed_inputs >> i & 1)) touch(step->in[i]);
-    if (!step->samples) return backward_whole(tape, step, dz, err);
     backward_work work = { .tape = tape, .step = step, .dz = dz, .slices = OCTET_TAPE_SLICES };
     octet_parallel(work.slices, tape->options.threads, backward_slice, &work);
     for (size_t s = 0; s < work.slices; s++) {
@@ -125,5 +123,20 @@ octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, 
         return work.status[s];
     }
     if (step->linear) add_weight_slices(tape, step->linear);
+    return OCTET_OK;
+}
+
+octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
+                                       octet_error *err)
+{
+    octet_turn_inputs(tape, step);
+    octet_turn_gradients_begin(step);
+    for (int i = 0; i < step->call.in_count; i++)
+        if (step->in[i] && !(step->bare.op->fixed_inputs >> i & 1) && (!step->fast || step->turn[i].on))
+            touch(step->in[i]);
+    OCTET_TRY((step->fast      ? octet_fast_apply_backward
+               : step->samples ? backward_slices
+                               : backward_whole)(tape, step, dz, err));
+    octet_turn_gradients_end(tape, step);
     return OCTET_OK;
 }

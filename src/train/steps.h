@@ -20,7 +20,20 @@ typedef struct octet_tape_slot {
     octet_trained     *trained;  /* FakeQuantize that is applied here; NULL: none, or where the levels came from */
     bool               known;    /* a constant, or computed from shapes alone */
     bool               touched;  /* backward has added to the gradient */
+    bool               pixels;   /* all three lie channels last (train/pixels.h), though dims are the graph's */
+    void              *shown[3]; /* copies in the graph's order for whoever asks; NULL: not yet */
 } octet_tape_slot;
+
+/* An input that a step reads in the other order of pixels and planes than it lies in: copies of it, in memory that all
+   steps share. */
+typedef struct octet_tape_turn {
+    bool         on;
+    octet_tensor real, gradient; /* gradient.data NULL: none wanted */
+    octet_tensor other;          /* what else is read in place of real */
+} octet_tape_turn;
+
+typedef struct octet_tape_fast octet_tape_fast; /* fast.c's */
+typedef struct octet_tape_rows octet_tape_rows; /* rows.c's */
 
 /* A Conv, Gemm or MatMul with constant weights. Per-channel numbers are doubles whatever the tape's type. */
 typedef struct octet_tape_linear {
@@ -51,9 +64,12 @@ typedef struct octet_tape_step {
     octet_call           call;
     octet_tensor         z; /* of output 0; its data is the value's where there is no epilogue */
     octet_tape_linear   *linear; /* NULL: none */
+    octet_tape_fast     *fast;   /* a linear step that is multiplied channels last; NULL: by definition */
+    octet_tape_turn     *turn;   /* one per input */
     octet_trained_shape  shape;  /* of z, by channels of the affine */
     double              *scale, *shift; /* of the affine, one per channel; NULL: none */
     bool                 has_epilogue;
+    bool                 rows;       /* it goes by the kernels of rows.c */
     bool                 samples;    /* may be cut along dimension 0 */
     bool                 wanted;     /* backward has something to do */
     const octet_node    *quantized;  /* the node of the quantized graph, while integers are used */
@@ -82,7 +98,13 @@ struct octet_tape {
     size_t               integer_scratch_bytes;
     void                *before;  /* of FakeQuantize in backward: as large as the largest value that has one */
     float               *narrow[2]; /* a tape of doubles: room for FakeQuantize's floats */
+    double              *row_sums; /* OCTET_TAPE_SLICES times 2 times the channels of rows.c */
+    octet_tape_rows     *rows;
     double              *sums;    /* OCTET_TAPE_SLICES times 4 times channels */
+    char                *turned;  /* room for the inputs that a step reads turned, and their gradients */
+    char                *lanes;   /* of fast steps: room of each thread */
+    size_t               lane_bytes;
+    float               *partial; /* of fast steps: a gradient of weights per slice */
 };
 
 /* ---- numbers_template.h, once per type: elements are the tape's type, ranges are of `outer` ---- */
@@ -157,7 +179,7 @@ octet_status octet_tape_place(octet_tape *tape, octet_error *err);
 /* Weights as the forward pass multiplies with them, and scale and shift where they are known before it. */
 octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_error *err);
 
-/* Batch norm as its running statistics fold it: k, and the scaled weights. */
+/* The weights before FakeQuantize: scaled by k where batch norm is folded as its running statistics have it. */
 void octet_linear_fold(octet_tape *tape, octet_tape_step *step);
 
 /* Statistics of the batch, once z is there. */
@@ -178,6 +200,28 @@ void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *
 void octet_fake_quantize_gradient(octet_tape *tape, octet_trained *trained, void *d, const void *before,
                                   const octet_trained_shape *shape);
 
+/* ---- rows.c: the same for steps with rows ---- */
+
+/* Which steps they are, and memory. Once it is decided how values lie. */
+octet_status octet_rows_plan(octet_tape *tape, octet_error *err);
+
+/* Mean and biased variance of x's channels. mean: holds numbers near the means, so that nothing is lost. */
+void octet_rows_moments(const octet_tape *tape, const octet_tape_step *step, const void *x, double *mean,
+                        double *variance);
+
+void octet_rows_forward(const octet_tape *tape, octet_tape_step *step);
+void octet_rows_affine(const octet_tape *tape, const octet_tape_step *step, void *y);
+
+/* z, sums in units of the output's scale, to levels and reals. False: these levels are not for the kernels. */
+bool octet_rows_round(const octet_tape *tape, octet_tape_step *step);
+
+/* Leaves, for a linear step, the sums of d and of d * z in tape->sums. */
+void octet_rows_backward(const octet_tape *tape, octet_tape_step *step);
+
+/* d = d * factors[0] + z * factors[1] + factors[2], per channel. */
+void octet_rows_combine(const octet_tape *tape, const octet_tape_step *step, void *d, const void *z,
+                        const double *const factors[3]);
+
 /* ---- product.c ---- */
 
 /* z of the bare operator from the tensors its call names. */
@@ -186,6 +230,48 @@ octet_status octet_tape_apply(octet_tape *tape, octet_tape_step *step, octet_err
 /* Adds to the gradients of the inputs that have one. Of a linear step also sets linear->gradient to that of the weights
    the call names. */
 octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
+                                       octet_error *err);
+
+bool octet_tape_is_conv(const octet_tape_step *step);
+
+/* The gradient of input i, as backward adds to it. data NULL: none wanted. */
+octet_tensor *octet_tape_input_gradient(octet_tape_step *step, int i);
+
+/* ---- layout.c ---- */
+
+/* Decides which steps are fast, which values lie in pixels, and who reads them turned. Before memory is placed. */
+octet_status octet_layout_plan(octet_tape *tape, octet_error *err);
+
+/* Memory for that, once gradients are placed. */
+octet_status octet_layout_place(octet_tape *tape, octet_error *err);
+
+/* Copies of the inputs that are read turned; what stands for input i as the step reads it (NULL: no memory); gradients
+   of turned inputs cleared, and added where they belong. */
+void                octet_turn_inputs(octet_tape *tape, octet_tape_step *step);
+const octet_tensor *octet_turn_input(octet_tape *tape, octet_tape_step *step, int i, const octet_tensor *tensor);
+void octet_turn_gradients_begin(octet_tape_step *step);
+void octet_turn_gradients_end(octet_tape *tape, octet_tape_step *step);
+
+/* ---- fast.c ---- */
+
+/* step->fast where it can be. */
+octet_status octet_fast_new(octet_tape *tape, octet_tape_step *step, octet_error *err);
+void         octet_fast_free(octet_tape *tape);
+octet_status octet_fast_place(octet_tape *tape, octet_error *err);
+
+/* While integers are used: takes the weights of step->quantized. */
+octet_status octet_fast_use(octet_tape *tape, octet_tape_step *step, octet_error *err);
+
+/* Whether they suit the kernels; then z of the integer rule, from the levels x as step reads them. Else, around the
+   operator's own rule: step->integer_in and integer_out become planes, and z pixels again. */
+bool         octet_fast_takes(const octet_tape_step *step);
+octet_status octet_fast_rule(octet_tape *tape, octet_tape_step *step, const octet_tensor *x, octet_error *err);
+octet_status octet_fast_planes(octet_tape *tape, octet_tape_step *step, octet_error *err);
+void         octet_fast_pixels(octet_tape *tape, octet_tape_step *step);
+
+/* octet_tape_apply and octet_tape_apply_backward of fast steps. */
+octet_status octet_fast_apply(octet_tape *tape, octet_tape_step *step, octet_error *err);
+octet_status octet_fast_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
                                        octet_error *err);
 
 /* ---- integers.c ---- */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running a tape forward and backward, and looking at it. build.c makes it. */
+#include "train/pixels.h"
 #include "train/steps.h"
 
 #include <string.h>
 
 void octet_tape_free(octet_tape *tape)
 {
-    if (tape) octet_arena_free(tape->arena);
+    if (!tape) return;
+    octet_fast_free(tape);
+    octet_arena_free(tape->arena);
 }
 
 size_t octet_tape_memory(const octet_tape *tape) { return octet_arena_bytes(tape->arena); }
@@ -25,23 +28,38 @@ octet_parameter *octet_tape_statistics(octet_tape *tape, size_t *count)
 
 void octet_tape_freeze_batch_norm(octet_tape *tape, bool frozen) { tape->batch_norm_frozen = frozen; }
 
+/* In the graph's order. data NULL where there is no memory for a copy. */
+static octet_tensor show(const octet_tape *tape, octet_tape_slot *v, const octet_tensor *tensor, int which)
+{
+    octet_tensor shown = *tensor;
+    if (!v->pixels || !tensor->data) return shown;
+    const size_t bytes = (size_t)octet_tensor_bytes(tensor);
+    if (!v->shown[which]) v->shown[which] = octet_arena_alloc(tape->arena, bytes, 1);
+    shown.data = v->shown[which];
+    if (shown.data) octet_turn(shown.data, tensor->data, tensor, OCTET_TO_PLANES, tape->options.threads);
+    return shown;
+}
+
 octet_tensor octet_tape_value(const octet_tape *tape, const octet_value *value)
 {
-    return tape->values[value->index].real;
+    octet_tape_slot *const v = &tape->values[value->index];
+    return show(tape, v, &v->real, 0);
 }
 
 octet_tensor octet_tape_gradient(const octet_tape *tape, const octet_value *value)
 {
-    octet_tensor gradient = tape->values[value->index].gradient;
-    if (!tape->values[value->index].touched) gradient.data = NULL;
-    return gradient;
+    octet_tape_slot *const v        = &tape->values[value->index];
+    octet_tensor           gradient = v->gradient;
+    if (!v->touched) gradient.data = NULL;
+    return show(tape, v, &gradient, 1);
 }
 
 octet_tensor octet_tape_levels(const octet_tape *tape, const octet_value *value)
 {
-    octet_tensor levels = tape->values[value->index].levels;
+    octet_tape_slot *const v      = &tape->values[value->index];
+    octet_tensor           levels = v->levels;
     if (!tape->quantized || !levels.qparams) levels.data = NULL;
-    return levels;
+    return show(tape, v, &levels, 2);
 }
 
 /* ---- forward ---- */
@@ -70,6 +88,7 @@ static octet_status put_input(octet_tape *tape, octet_tape_slot *value, const oc
     }
     if (tape->dtype == OCTET_F64 && input->dtype == OCTET_F32)
         for (size_t i = 0; i < count; i++) ((double *)value->real.data)[i] = (double)((const float *)input->data)[i];
+    else if (value->pixels) octet_turn(value->real.data, input->data, input, OCTET_TO_PIXELS, tape->options.threads);
     else memcpy(value->real.data, input->data, (size_t)octet_tensor_bytes(&value->real));
     return OCTET_OK;
 }
@@ -133,7 +152,8 @@ octet_status octet_tape_backward(octet_tape *tape, const octet_value *value, con
     if (!end->gradient.data)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "'%s' depends on nothing that can be trained", value->name);
     clear_gradients(tape);
-    memcpy(end->gradient.data, dvalue, (size_t)octet_tensor_bytes(&end->gradient));
+    if (end->pixels) octet_turn(end->gradient.data, dvalue, &end->gradient, OCTET_TO_PIXELS, tape->options.threads);
+    else memcpy(end->gradient.data, dvalue, (size_t)octet_tensor_bytes(&end->gradient));
     end->touched = true;
     for (size_t i = tape->step_count; i-- > 0;) {
         octet_tape_step *const step = &tape->steps[i];

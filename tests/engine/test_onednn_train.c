@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* oneDNN's training products against their definition, and against the operator's own forward pass; the same slices on
    one thread and on several. */
-#include "../ops/case.h"
+#include "../ops/product_case.h"
 
 #include "base/parallel.h"
 #include "engine/onednn/train.h"
-#include "ops/attrs.h"
 
 #include <stdlib.h>
 
 enum { SLICES = 5, THREADS = 3 };
 
-typedef struct shape {
-    const char *op;
-    int         images, channels, filters, group;
-    int         in[2], kernel[2], stride[2], dilation[2], pads[4]; /* kernel[1] 0: one dimension */
-} shape;
-
-static const shape shapes[] = {
+static const product_shape shapes[] = {
     { "Conv", 4, 3, 16, 1, { 12, 12 }, { 3, 3 }, { 1, 1 }, { 1, 1 }, { 1, 1, 1, 1 } },
     { "Conv", 2, 16, 32, 1, { 11, 9 }, { 3, 3 }, { 2, 2 }, { 1, 1 }, { 1, 1, 1, 1 } },
     { "Conv", 3, 24, 40, 1, { 6, 7 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 } },
@@ -29,56 +22,28 @@ static const shape shapes[] = {
     { "Conv", 2, 5, 7, 1, { 10, 9 }, { 3, 2 }, { 2, 3 }, { 1, 2 }, { 0, 1, 2, 0 } },
     { "Conv", 3, 8, 10, 1, { 31 }, { 4 }, { 3 }, { 2 }, { 2, 1 } },
     { "Conv", 2, 12, 12, 12, { 20 }, { 3 }, { 1 }, { 1 }, { 1, 1 } },
-    { "Gemm", 4, 64, 10, 1, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 } },
-    { "Gemm", 3, 20, 33, 2, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 } }, /* group 2: transB */
-    { "MatMul", 2, 20, 17, 1, { 1, 6 }, { 1, 1 }, { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 } },
+    { "Gemm", 4, 64, 10, 1, { 1, 1 }, MATRIX },
+    { "Gemm", 3, 20, 33, 2, { 1, 1 }, MATRIX },
+    { "MatMul", 2, 20, 17, 1, { 1, 6 }, MATRIX },
 };
 
 /* ---- the node ---- */
 
-static void set_attrs(op_case *c, const shape *s, int rank)
-{
-    octet_window_attrs *const a = c->node.attrs;
-    a->group                    = s->group;
-    a->strides.count = a->dilations.count = rank;
-    a->pads.count                         = 2 * rank;
-    for (int i = 0; i < rank; i++) {
-        a->strides.at[i]     = s->stride[i];
-        a->dilations.at[i]   = s->dilation[i];
-        a->pads.at[i]        = s->pads[i];
-        a->pads.at[i + rank] = s->pads[i + rank];
-    }
-}
-
 /* Inputs of `images` images, at random. */
-static void make_case(op_case *c, const shape *s, int images)
+static void make_case(op_case *c, const product_shape *s, int images)
 {
-    const int rank = s->kernel[1] ? 2 : 1, each = s->channels / s->group;
+    int64_t x[6] = { -1 }, w[6] = { -1 };
     case_begin(c, s->op, (uint64_t)(s - shapes) + 1);
-    if (strcmp(s->op, "Conv") == 0) {
-        set_attrs(c, s, rank);
-        case_random_f32(c, DIMS(images, s->channels, s->in[0], rank == 2 ? s->in[1] : -1));
-        case_random_f32(c, DIMS(s->filters, each, s->kernel[0], rank == 2 ? s->kernel[1] : -1));
-    } else if (strcmp(s->op, "Gemm") == 0) {
-        case_set_int(c, "transB", s->group == 2);
-        case_random_f32(c, DIMS(images, s->channels));
-        case_random_f32(c, s->group == 2 ? DIMS(s->filters, s->channels) : DIMS(s->channels, s->filters));
-    } else {
-        case_random_f32(c, DIMS(images, s->in[1], s->channels));
-        case_random_f32(c, DIMS(s->channels, s->filters));
-    }
+    product_attrs(c, s, x, w);
+    x[0] = images;
+    case_random_f32(c, x);
+    case_random_f32(c, w);
 }
 
-/* Channels first to last: Conv's order to the product's. A matrix lies right already. */
-static void to_pixels(float *to, const octet_tensor *from, const char *op)
+static void to_pixels(float *to, const octet_tensor *from, const product_shape *s)
 {
-    const float *const x = from->data;
-    const size_t count = (size_t)octet_tensor_count(from), images = (size_t)from->dims[0],
-                 channels = (size_t)from->dims[1], pixels = count / images / channels;
-    if (strcmp(op, "Conv") != 0) memcpy(to, x, count * sizeof *to);
-    else
-        for (size_t i = 0; i < count; i++)
-            to[i / pixels / channels * pixels * channels + i % pixels * channels + i / pixels % channels] = x[i];
+    for (size_t i = 0; i < (size_t)octet_tensor_count(from); i++)
+        to[product_place(from, s, i)] = ((const float *)from->data)[i];
 }
 
 /* ---- the definition ---- */
@@ -210,20 +175,20 @@ static void check_results(work *w, const float *weights, const char *what)
 }
 
 /* z as the operator's forward pass has it. */
-static void check_forward(op_case *c, const work *w, const char *op)
+static void check_forward(op_case *c, const work *w, const product_shape *s)
 {
     const size_t count = (size_t)octet_tensor_count(&c->out[0]);
     float *const want  = calloc(count, sizeof *want);
     case_run(c, false);
-    to_pixels(want, &c->out[0], op);
+    to_pixels(want, &c->out[0], s);
     assert_int_equal(count, SLICES * octet_bare_out(&w->bare));
     for (size_t i = 0; i < count; i++)
         if (!(fabsf(w->z[i] - want[i]) <= 1e-4f))
-            fail_msg("%s: %zu: %g, not %g", op, i, (double)w->z[i], (double)want[i]);
+            fail_msg("%s: %zu: %g, not %g", s->op, i, (double)w->z[i], (double)want[i]);
     free(want);
 }
 
-static int check_shape(const shape *s)
+static int check_shape(const product_shape *s)
 {
     op_case     c;
     work        w = { .product = NULL };
@@ -233,18 +198,20 @@ static int check_shape(const shape *s)
     octet_tensor slice = c.in[0];
     slice.dims[0]      = s->images;
     assert_true(octet_bare_make(&w.bare, &c.node, &slice, &c.in[1]));
-    assert_int_equal(octet_dnnl_product_create(&w.product, &w.bare, THREADS, &err), OCTET_OK);
+    assert_int_equal(octet_dnnl_product_create(&w.product, &w.bare, THREADS, NULL, &err), OCTET_OK);
     w.scratch_floats = (octet_dnnl_product_scratch(w.product) + 63) / 64 * 16;
     w.scratch        = octet_arena_alloc(c.arena, w.scratch_floats * THREADS, sizeof(float));
     w.x              = octet_arena_alloc(c.arena, SLICES * octet_bare_in(&w.bare), sizeof(float));
     w.dz             = octet_arena_alloc(c.arena, SLICES * octet_bare_out(&w.bare), sizeof(float));
-    to_pixels(w.x, &c.in[0], s->op);
+    to_pixels(w.x, &c.in[0], s);
     for (size_t i = 0; i < SLICES * octet_bare_out(&w.bare); i++) w.dz[i] = case_real(&c);
-    assert_int_equal(octet_dnnl_product_weights(w.product, c.in[1].data, &err), OCTET_OK);
+    for (octet_dnnl_way way = OCTET_DNNL_FORWARD; way < OCTET_DNNL_BACKWARD_WEIGHTS; way++)
+        if (octet_dnnl_product_has(w.product, way))
+            assert_int_equal(octet_dnnl_product_weights(w.product, way, c.in[1].data, &err), OCTET_OK);
     float *const one = run_all(&w, 1), *const many = run_all(&w, THREADS);
     assert_memory_equal(one, many, sizeof(float) * SLICES * (octet_bare_in(&w.bare) + octet_bare_out(&w.bare) +
                                                             octet_dnnl_product_gradient(w.product)));
-    if (octet_dnnl_product_has(w.product, OCTET_DNNL_FORWARD)) check_forward(&c, &w, s->op);
+    if (octet_dnnl_product_has(w.product, OCTET_DNNL_FORWARD)) check_forward(&c, &w, s);
     check_results(&w, c.in[1].data, s->op);
     int fast = 0;
     for (int i = 0; i < OCTET_DNNL_WAYS; i++) fast += octet_dnnl_product_has(w.product, (octet_dnnl_way)i);

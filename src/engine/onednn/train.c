@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bare products through oneDNN (train.h). Every primitive is made and run with one thread, for one size of slice.
-   Memory objects, which oneDNN changes when they point elsewhere, belong to a lane; those of packed weights never move. */
+   Memory objects, which oneDNN changes when they point elsewhere, belong to a lane; those of packed weights
+   never move. */
 #include "engine/onednn/train.h"
 
 #include "engine/onednn/step.h"
@@ -86,7 +87,8 @@ typedef struct description {
     dnnl_convolution_desc_t operation[OCTET_DNNL_WAYS];
 } description;
 
-static dnnl_status_t describe(description *d, const octet_bare *bare)
+/* gradient: the order of the weights' gradient, NULL: any. */
+static dnnl_status_t describe(description *d, const octet_bare *bare, const dnnl_memory_desc_t *gradient)
 {
     const octet_axis_window *const y = &bare->y, *const x = &bare->x;
     const dnnl_dims_t strides = { y->stride, x->stride }, dilations = { y->dilation - 1, x->dilation - 1 },
@@ -105,8 +107,8 @@ static dnnl_status_t describe(description *d, const octet_bare *bare)
                                                                   &weights, &out, strides, dilations, begin, end);
     if (status == dnnl_success)
         status = dnnl_dilated_convolution_backward_weights_desc_init(&d->operation[OCTET_DNNL_BACKWARD_WEIGHTS], direct,
-                                                                     &in, &weights, NULL, &out, strides, dilations,
-                                                                     begin, end);
+                                                                     &in, gradient ? gradient : &weights, NULL, &out,
+                                                                     strides, dilations, begin, end);
     return status;
 }
 
@@ -148,13 +150,14 @@ static dnnl_status_t make_way(octet_dnnl_product *p, octet_dnnl_way way, const d
 }
 
 /* The forward descriptor is a hint that the others ask for. */
-static dnnl_status_t make_ways(octet_dnnl_product *p)
+static dnnl_status_t make_ways(octet_dnnl_product *p, const octet_dnnl_product *like)
 {
+    const way_state *const last = like ? &like->way[OCTET_DNNL_BACKWARD_WEIGHTS] : NULL;
     const octet_bare      seen       = seen_as(&p->bare);
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_desc_t forward    = NULL;
     description           d;
-    dnnl_status_t         status = describe(&d, &seen);
+    dnnl_status_t         status = describe(&d, &seen, last && last->primitive ? &last->part[PART_WEIGHTS] : NULL);
     if (status == dnnl_success) status = weights_desc(&p->plain, &seen, false);
     if (status == dnnl_success) status = user_scratch(&attributes);
     if (status == dnnl_success)
@@ -209,10 +212,10 @@ static octet_status make_lane(octet_dnnl_product *p, int lane, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status make(octet_dnnl_product *p, octet_error *err)
+static octet_status make(octet_dnnl_product *p, const octet_dnnl_product *like, octet_error *err)
 {
     dnnl_status_t status = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
-    if (status == dnnl_success) status = make_ways(p);
+    if (status == dnnl_success) status = make_ways(p, like);
     if (status != dnnl_success && status != dnnl_unimplemented)
         return octet_dnnl_fail(err, status, "describing a product");
     for (int way = 0; way < OCTET_DNNL_WAYS; way++)
@@ -224,7 +227,7 @@ static octet_status make(octet_dnnl_product *p, octet_error *err)
 }
 
 octet_status octet_dnnl_product_create(octet_dnnl_product **product, const octet_bare *bare, int lanes,
-                                       octet_error *err)
+                                       const octet_dnnl_product *like, octet_error *err)
 {
     octet_arena *const        arena = octet_arena_new();
     octet_dnnl_product *const p     = arena ? octet_arena_alloc(arena, 1, sizeof *p) : NULL;
@@ -237,7 +240,7 @@ octet_status octet_dnnl_product_create(octet_dnnl_product **product, const octet
     p->bare          = *bare;
     p->lanes         = lanes;
     const int before = octet_dnnl_threads(1);
-    octet_status status = make(p, err);
+    octet_status status = make(p, like, err);
     octet_dnnl_threads(before);
     if (status == OCTET_OK) *product = p;
     else octet_dnnl_product_free(p);
@@ -340,15 +343,12 @@ static octet_status place(dnnl_memory_t memory, const float *at, octet_error *er
     return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "a memory object");
 }
 
-octet_status octet_dnnl_product_weights(octet_dnnl_product *p, const float *weights, octet_error *err)
+octet_status octet_dnnl_product_weights(octet_dnnl_product *p, octet_dnnl_way way, const float *weights,
+                                        octet_error *err)
 {
-    for (int way = 0; way < OCTET_DNNL_BACKWARD_WEIGHTS; way++) {
-        const reorder *const r = &p->way[way].weights;
-        if (!r->primitive) continue;
-        OCTET_TRY(place(r->plain, weights, err));
-        OCTET_TRY(run_reorder(p, r, err));
-    }
-    return OCTET_OK;
+    const reorder *const r = &p->way[way].weights;
+    OCTET_TRY(place(r->plain, weights, err));
+    return run_reorder(p, r, err);
 }
 
 octet_status octet_dnnl_product_unpack(octet_dnnl_product *p, float *weights, const float *gradient, octet_error *err)

@@ -16,9 +16,10 @@ typedef enum octet_dnnl_way {
     OCTET_DNNL_WAYS
 } octet_dnnl_way;
 
-/* bare->images: of the slice. lanes: how many slices may be computed at once. */
+/* bare->images: of the slice. lanes: how many slices may be computed at once. like (may be NULL): one that differs in
+   images only; both have their gradients in one order. */
 octet_status octet_dnnl_product_create(octet_dnnl_product **product, const octet_bare *bare, int lanes,
-                                       octet_error *err);
+                                       const octet_dnnl_product *like, octet_error *err);
 void         octet_dnnl_product_free(octet_dnnl_product *product);
 
 /* Whether oneDNN has more than its reference loops; without it the way must not be taken. */
@@ -30,8 +31,9 @@ size_t octet_dnnl_product_memory(const octet_dnnl_product *product);
 size_t octet_dnnl_product_scratch(const octet_dnnl_product *product);
 size_t octet_dnnl_product_gradient(const octet_dnnl_product *product);
 
-/* Takes weights for both ways that read them. Nobody may be running. */
-octet_status octet_dnnl_product_weights(octet_dnnl_product *product, const float *weights, octet_error *err);
+/* Takes weights for a way that reads them. Nobody may be running. */
+octet_status octet_dnnl_product_weights(octet_dnnl_product *product, octet_dnnl_way way, const float *weights,
+                                        octet_error *err);
 
 /* One slice. x, z: its activations or, where a way writes or reads those, their gradients; gradient: of the weights
    alone. A lane serves one caller at a time, different lanes any number. */
