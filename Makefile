@@ -18,7 +18,7 @@ test: all
 
 bench: all
 	@ninja -C $(BUILD) --quiet
-	@bench/setup
+	@bench/setup train
 	@bench/run $(BUILD)
 
 install: all

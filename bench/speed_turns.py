@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that run in turns, for bench/speed. Who has no turn is stopped (SIGSTOP): ONNX Runtime's threads spin for 60 ms
-and more after their last work, libgomp's for 10."""
+"""Processes that run in turns, for bench/speed and bench/train. Who has no turn is stopped (SIGSTOP): ONNX Runtime's
+threads spin for 60 ms and more after their last work, libgomp's for 10."""
 import glob, json, os, select, signal, statistics, subprocess, tempfile, time
-
-from speed_files import PYTHON, SCRIPTS
 
 TURN = 0.05        # seconds that a turn should take
 STUCK = 300        # seconds without an answer
@@ -15,13 +13,12 @@ class WorkerFailed(RuntimeError):
 
 
 class Worker:
-    def __init__(self, job, env):
+    def __init__(self, words, env):
         self.messages = tempfile.TemporaryFile('w+')
         self.answers, self.seconds, self.rounds, self.changed, self.stolen = b'', [], [], 0, 0.0
         began = time.perf_counter()
-        self.process = subprocess.Popen([str(PYTHON), str(SCRIPTS / 'speed_worker.py'), json.dumps(job)],
-                                        env={**os.environ, **env}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.messages)
+        self.process = subprocess.Popen([str(w) for w in words], env={**os.environ, **env}, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.messages)
         try:
             self.found = self.answer()
             self.found['start'] = time.perf_counter() - began
@@ -69,7 +66,7 @@ class Worker:
         self.stop()
         self.seconds += answer['seconds']
         self.rounds.append(statistics.median(answer['seconds']))
-        self.changed += answer['changed']
+        self.changed += answer.get('changed', 0)
         self.plan(min(self.seconds))
 
     def threads(self, name):

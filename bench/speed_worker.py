@@ -4,17 +4,7 @@ JSON; its answers are JSON lines; it reads "run N" and "end" from its standard i
 import json, os, sys, time
 
 from engines import ENGINES
-
-
-def memory(field):
-    """Bytes that /proc/self/status gives for VmRSS or VmHWM. Not getrusage: its peak starts with the parent's."""
-    with open('/proc/self/status') as status:
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(field))
-
-
-def forget_peak():
-    with open('/proc/self/clear_refs', 'w') as refs:
-        refs.write('5')
+from process import forget_peak, memory, timed
 
 
 def pool_of(path, batch, most):
@@ -34,12 +24,6 @@ def score(outputs, reference):
     error, flat = np.linalg.norm(measured - wanted), lambda v: v.reshape(len(v), -1).argmax(1)
     return {'sqnr_db': float(20 * np.log10(np.linalg.norm(wanted) / error)) if error else None,
             'agreement': float((flat(measured) == flat(wanted)).mean()), 'samples': len(measured)}
-
-
-def timed(run):
-    began = time.perf_counter_ns()
-    run()
-    return (time.perf_counter_ns() - began) * 1e-9
 
 
 class Worker:

@@ -199,6 +199,53 @@ typedef struct octet_planes_kernel {
     void (*real_to_planes)(float *planes, const float *pixels, const octet_planes *size);
 } octet_planes_kernel;
 
+/* ---- rows of real numbers while training ---- */
+
+/* `pixels` rows of `channels` floats, one after the other. */
+typedef struct octet_rows {
+    size_t pixels, channels;
+} octet_rows;
+
+/* Added to: sums of z - pivot and of its square, the least and the most; all one per channel. */
+typedef struct octet_row_sums {
+    const float *pivot;
+    double      *sum, *square;
+    float       *least, *most;
+} octet_row_sums;
+
+/* x = clamp(z * scale + shift, lo, hi); where step > 0 it is then rounded: u = clamp(rne(f32(x / step)), lowest,
+   highest), both within +-2^22, NaN as 0; y = f32(u * unit), level = u + zero_point. */
+typedef struct octet_row_finish {
+    const float *scale, *shift; /* one per channel */
+    float        lo, hi;
+    bool         bounded; /* lo or hi is finite */
+    float        step, lowest, highest, unit;
+    int32_t      zero_point;
+} octet_row_finish;
+
+typedef struct octet_row_target {
+    float   *reals;
+    uint8_t *levels; /* of u8 or s8; NULL: not wanted */
+} octet_row_target;
+
+/* What the gradient d of finish's y becomes: 0 where rounding or clamping has cut z off. Added to, one per channel: its
+   sum, its product with z - pivot; while parameters are learned, what LSQ wants for step and zero point. */
+typedef struct octet_row_gradients {
+    const octet_row_finish *how;
+    octet_row_finish        wide; /* lo and hi: -2^22 and 2^22 */
+    const float            *pivot;
+    double                 *sum, *product;
+    bool                    learns;
+    double                 *step, *zero_point; /* one number each */
+} octet_row_gradients;
+
+typedef struct octet_rows_kernel {
+    void (*moments)(const octet_row_sums *to, const float *z, const octet_rows *rows);
+    void (*finish)(const octet_row_target *to, const float *z, const octet_row_finish *how, const octet_rows *rows);
+    void (*reduce)(const octet_row_gradients *to, float *d, const float *z, const octet_rows *rows); /* d in place */
+    /* d = d * factors[0] + z * factors[1] + factors[2] */
+    void (*combine)(float *d, const float *z, const float *const factors[3], const octet_rows *rows);
+} octet_rows_kernel;
 /* ---- training ---- */
 
 /* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
@@ -254,6 +301,7 @@ typedef struct octet_kernels {
     const octet_depthwise_kernel  *depthwise;
     const octet_element_kernel    *element;
     const octet_planes_kernel     *planes;
+    const octet_rows_kernel       *rows;
     const octet_train_kernel      *train;
 } octet_kernels;
 

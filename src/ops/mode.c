@@ -38,15 +38,6 @@ bool octet_value_is_weight(const octet_value *value)
            value->uses[0].node->op->quant == OCTET_QUANT_MAC;
 }
 
-bool octet_value_is_source(const octet_value *value)
-{
-    const octet_node *const node = value->producer;
-    if (!node || !value->fake_quantize) return true;
-    for (int i = 0; i < octet_node_data_inputs(node); i++)
-        if (!node->inputs[i] || node->inputs[i]->fake_quantize != value->fake_quantize) return true;
-    return node->op->quant == OCTET_QUANT_NONE;
-}
-
 const char *octet_node_refusal(const octet_node *node)
 {
     const octet_op *const op = node->op;

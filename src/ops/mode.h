@@ -21,8 +21,4 @@ int octet_weight_axis(const octet_node *node);
 /* Whether value is constant weights of a Conv, Gemm or MatMul. */
 bool octet_value_is_weight(const octet_value *value);
 
-/* Whether value has a distribution of its own: false where its producer only moves levels that it is fed, which then
-   share value's FakeQuantize. Who finds ranges from data looks at sources alone. */
-bool octet_value_is_source(const octet_value *value);
-
 #endif

@@ -116,7 +116,7 @@ static octet_status use_node(octet_tape *tape, octet_tape_step *step, const octe
     if (!step->linear) return OCTET_OK;
     step->linear->live = step->linear->slow = false;
     real_weights(step->linear, node->inputs[1]->constant);
-    if (step->linear->gamma) octet_linear_fold(tape, step);
+    octet_linear_fold(tape, step); /* backward asks which weights were clipped */
     for (size_t c = 0; c < step->shape.channels; c++) {
         const bool sums = step->mode != OCTET_MODE_REAL;
         step->scale[c]  = step->unit > 0 ? (double)step->unit : 1;
@@ -189,6 +189,7 @@ static void finish_sums(octet_tape *tape, octet_tape_step *step)
         octet_epilogue_affine(tape, step, out->real.data);
         return;
     }
+    if (octet_rows_round(tape, step)) return;
     octet_level_rule rule = octet_level_rule_of(out->levels.qparams, 0, &step->quantized->activation);
     rule.scale            = 0;
     to_levels(tape, out, step->z.data, &rule);

@@ -40,8 +40,9 @@ octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *t
     octet_graph *copy;
     *quantized = NULL;
     OCTET_TRY(octet_graph_copy(&copy, training, err));
-    octet_status status = octet_train_settle(copy, err);
-    if (status == OCTET_OK) status = octet_convert(copy, err);
+    octet_status status = OCTET_OK;
+    if (copy->training) status = octet_train_settle(copy, err);
+    if (copy->training && status == OCTET_OK) status = octet_convert(copy, err);
     if (status == OCTET_OK) status = octet_graph_own(copy, err);
     if (status == OCTET_OK) *quantized = copy;
     else octet_graph_free(copy);

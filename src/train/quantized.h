@@ -6,7 +6,7 @@
 #include "graph/graph.h"
 
 /* What training, with its present weights and FakeQuantize, would ship: a graph of its own that stands alone and that
-   the caller frees. training is only read. */
+   the caller frees. training is only read. Without any quantization: the float network. */
 octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *training, octet_error *err);
 
 /* Gives every FakeQuantize of a training graph the parameters that its `trained` has now: octet_convert then makes of

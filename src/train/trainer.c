@@ -309,5 +309,6 @@ octet_status octet_trainer_store(octet_trainer *trainer, octet_error *err)
         octet_trained_unpack(trained[i], packed);
     }
     octet_arena_free(arena);
+    if (status == OCTET_OK && trainer->graph->training) status = octet_train_settle(trainer->graph, err);
     return status;
 }
