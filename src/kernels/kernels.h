@@ -260,36 +260,8 @@ typedef struct octet_depthwise_sums {
     const float   *multiplier; /* one per channel */
 } octet_depthwise_sums;
 
-/* y = clamp(z * factor + shift), three roundings; then, if rounds, a whole number of scales: y = clamp(rne(f32(y /
-   scale)), level_lo, level_hi) * scale, NaN as 0. */
-typedef struct octet_train_finish {
-    size_t       channels;
-    const float *factor, *shift; /* one per channel; NULL: 1 and 0 */
-    float        lo, hi;
-    bool         rounds;
-    float        scale, level_lo, level_hi; /* levels less the zero point, below 2^22 */
-} octet_train_finish;
-
-/* Lets a gradient pass where lo <= z * factor + shift <= hi, in float32. */
-typedef struct octet_train_gate {
-    size_t       channels;
-    const float *factor, *shift;
-    float        lo, hi;
-} octet_train_gate;
-
-/* Real numbers, rows of channels that lie densely. Sums are in an order that is the same for every set. */
 typedef struct octet_train_kernel {
     void (*depthwise)(float *t, const uint8_t *x, const octet_depthwise_sums *how);
-    /* to[c] += sum of x, or of (x - mean[c])^2 where mean is given. */
-    void (*moments)(double *to, const float *x, const float *mean, size_t rows, size_t channels);
-    /* Widens lo[c]..hi[c] to cover x; NaN is passed over. */
-    void (*range)(float *lo, float *hi, const float *x, size_t rows, size_t channels);
-    void (*finish)(float *y, const float *z, const octet_train_finish *how, size_t rows);
-    /* d = what passes; sum[c] += d, along[c] += d * z. */
-    void (*gate)(double *sum, double *along, float *d, const float *z, const octet_train_gate *how, size_t rows);
-    /* to = d * factors[0][c] + z * factors[1][c] + factors[2][c]; all three lie apart. */
-    void (*combine)(float *to, const float *d, const float *z, const float *const factors[3], size_t rows,
-                    size_t channels);
 } octet_train_kernel;
 
 /* ---- sets ---- */
