@@ -251,22 +251,27 @@ static void write_shapes(octet_graph *graph, const octet_tensor *one, const octe
     }
 }
 
+/* Shapes of a batch; what differs in one of twice the size is free. */
+static octet_status infer_free(octet_graph *graph, int64_t batch, octet_arena *arena, octet_error *err)
+{
+    octet_tensor *once = NULL, *twice = NULL;
+    OCTET_TRY(infer_batch(&once, graph, batch, arena, err));
+    const bool works = infer_batch(&twice, graph, 2 * batch, arena, NULL) == OCTET_OK;
+    write_shapes(graph, once, works ? twice : NULL);
+    return OCTET_OK;
+}
+
 static octet_status graph_infer(octet_graph *graph, octet_arena *arena, octet_error *err)
 {
-    octet_tensor      *one = NULL, *two = NULL;
-    octet_error        second = { 0 };
-    const octet_status status = infer_batch(&one, graph, 1, arena, err);
     if (!has_free_input(graph)) {
-        if (status == OCTET_OK) write_shapes(graph, one, NULL);
-        return status;
+        octet_tensor *only = NULL;
+        OCTET_TRY(infer_batch(&only, graph, 1, arena, err));
+        write_shapes(graph, only, NULL);
+        return OCTET_OK;
     }
-    const bool works = infer_batch(&two, graph, 2, arena, &second) == OCTET_OK;
-    if (status != OCTET_OK && !works) return status;
-    if (status == OCTET_OK)
-        write_shapes(graph, one, works ? two : NULL);
-    else
-        write_shapes(graph, two, NULL);
-    if (status != OCTET_OK && err) *err = (octet_error){ 0 };
+    const octet_status status = infer_free(graph, 1, arena, err);
+    if (status == OCTET_OK || infer_free(graph, 2, arena, NULL) != OCTET_OK) return status;
+    if (err) *err = (octet_error){ 0 };
     return OCTET_OK;
 }
 

@@ -90,17 +90,25 @@ static octet_status fold_all(octet_graph *graph, const view runs[2], octet_error
     return OCTET_OK;
 }
 
+/* Two batch sizes; networks that put samples together take even ones only, others just one. */
+static octet_status infer_twice(view runs[2], const octet_graph *graph, octet_arena *arena, octet_error *err)
+{
+    static const int64_t sizes[][2] = { { 2, 3 }, { 2, 4 } };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (infer_with_batch(&runs[0], graph, sizes[i][0], arena, NULL) == OCTET_OK &&
+            infer_with_batch(&runs[1], graph, sizes[i][1], arena, NULL) == OCTET_OK)
+            return OCTET_OK;
+    OCTET_TRY(infer_with_batch(&runs[0], graph, 1, arena, err));
+    runs[1] = runs[0];
+    return OCTET_OK;
+}
+
 octet_status octet_pass_fold_constants(octet_graph *graph, octet_error *err)
 {
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
     view         runs[2];
-    octet_status status = infer_with_batch(&runs[0], graph, 2, arena, NULL);
-    if (status == OCTET_OK) status = infer_with_batch(&runs[1], graph, 3, arena, NULL);
-    if (status != OCTET_OK) { /* works with one batch size only */
-        status  = infer_with_batch(&runs[0], graph, 1, arena, err);
-        runs[1] = runs[0];
-    }
+    octet_status status = infer_twice(runs, graph, arena, err);
     if (status == OCTET_OK) status = fold_all(graph, runs, err);
     octet_arena_free(arena);
     return status;

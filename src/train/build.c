@@ -277,6 +277,7 @@ static octet_status build(octet_tape *tape, octet_error *err)
     OCTET_TRY(check_memory(tape, err));
     OCTET_TRY(make_steps(tape, err));
     OCTET_TRY(octet_layout_plan(tape, err));
+    OCTET_TRY(octet_rows_plan(tape, err));
     return octet_tape_place(tape, err);
 }
 

@@ -144,6 +144,10 @@ static octet_trained_shape one_channel(const octet_tape_step *step)
 
 void octet_epilogue_affine(octet_tape *tape, octet_tape_step *step, void *to)
 {
+    if (step->rows) {
+        octet_rows_affine(tape, step, to);
+        return;
+    }
     affine_work work = { .tape = tape, .step = step, .to = to };
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, affine_slice, &work);
 }
@@ -152,6 +156,10 @@ void octet_epilogue_forward(octet_tape *tape, octet_tape_step *step)
 {
     octet_tape_slot *const   out   = step->out[0];
     const octet_trained_shape whole = one_channel(step);
+    if (step->rows) {
+        octet_rows_forward(tape, step);
+        return;
+    }
     octet_epilogue_affine(tape, step, out->real.data);
     if (out->trained) octet_fake_quantize_tensor(tape, out->trained, out->real.data, &whole);
 }
@@ -161,6 +169,10 @@ void octet_epilogue_backward(octet_tape *tape, octet_tape_step *step)
     octet_tape_slot *const   out   = step->out[0];
     const octet_trained_shape whole = one_channel(step);
     affine_work               work  = { .tape = tape, .step = step, .to = out->gradient.data };
+    if (step->rows) {
+        octet_rows_backward(tape, step);
+        return;
+    }
     if (out->trained && out->trained->enabled) {
         octet_epilogue_affine(tape, step, tape->before);
         octet_fake_quantize_gradient(tape, out->trained, out->gradient.data, tape->before, &whole);

@@ -189,6 +189,7 @@ static void finish_sums(octet_tape *tape, octet_tape_step *step)
         octet_epilogue_affine(tape, step, out->real.data);
         return;
     }
+    if (octet_rows_round(tape, step)) return;
     octet_level_rule rule = octet_level_rule_of(out->levels.qparams, 0, &step->quantized->activation);
     rule.scale            = 0;
     to_levels(tape, out, step->z.data, &rule);

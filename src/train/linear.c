@@ -67,11 +67,15 @@ static const double *add_slices(const octet_tape *tape, size_t channels, size_t 
     return total;
 }
 
-/* Mean and biased variance of x's channels. */
+/* Mean and biased variance of x's channels. mean: holds what the means should be near. */
 static void moments_of(const octet_tape *tape, octet_tape_step *step, const void *x, double *mean, double *variance)
 {
     const size_t channels = channels_of(step);
     sums_work    work     = { .tape = tape, .step = step, .x = x };
+    if (step->rows) {
+        octet_rows_moments(tape, step, x, mean, variance);
+        return;
+    }
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, moments_slice, &work);
     const double *const sum = add_slices(tape, channels, channels);
     for (size_t c = 0; c < channels; c++) mean[c] = sum[c] / count_of(step);
@@ -101,6 +105,15 @@ static double running_rstd(const octet_tape_linear *linear, size_t c)
     return 1 / sqrt(octet_parameter_at(linear->variance, c) + (double)linear->epsilon);
 }
 
+/* Where the batch's means of the product should be, as the running ones have it. */
+static void expect_means(octet_tape_step *step, bool scaled)
+{
+    octet_tape_linear *const linear = step->linear;
+    for (size_t c = 0; c < channels_of(step); c++)
+        linear->batch_mean[c] = (octet_parameter_at(linear->mean, c) - at_or(linear->bias, c, 0)) *
+                                (scaled ? linear->k[c] : 1);
+}
+
 /* The slow path's first product, and its statistics. */
 static octet_status begin_slow(octet_tape *tape, octet_tape_step *step, octet_error *err)
 {
@@ -115,6 +128,7 @@ static octet_status begin_slow(octet_tape *tape, octet_tape_step *step, octet_er
     step->in_tensors[1]  = used;
     step->out_tensors[0] = &step->z;
     OCTET_TRY(status);
+    expect_means(step, false);
     moments_of(tape, step, linear->plain, linear->batch_mean, linear->batch_rstd);
     for (size_t c = 0; c < channels_of(step); c++) {
         const double variance = linear->batch_rstd[c];
@@ -183,6 +197,7 @@ void octet_linear_normalize(octet_tape *tape, octet_tape_step *step)
         normalize_slow(step);
         return;
     }
+    expect_means(step, true);
     moments_of(tape, step, step->z.data, linear->batch_mean, linear->batch_rstd);
     for (size_t c = 0; c < channels_of(step); c++) {
         const double k = linear->k[c], mean = linear->batch_mean[c], variance = linear->batch_rstd[c] / (k * k);
@@ -217,6 +232,10 @@ static void combine(const octet_tape *tape, octet_tape_step *step, void *d, cons
 {
     const size_t channels = channels_of(step);
     combine_work work     = { tape, step, d, z, { factors, factors + channels, factors + 2 * channels } };
+    if (step->rows) {
+        octet_rows_combine(tape, step, d, z, work.factors);
+        return;
+    }
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, combine_slice, &work);
 }
 
@@ -345,8 +364,10 @@ octet_status octet_linear_backward(octet_tape *tape, octet_tape_step *step, octe
     octet_tape_linear *const  linear = step->linear;
     const octet_tensor *const d      = &step->out[0]->gradient;
     sums_work                 work   = { .tape = tape, .step = step, .x = d->data, .z = step->z.data };
-    octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, gradient_slice, &work);
-    add_slices(tape, channels_of(step), 2 * channels_of(step));
+    if (!step->rows) { /* else the epilogue has made them */
+        octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, gradient_slice, &work);
+        add_slices(tape, channels_of(step), 2 * channels_of(step));
+    }
     through_statistics(tape, step, d->data, linear->factors);
     if (linear->slow) OCTET_TRY(plain_backward(tape, step, linear->factors, err));
     if (linear->slow) scale_slow(tape, step, d->data);

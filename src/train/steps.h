@@ -33,6 +33,7 @@ typedef struct octet_tape_turn {
 } octet_tape_turn;
 
 typedef struct octet_tape_fast octet_tape_fast; /* fast.c's */
+typedef struct octet_tape_rows octet_tape_rows; /* rows.c's */
 
 /* A Conv, Gemm or MatMul with constant weights. Per-channel numbers are doubles whatever the tape's type. */
 typedef struct octet_tape_linear {
@@ -68,6 +69,7 @@ typedef struct octet_tape_step {
     octet_trained_shape  shape;  /* of z, by channels of the affine */
     double              *scale, *shift; /* of the affine, one per channel; NULL: none */
     bool                 has_epilogue;
+    bool                 rows;       /* it goes by the kernels of rows.c */
     bool                 samples;    /* may be cut along dimension 0 */
     bool                 wanted;     /* backward has something to do */
     const octet_node    *quantized;  /* the node of the quantized graph, while integers are used */
@@ -96,6 +98,8 @@ struct octet_tape {
     size_t               integer_scratch_bytes;
     void                *before;  /* of FakeQuantize in backward: as large as the largest value that has one */
     float               *narrow[2]; /* a tape of doubles: room for FakeQuantize's floats */
+    double              *row_sums; /* OCTET_TAPE_SLICES times 2 times the channels of rows.c */
+    octet_tape_rows     *rows;
     double              *sums;    /* OCTET_TAPE_SLICES times 4 times channels */
     char                *turned;  /* room for the inputs that a step reads turned, and their gradients */
     char                *lanes;   /* of fast steps: room of each thread */
@@ -195,6 +199,28 @@ void octet_epilogue_backward(octet_tape *tape, octet_tape_step *step);
 void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_trained_shape *shape);
 void octet_fake_quantize_gradient(octet_tape *tape, octet_trained *trained, void *d, const void *before,
                                   const octet_trained_shape *shape);
+
+/* ---- rows.c: the same for steps with rows ---- */
+
+/* Which steps they are, and memory. Once it is decided how values lie. */
+octet_status octet_rows_plan(octet_tape *tape, octet_error *err);
+
+/* Mean and biased variance of x's channels. mean: holds numbers near the means, so that nothing is lost. */
+void octet_rows_moments(const octet_tape *tape, const octet_tape_step *step, const void *x, double *mean,
+                        double *variance);
+
+void octet_rows_forward(const octet_tape *tape, octet_tape_step *step);
+void octet_rows_affine(const octet_tape *tape, const octet_tape_step *step, void *y);
+
+/* z, sums in units of the output's scale, to levels and reals. False: these levels are not for the kernels. */
+bool octet_rows_round(const octet_tape *tape, octet_tape_step *step);
+
+/* Leaves, for a linear step, the sums of d and of d * z in tape->sums. */
+void octet_rows_backward(const octet_tape *tape, octet_tape_step *step);
+
+/* d = d * factors[0] + z * factors[1] + factors[2], per channel. */
+void octet_rows_combine(const octet_tape *tape, const octet_tape_step *step, void *d, const void *z,
+                        const double *const factors[3]);
 
 /* ---- product.c ---- */
 

@@ -8,13 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static octet_status constant(octet_graph *graph, const char *name, const golden_array *array, octet_error *err)
-{
-    octet_tensor tensor = { .dtype = OCTET_F32, .rank = array->rank, .data = array->real };
-    memcpy(tensor.dims, array->dims, sizeof tensor.dims);
-    return octet_graph_add_constant(graph, name, &tensor, err);
-}
-
 typedef struct folding {
     golden_array weight, bias, parts[4]; /* gamma, beta, mean, var */
     bool         linear, has_bias;
@@ -32,9 +25,9 @@ static octet_status build(octet_graph *graph, const folding *f, octet_error *err
     const char *const inputs[] = { "x", "w", "b" }, *const norm_inputs[] = { "t", "gamma", "beta", "mean", "var" };
     const char *const middle = "t", *const output = "y";
     OCTET_TRY(octet_graph_add_input(graph, "x", OCTET_F32, dims, f->weight.rank, err));
-    OCTET_TRY(constant(graph, "w", &f->weight, err));
-    if (f->has_bias) OCTET_TRY(constant(graph, "b", &f->bias, err));
-    for (int i = 0; i < 4; i++) OCTET_TRY(constant(graph, names[i], &f->parts[i], err));
+    OCTET_TRY(golden_constant(graph, "w", &f->weight, err));
+    if (f->has_bias) OCTET_TRY(golden_constant(graph, "b", &f->bias, err));
+    for (int i = 0; i < 4; i++) OCTET_TRY(golden_constant(graph, names[i], &f->parts[i], err));
     const octet_node_spec mac = { .op = f->linear ? "Gemm" : "Conv", .attributes = f->linear ? gemm : conv,
                                   .inputs = inputs, .input_count = f->has_bias ? 3 : 2,
                                   .outputs = &middle, .output_count = 1 };

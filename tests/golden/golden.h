@@ -69,11 +69,17 @@ octet_dtype  golden_dtype(const json_t *qdtype);
 void golden_note_floats(golden_case *c, const char *row, const float *got, const float *want, size_t count);
 void golden_note_near(golden_case *c, const char *row, const float *got, const float *want, const double *tolerance,
                       size_t count);
+/* Within tolerance, times the largest recorded number where that is over 1. */
+void golden_note_close(golden_case *c, const char *row, const float *got, const golden_array *want, double tolerance);
 void golden_note_levels(golden_case *c, const char *row, const int32_t *got, const int32_t *want, size_t count,
                         int32_t tolerance);
 void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got, const golden_array *want,
                         int32_t tolerance);
 void golden_skip(golden_case *c, const char *why);
+
+/* ---- graphs ---- */
+
+octet_status golden_constant(octet_graph *graph, const char *name, const golden_array *array, octet_error *err);
 
 /* ---- running one operator (node.c) ---- */
 
@@ -104,6 +110,7 @@ void golden_fake_quant(golden_case *c);
 void golden_fused(golden_case *c);
 void golden_fixed(golden_case *c);
 void golden_fuse(golden_case *c);
+void golden_qat_module(golden_case *c);
 void golden_mac(golden_case *c);
 void golden_add(golden_case *c);
 void golden_cat(golden_case *c);

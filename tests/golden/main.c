@@ -29,6 +29,7 @@ static const group groups[] = {
     { "quantize/*", golden_quantize, NULL },
     { "fake_quant/*", golden_fake_quant, NULL },
     { "fuse/*", golden_fuse, NULL },
+    { "qat/module_*", golden_qat_module, NULL },
     { "ops/conv_transpose*", NULL, "operator ConvTranspose" },
     { "ops/conv1d_*", golden_mac, NULL },
     { "ops/conv2d_*", golden_mac, NULL },

@@ -102,6 +102,13 @@ static octet_tensor window(golden_case *c, const octet_tensor *in, const int64_t
     return part;
 }
 
+octet_status golden_constant(octet_graph *graph, const char *name, const golden_array *array, octet_error *err)
+{
+    octet_tensor tensor = { .dtype = OCTET_F32, .rank = array->rank, .data = array->real };
+    memcpy(tensor.dims, array->dims, sizeof tensor.dims);
+    return octet_graph_add_constant(graph, name, &tensor, err);
+}
+
 bool golden_adaptive_pool(octet_tensor *out, golden_case *c, const octet_tensor *in, const int64_t size[2],
                           const octet_profile *profile)
 {

@@ -61,6 +61,15 @@ void golden_note_floats(golden_case *c, const char *row, const float *got, const
     golden_note_near(c, row, got, want, NULL, count);
 }
 
+void golden_note_close(golden_case *c, const char *row, const float *got, const golden_array *want, double tolerance)
+{
+    double largest = 1;
+    double *const within = golden_memory(c, want->count, sizeof *within);
+    for (size_t i = 0; i < want->count; i++) largest = fmax(largest, fabs((double)want->real[i]));
+    for (size_t i = 0; i < want->count; i++) within[i] = tolerance * largest;
+    golden_note_near(c, row, got, want->real, within, want->count);
+}
+
 void golden_note_levels(golden_case *c, const char *row, const int32_t *got, const int32_t *want, size_t count,
                         int32_t tolerance)
 {

@@ -116,16 +116,14 @@ static inline void add_adaptive_pool(octet_graph *graph, const char *in, const c
     add_node(graph, "Concat", out, down, INPUTS(rows[0], rows[1], rows[2], rows[3]));
 }
 
-/* Value names are those of upstream's modules, so that recorded calls can be found. */
-UNUSED static octet_graph *seed_model_build(const seed_model *m)
+/* Input and constants of both models. Value names are those of upstream's modules, so that recorded calls can be
+   found. */
+static inline octet_graph *seed_model_begin(const seed_model *m)
 {
     octet_graph *graph;
     const int64_t input[] = { OCTET_DIM_FREE, 3, SEED_SIDE, SEED_SIDE }, kernel[] = { 3, 3, 1, 1 }, three[] = { 3 };
-    const int64_t fc[] = { 6, 12 }, six[] = { 6 }, two[] = { 2, 2 };
-    const octet_attribute norm[] = { { .name = "epsilon", .f = 1e-5f }, { 0 } }, axis[] = { { .name = "axis" }, { 0 } };
-    const octet_attribute pool[] = { { .name = "kernel_shape", .ints = two, .count = 2 },
-                                     { .name = "strides", .ints = two, .count = 2 }, { 0 } };
-    const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
+    const int64_t fc[] = { 6, 12 }, six[] = { 6 };
+    const octet_attribute norm[] = { { .name = "epsilon", .f = 1e-5f }, { 0 } };
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "quant", OCTET_F32, input, 4, &err));
     add_floats(graph, "conv1.weight", m->conv1, kernel, 4);
@@ -141,17 +139,50 @@ UNUSED static octet_graph *seed_model_build(const seed_model *m)
     add_node(graph, "BatchNormalization", "bn1", norm,
              INPUTS("conv1.raw", "bn1.weight", "bn1.bias", "bn1.mean", "bn1.var"));
     add_node(graph, "Relu", "module.conv1", NULL, INPUTS("bn1"));
-    add_node(graph, "Add", "module.skip_add", NULL, INPUTS("module.conv1", "quant"));
-    add_node(graph, "Relu", "module.relu2", NULL, INPUTS("module.skip_add"));
-    add_adaptive_pool(graph, "module.relu2", "module.avgpool");
-    add_node(graph, "Conv", "module.conv2", NULL, INPUTS("module.avgpool", "conv2.weight"));
-    add_node(graph, "MaxPool", "pooled", pool, INPUTS("module.conv2"));
+    return graph;
+}
+
+static inline void add_max_pool(octet_graph *graph, const char *in, const char *out, int64_t side)
+{
+    const int64_t sides[] = { side, side };
+    const octet_attribute pool[] = { { .name = "kernel_shape", .ints = sides, .count = 2 },
+                                     { .name = "strides", .ints = sides, .count = 2 }, { 0 } };
+    add_node(graph, "MaxPool", out, pool, INPUTS(in));
+}
+
+/* From what comes before the second pool to the output. */
+static inline octet_graph *seed_model_end(octet_graph *graph, const char *in)
+{
+    const octet_attribute axis[] = { { .name = "axis" }, { 0 } }, gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
+    add_max_pool(graph, in, "pooled", 2);
     add_node(graph, "Concat", "module.cat", axis, INPUTS("pooled", "pooled"));
     add_node(graph, "Reshape", "flat", NULL, INPUTS("module.cat", "shape"));
     add_node(graph, "Gemm", "module.fc", gemm, INPUTS("flat", "fc.weight", "fc.bias"));
     MUST(octet_graph_set_output(graph, "module.fc", &err));
     MUST(octet_graph_verify(graph, &err));
     return graph;
+}
+
+UNUSED static octet_graph *seed_model_build(const seed_model *m)
+{
+    octet_graph *const graph = seed_model_begin(m);
+    add_node(graph, "Add", "module.skip_add", NULL, INPUTS("module.conv1", "quant"));
+    add_node(graph, "Relu", "module.relu2", NULL, INPUTS("module.skip_add"));
+    add_adaptive_pool(graph, "module.relu2", "module.avgpool");
+    add_node(graph, "Conv", "module.conv2", NULL, INPUTS("module.avgpool", "conv2.weight"));
+    return seed_model_end(graph, "module.conv2");
+}
+
+/* ModelMultipleOpsNoAvgPool: conv2 is called twice, and two samples make one row of the output. */
+UNUSED static octet_graph *seed_model_build_shared(const seed_model *m)
+{
+    octet_graph *const graph = seed_model_begin(m);
+    add_node(graph, "Conv", "module.conv2", NULL, INPUTS("quant", "conv2.weight"));
+    add_node(graph, "Add", "module.skip_add", NULL, INPUTS("module.conv1", "module.conv2"));
+    add_node(graph, "Relu", "module.relu2", NULL, INPUTS("module.skip_add"));
+    add_max_pool(graph, "module.relu2", "module.maxpool", 4);
+    add_node(graph, "Conv", "module.conv2 again", NULL, INPUTS("module.maxpool", "conv2.weight"));
+    return seed_model_end(graph, "module.conv2 again");
 }
 
 /* ---- a whole experiment ---- */

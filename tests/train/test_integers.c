@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numerics section 4 for training: the frozen forward pass of a tape = reference = native, byte for byte on the levels
    of every value, on every shared convolutional network; before any step, and after steps have moved the weights. */
+#include "frozen.h"
 #include "models.h"
 
-#include "engine/run.h"
-#include "graph/graph.h"
 #include "train/quantized.h"
-#include "train/tape.h"
 
 typedef struct frozen {
     octet_graph  *graph, *quantized;
@@ -53,39 +51,12 @@ static void end(frozen *f)
     free(f->input.data);
 }
 
-static bool same_bytes(const octet_tensor *a, const octet_tensor *b)
-{
-    return a->dtype == b->dtype && octet_tensor_bytes(a) == octet_tensor_bytes(b) &&
-           !memcmp(a->data, b->data, (size_t)octet_tensor_bytes(a));
-}
-
 /* Values compared; the test fails on the first that differs. */
 static int compare(const frozen *f, const char *engines)
 {
-    octet_plan *plan;
-    octet_workspace *ws;
-    octet_tensor outputs[16];
-    int compared = 0;
-    const octet_plan_options options = { .engines = engines, .threads = 2, .keep_values = true };
-    MUST(octet_plan_create(&plan, f->quantized, &options, &err));
-    MUST(octet_workspace_create(&ws, plan, &err));
-    MUST(octet_run(ws, &f->input, outputs, &err));
-    for (const octet_value *v = f->graph->values; v; v = v->next) {
-        const octet_value *const q = octet_graph_find_value(f->quantized, v->name);
-        const octet_tensor got = octet_tape_levels(f->tape, v);
-        if (v->constant || !q || !got.data) continue;
-        const octet_tensor want = octet_workspace_value(ws, q);
-        if (!want.data) continue;
-        if (!same_bytes(&got, &want)) fail_msg("%s: levels of '%s' differ", engines, v->name);
-        compared++;
-    }
-    for (size_t i = 0; i < f->graph->output_count; i++) {
-        const octet_tensor got = octet_tape_value(f->tape, f->graph->outputs[i]);
-        if (!same_bytes(&got, &outputs[i])) fail_msg("%s: output %zu differs", engines, i);
-    }
-    octet_workspace_free(ws);
-    octet_plan_free(plan);
-    return compared;
+    const frozen_count count = frozen_compare(&(frozen_pass){ f->graph, f->quantized, f->tape, &f->input, engines, 2 });
+    if (count.differing) fail_msg("%s: '%s' differs", engines, count.first);
+    return (int)(count.values - f->graph->output_count);
 }
 
 static void step(frozen *f)
