@@ -74,7 +74,8 @@ typedef struct octet_train_options {
 
 /* Puts FakeQuantize where qconfig (NULL: "octet") and its target ask for them, for training: batch norms stay alive.
    A quantized network becomes trainable again, its levels the start, its ranges resting. With data (may be NULL) a
-   calibration first finds every range; otherwise the first batches do. */
+   calibration first finds every range, and ranges of activations rest there unless qconfig's method is a moving
+   average; otherwise the first batches find them. */
 OCTET_API octet_status octet_prepare_qat(octet_graph *graph, const octet_qconfig *qconfig, octet_dataset *data,
                                          const octet_calibrate_options *options, octet_error *err);
 

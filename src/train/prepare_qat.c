@@ -179,6 +179,7 @@ static void start_from(octet_trained *t, const octet_qparams *q, octet_levels_ra
         t->zero_point[0] = (float)q->zero_point[0];
     }
     started(t);
+    if (t->quantizer.method != OCTET_METHOD_MOVING_AVERAGE) t->observing = false; /* a method found it, and it stays */
 }
 
 /* Every group starts from the range that a calibration of calibrated, a copy of graph, has found for it. */

@@ -222,10 +222,14 @@ static void test_stops(void **state)
         octet_trainer_set_learning_rate(trainer, 1e38); /* the step itself is fine, what it makes is not */
         draw(&d, 4);
         MUST(octet_trainer_step(trainer, &d.batch, NULL, &err));
-        octet_error        refusal = { 0 };
-        const octet_status status = octet_trainer_step(trainer, &d.batch, NULL, &refusal);
-        if (status == OCTET_OK) MUST(octet_trainer_step(trainer, &d.batch, NULL, &err));
-        else if (!strstr(refusal.text, "step 5: ")) fail_msg("%s", refusal.text);
+        for (int step = 5; step < 9; step++) { /* a step goes well, or says that it was the one */
+            char        own[16];
+            octet_error refusal = { 0 };
+            snprintf(own, sizeof own, "step %d: ", step);
+            if (octet_trainer_step(trainer, &d.batch, NULL, &refusal) == OCTET_OK) continue;
+            if (!strstr(refusal.text, own)) fail_msg("%s", refusal.text);
+            break;
+        }
         octet_trainer_free(trainer);
         octet_graph_free(graph);
     }
