@@ -111,6 +111,7 @@ void golden_fused(golden_case *c);
 void golden_fixed(golden_case *c);
 void golden_fuse(golden_case *c);
 void golden_qat_module(golden_case *c);
+void golden_qat_train(golden_case *c);
 void golden_mac(golden_case *c);
 void golden_add(golden_case *c);
 void golden_cat(golden_case *c);

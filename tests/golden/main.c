@@ -30,6 +30,7 @@ static const group groups[] = {
     { "fake_quant/*", golden_fake_quant, NULL },
     { "fuse/*", golden_fuse, NULL },
     { "qat/module_*", golden_qat_module, NULL },
+    { "qat/train_*", golden_qat_train, NULL },
     { "ops/conv_transpose*", NULL, "operator ConvTranspose" },
     { "ops/conv1d_*", golden_mac, NULL },
     { "ops/conv2d_*", golden_mac, NULL },
