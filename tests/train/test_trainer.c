@@ -408,7 +408,8 @@ static void test_other_checkpoints(void **state)
     load_refused(&nets[2], &options, OCTET_ERR_ARGUMENT, "'learning_rate 0.01' (here 'learning_rate 0.02')");
     options.learning_rate = 0.01;
     damage(paths[0]);
-    load_refused(&nets[2], &options, OCTET_ERR_FORMAT, "FakeQuantize 0 has a scale, zero point or range that cannot be");
+    load_refused(&nets[2], &options, OCTET_ERR_FORMAT,
+                 "FakeQuantize 0 has a scale, zero point or range that cannot be");
 }
 
 static void create_refused(octet_graph *graph, const octet_train_options *options, const char *text)
