@@ -29,11 +29,19 @@ static octet_status new_fake(octet_graph *graph, octet_value *value, const char 
     return OCTET_OK;
 }
 
+/* From now on the parameters are what they are. */
+static void fix(octet_trained *t)
+{
+    t->quantizer.fake             = OCTET_FAKE_FIXED;
+    t->quantizer.fixed_scale      = t->scale[0]; /* what a copy begins with, before it takes over all channels */
+    t->quantizer.fixed_zero_point = octet_trained_zero_point(t, 0);
+}
+
 /* From now on the parameters are what they are, or learned. */
 static void rest(octet_trained *t)
 {
     octet_trained_learn(t);
-    if (!t->learning) t->quantizer.fake = OCTET_FAKE_FIXED;
+    if (!t->learning) fix(t);
 }
 
 /* Learned parameters need no more observing once they have a start. */
@@ -130,8 +138,8 @@ static octet_status train_operand(octet_graph *graph, octet_value *value, octet_
     OCTET_TRY(new_trained(graph, value->fake_quantize, settings, err));
     octet_trained *const t = value->fake_quantize->trained;
     observe(t, value->constant->data, value->constant);
-    t->observing      = false;
-    t->quantizer.fake = OCTET_FAKE_FIXED;
+    t->observing = false;
+    fix(t);
     return OCTET_OK;
 }
 
