@@ -47,7 +47,7 @@ typedef struct octet_train_options {
     /* the optimizer */
     octet_optimizer optimizer;
     double          learning_rate; /* 0: 1e-3 */
-    double          scale_rate;    /* times learning_rate: of learned scales and zero points; 0: 1 */
+    double          scale_rate;    /* times learning_rate: of learned scales and zero points; 0: 0.1 */
     double          momentum;      /* SGD; 0: none */
     bool            nesterov;
     double          weight_decay;        /* of weights; biases, batch norms and scales have none unless decay_all */

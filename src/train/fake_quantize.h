@@ -80,7 +80,8 @@ typedef struct octet_trained_sums {
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
                             const octet_trained *trained, const octet_trained_shape *shape);
 
-/* LSQ's factor 1/sqrt(n * qmax) in torch's profiles, 1 in octet's own, whose logs need none. n: elements per channel of the whole batch; PyTorch counts those of all channels. */
+/* LSQ's factor 1/sqrt(n * qmax) in torch's profiles, 1 in octet's own, whose logs need none. n: elements per
+   channel of the whole batch; PyTorch counts those of all channels. */
 double octet_trained_factor(const octet_trained *trained, size_t n);
 
 #endif

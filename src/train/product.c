@@ -56,7 +56,8 @@ static void backward_slice(void *context, size_t slice)
     const octet_tensor *in[OCTET_TAPE_INPUTS];
     octet_tensor       *din[OCTET_TAPE_INPUTS] = { NULL };
     octet_tensor        x = samples(step->in_tensors[0], first, last), z = samples(&step->z, first, last);
-    octet_tensor        dz = samples(w->dz, first, last), dx = samples(octet_tape_input_gradient(step, 0), first, last), dw;
+    octet_tensor        dz = samples(w->dz, first, last), dw;
+    octet_tensor        dx = samples(octet_tape_input_gradient(step, 0), first, last);
     for (int i = 0; i < step->call.in_count; i++) in[i] = step->in_tensors[i];
     in[0] = &x;
     if (dx.data) din[0] = &dx;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), norm.onnx (the same with
-   BatchNormalization after Conv), calib.npy (16 samples), labels.txt and names.txt, so that the command line can be
-   tested without any other file. */
+/* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), norm.onnx (the same
+   with BatchNormalization after Conv), calib.npy (16 samples), labels.txt and names.txt, so that the command line can
+   be tested without any other file. */
 #include <octet/octet.h>
 
 #include <stdio.h>

@@ -196,7 +196,7 @@ refused 2 'same file' qat net.onnx --data calib.npy -o n.onnx --log n.onnx
 refused 1 'no log of octet' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log names.txt
 refused 2 'same file as an input' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log labels.txt
 refused 2 "unknown word (got 's9'" qat net.onnx --data calib.npy -o n.onnx --weights s9
-refused 2 'leave nothing to quantize' qat net.onnx --data calib.npy -o n.onnx --weights float --activations float
+refused 2 'leave nothing to quantize' qat net.onnx --data calib.npy -o n.onnx --weights f32 --activations f32
 refused 2 "freeze-observers: not an epoch (got 'soon'" qat net.onnx --data calib.npy -o n.onnx --freeze-observers soon
 refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --distill --loss mse
 refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --val calib.npy --val-every 2 --val-skip-every 2
