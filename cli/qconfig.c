@@ -23,26 +23,9 @@ static octet_status apply_range(octet_qconfig *config, const cli_args *args, oct
     return OCTET_OK;
 }
 
-/* "u8", "s4", "float": the option's row has let nothing else through. s2 to s7 of weights leave out the lowest level,
-   so that q and -q both exist. */
-static void apply_type(octet_quantizer *quantizer, const char *word, bool weight)
-{
-    if (!word) return;
-    quantizer->off = !strcmp(word, "float");
-    if (quantizer->off) return;
-    const int  bits      = word[1] - '0';
-    const bool with_sign = *word == 's';
-    quantizer->dtype     = with_sign ? OCTET_I8 : OCTET_U8;
-    quantizer->qmin = quantizer->qmax = 0; /* the whole type */
-    if (bits == 8) return;
-    quantizer->qmax = (1 << (bits - with_sign)) - 1;
-    if (with_sign) quantizer->qmin = weight ? -quantizer->qmax : -quantizer->qmax - 1;
-}
-
 static octet_status apply_types(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
-    apply_type(&config->activation, args->activations, false);
-    apply_type(&config->weight, args->weights, true);
+    OCTET_TRY(octet_qconfig_bits(config, args->weights, args->activations, err));
     if (config->activation.off && config->weight.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights float --activations float leave nothing to quantize");
     if (args->symmetric) {
