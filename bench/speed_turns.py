@@ -16,6 +16,7 @@ class Worker:
     def __init__(self, words, env):
         self.messages = tempfile.TemporaryFile('w+')
         self.answers, self.seconds, self.rounds, self.changed, self.stolen = b'', [], [], 0, 0.0
+        self.used = []
         began = time.perf_counter()
         self.process = subprocess.Popen([str(w) for w in words], env={**os.environ, **env}, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.messages)
@@ -61,9 +62,11 @@ class Worker:
         return self.answer()
 
     def turn(self):
+        before = self.cpu()
         self.process.send_signal(signal.SIGCONT)
         answer = self.ask(f'run {self.count}')
         self.stop()
+        self.used.append((self.cpu() - before) / self.count)
         self.seconds += answer['seconds']
         self.rounds.append(statistics.median(answer['seconds']))
         self.changed += answer.get('changed', 0)
@@ -95,7 +98,8 @@ class Worker:
         if self.seconds:
             ordered = sorted(self.seconds)
             self.found.update(median=statistics.median(ordered), min=ordered[0], runs=len(ordered),
-                              p99=ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))])
+                              p99=ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
+                              cpu=statistics.median(self.used))
         self.process.send_signal(signal.SIGCONT)
         self.found.update(rounds=self.rounds, changed=self.changed, stolen=self.stolen, **self.ask('end'))
         self.kill()

@@ -72,9 +72,9 @@ const cli_option qat_data_options[] = {
 };
 
 const cli_option qat_type_options[] = {
-    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|float", AT(weights), "as qconfig says",
+    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|f32", AT(weights), "as qconfig says",
       "type of weights", .section = "quantize" },
-    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|float", AT(activations),
+    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|f32", AT(activations),
       "as qconfig says", "type of activations", .section = "quantize" },
     { "lsq", 0, CLI_FLAG, NULL, AT(lsq), NULL, "learn scales and zero points, too", .section = "train" },
     { NULL },
@@ -84,7 +84,7 @@ const cli_option qat_train_options[] = {
     { "epochs", 0, CLI_COUNT, "N", AT(train.epochs), "1", "how often the data is gone through", "train", 1, 1e6 },
     { "batch", 0, CLI_COUNT, "N", AT(batch), "32", "samples of one step", "train", 1, 65536 },
     { "lr", 0, CLI_NUMBER, "X", AT(train.learning_rate), "0.001", "learning rate", "train", 1e-12, 1e5 },
-    { "scale-rate", 0, CLI_NUMBER, "X", AT(train.scale_rate), "1", "times --lr: of learned scales", "train", 1e-12,
+    { "scale-rate", 0, CLI_NUMBER, "X", AT(train.scale_rate), "0.1", "times --lr: of learned scales", "train", 1e-12,
       1e6 },
     { "optimizer", 0, CLI_WORD, "NAME", AT(optimizer), "sgd", "what moves the weights", "train",
       .word = optimizer_word },
@@ -126,7 +126,8 @@ const cli_option qat_run_options[] = {
     { "patience", 0, CLI_COUNT, "EPOCHS", AT(patience), "none", "stop after so many epochs without a better score",
       NULL, 1, 1e6 },
     { "restart", 0, CLI_FLAG, NULL, AT(restart), NULL, "ignore FILE.ckpt and begin anew" },
-    { "checkpoint-steps", 0, CLI_COUNT, "N", AT(checkpoint_steps), "100", "between checkpoints", NULL, 1, 1e9 },
+    { "checkpoint-steps", 0, CLI_COUNT, "N", AT(checkpoint_steps),
+      "100, and one every epoch", "between checkpoints", NULL, 1, 1e9 },
     { "log", 0, CLI_TEXT, "FILE", AT(log), NULL, "append JSON lines: start, steps, epochs, end" },
     { "log-steps", 0, CLI_COUNT, "N", AT(log_steps), "1", "log every N-th step only", NULL, 1, 1e9 },
     { NULL },

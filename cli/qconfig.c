@@ -27,7 +27,7 @@ static octet_status apply_types(octet_qconfig *config, const cli_args *args, oct
 {
     OCTET_TRY(octet_qconfig_bits(config, args->weights, args->activations, err));
     if (config->activation.off && config->weight.off)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights float --activations float leave nothing to quantize");
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights f32 --activations f32 leave nothing to quantize");
     if (args->symmetric) {
         if (config->activation.dtype != OCTET_I8)
             return octet_fail(err, OCTET_ERR_ARGUMENT, "--symmetric needs signed --activations");

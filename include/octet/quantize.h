@@ -75,7 +75,7 @@ OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int v
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
 
-/* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8" or "s2" to "s8", either "float" (that
+/* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8" or "s2" to "s8", either "f32" (that
    side stays real) or NULL (as it is). */
 OCTET_API octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations,
                                           octet_error *err);

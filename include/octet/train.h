@@ -47,7 +47,7 @@ typedef struct octet_train_options {
     /* the optimizer */
     octet_optimizer optimizer;
     double          learning_rate; /* 0: 1e-3 */
-    double          scale_rate;    /* times learning_rate: of learned scales and zero points; 0: 1 */
+    double          scale_rate;    /* times learning_rate: of learned scales and zero points; 0: 0.1 */
     double          momentum;      /* SGD; 0: none */
     bool            nesterov;
     double          weight_decay;        /* of weights; biases, batch norms and scales have none unless decay_all */
@@ -74,7 +74,8 @@ typedef struct octet_train_options {
 
 /* Puts FakeQuantize where qconfig (NULL: "octet") and its target ask for them, for training: batch norms stay alive.
    A quantized network becomes trainable again, its levels the start, its ranges resting. With data (may be NULL) a
-   calibration first finds every range; otherwise the first batches do. */
+   calibration first finds every range, and ranges of activations rest there unless qconfig's method is a moving
+   average; otherwise the first batches find them. */
 OCTET_API octet_status octet_prepare_qat(octet_graph *graph, const octet_qconfig *qconfig, octet_dataset *data,
                                          const octet_calibrate_options *options, octet_error *err);
 
@@ -163,7 +164,7 @@ typedef struct octet_fit_options {
     const char        *checkpoint; /* file; NULL: none. Read where it exists. Left behind at the end: it is to be
                                       removed once the result is safe, and until then gives it again at once */
     bool               restart;    /* an existing checkpoint is not read */
-    size_t             checkpoint_steps; /* between checkpoints; 0: one an epoch */
+    size_t             checkpoint_steps; /* between checkpoints; 0: 100, and one at the end of every epoch */
     octet_fit_function progress;
     void              *progress_context;
 } octet_fit_options;

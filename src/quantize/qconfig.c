@@ -141,12 +141,12 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
 static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool weight, octet_error *err)
 {
     if (!text) return OCTET_OK;
-    quantizer->off = strcmp(text, "float") == 0;
+    quantizer->off = strcmp(text, "f32") == 0;
     if (quantizer->off) return OCTET_OK;
     const bool is_signed = text[0] == 's', known = is_signed || (text[0] == 'u' && !weight);
     if (!known || text[1] < '2' || text[1] > '8' || text[2])
         return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
-                          weight ? "s2 to s8 or float" : "u2 to u8, s2 to s8 or float");
+                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8 or f32");
     const int bits   = text[1] - '0', lowest = is_signed ? -(1 << (bits - 1)) : 0, highest = lowest + (1 << bits) - 1;
     quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
     quantizer->qmin  = bits == 8 ? 0 : weight ? -highest : lowest;

@@ -134,8 +134,24 @@ static float least_scale(const octet_quantizer *quantizer)
     return quantizer->eps > 0 ? quantizer->eps : FLT_EPSILON;
 }
 
+static bool is_own(const octet_trained *trained)
+{
+    return !trained->profile || trained->profile == &octet_profile_octet;
+}
+
+void octet_trained_to_logs(octet_trained *trained)
+{
+    for (int64_t i = 0; trained->learning && is_own(trained) && i < trained->channels; i++) {
+        trained->scale_gradient[i] *= trained->scale[i];
+        trained->scale[i] = logf(trained->scale[i]);
+        trained->in_logs  = true;
+    }
+}
+
 void octet_trained_settle(octet_trained *trained)
 {
+    for (int64_t i = 0; trained->in_logs && i < trained->channels; i++) trained->scale[i] = expf(trained->scale[i]);
+    trained->in_logs = false;
     const float least = least_scale(&trained->quantizer), qmin = (float)trained->qmin, qmax = (float)trained->qmax;
     for (int64_t i = 0; trained->learning && i < trained->channels; i++) {
         float *const scale = &trained->scale[i], *const zero_point = &trained->zero_point[i];
@@ -154,6 +170,7 @@ int32_t octet_trained_zero_point(const octet_trained *trained, int64_t channel)
 
 double octet_trained_factor(const octet_trained *trained, size_t n)
 {
+    if (is_own(trained)) return 1;
     const double levels = trained->qmax > 0 ? trained->qmax : (double)trained->qmax - trained->qmin;
     return n > 0 ? 1 / sqrt((double)n * levels) : 1;
 }

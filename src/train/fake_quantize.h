@@ -28,6 +28,7 @@ typedef struct octet_trained {
     float       *zero_point; /* one per channel; whole numbers unless learned */
     /* of OCTET_FAKE_LEARNED, one per channel: what an optimizer reads. The owner fills them, from octet_trained_sums */
     float *scale_gradient, *zero_point_gradient;
+    bool         in_logs; /* between octet_trained_to_logs and octet_trained_settle */
     octet_range *batch; /* room for octet_trained_observe */
 } octet_trained;
 
@@ -50,6 +51,11 @@ void octet_trained_move(octet_trained *trained, const octet_range *batch);
 
 /* From ranges in which scale and zero point stand still, to ones that are trained from where they are. */
 void octet_trained_learn(octet_trained *trained);
+
+/* Before an update: octet's own learned scales move by factors, not by differences, so scale and its gradient become
+   those of log(scale), and octet_trained_settle turns them back. A weight of a network that is fed bytes has a scale of
+   1e-4, its input one of 1: no rate for differences suits both (docs/decisions.md). */
+void octet_trained_to_logs(octet_trained *trained);
 
 /* After an update: learned scales stay normal, positive, and not under PyTorch's eps where its formulas count; zero
    points stay within the levels, and in the middle where symmetric. */
@@ -74,7 +80,8 @@ typedef struct octet_trained_sums {
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
                             const octet_trained *trained, const octet_trained_shape *shape);
 
-/* LSQ's factor 1/sqrt(n * qmax). n: elements per channel of the whole batch; PyTorch counts those of all channels. */
+/* LSQ's factor 1/sqrt(n * qmax) in torch's profiles, 1 in octet's own, whose logs need none. n: elements per
+   channel of the whole batch; PyTorch counts those of all channels. */
 double octet_trained_factor(const octet_trained *trained, size_t n);
 
 #endif

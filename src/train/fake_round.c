@@ -11,6 +11,7 @@
 
 /* The arrays of a loop are apart, or the same element by element. */
 #ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed" /* with sanitizers it does not vectorise, and that is fine */
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear steps of float32, channels last, through oneDNN. A slice of the batch is computed piece by piece on one thread,
-   pieces so small that what one part of the work leaves is still near when the next one comes. */
+/* Linear steps of float32, channels last, through oneDNN. A slice of the batch is computed piece by piece on one
+   thread, pieces so small that what one part of the work leaves is still near when the next one comes. */
 #include "train/fast.h"
 
 #include "base/parallel.h"
@@ -136,7 +136,8 @@ static octet_status run_slice(const octet_fast_work *w, int lane, size_t slice, 
                                    .at      = { .lane = lane, .x = w->x + begin * in, .z = w->z + begin * out,
                                                 .scratch  = lanes,
                                                 .gradient = (float *)(void *)(lanes + f->room.gradient) },
-                                   .slice = slice, .first = begin, .images = count, .dx = (float *)(void *)(lanes + f->room.dx) };
+                                   .slice = slice, .first = begin, .images = count,
+                                   .dx = (float *)(void *)(lanes + f->room.dx) };
         OCTET_TRY(w->piece(w, &piece, err));
     }
     return OCTET_OK;
@@ -177,8 +178,8 @@ static octet_status forward_piece(const octet_fast_work *w, const octet_fast_pie
 
 octet_status octet_fast_apply(octet_tape *tape, octet_tape_step *step, octet_error *err)
 {
-    octet_fast_work w = { .tape = tape, .fast = step->fast, .x = step->in_tensors[0]->data, .z = step->out_tensors[0]->data,
-                    .piece = forward_piece };
+    octet_fast_work w = { .tape = tape, .fast = step->fast, .x = step->in_tensors[0]->data,
+                          .z = step->out_tensors[0]->data, .piece = forward_piece };
     OCTET_TRY(pack(step, OCTET_DNNL_FORWARD, err));
     return octet_fast_run(&w, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which values of a tape lie in pixels. Fast convolutions read and write pixels; steps that work element by element take
-   either order; whatever else reads pixels gets planes, in memory that all such steps share. */
+/* Which values of a tape lie in pixels. Fast convolutions read and write pixels; steps that work element by element
+   take either order; whatever else reads pixels gets planes, in memory that all such steps share. */
 #include "train/pixels.h"
 #include "train/steps.h"
 

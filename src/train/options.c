@@ -47,7 +47,7 @@ static const row rows[] = {
     { "temperature", NUMBER, AT(temperature), 1, 1e-6, 1e6, NULL },
     { "optimizer", CHOICE, AT(optimizer), 0, 0, OCTET_OPTIMIZER_COUNT, optimizers },
     { "learning_rate", NUMBER, AT(learning_rate), 1e-3, 0, 1e6, NULL },
-    { "scale_rate", NUMBER, AT(scale_rate), 1, 0, 1e6, NULL },
+    { "scale_rate", NUMBER, AT(scale_rate), 0.1, 0, 1e6, NULL },
     { "momentum", NUMBER, AT(momentum), 0, 0, 1, NULL },
     { "nesterov", SWITCH, AT(nesterov), 0, 0, 2, NULL },
     { "weight_decay", NUMBER, AT(weight_decay), 0, 0, 1e6, NULL },

@@ -29,11 +29,20 @@ static octet_status new_fake(octet_graph *graph, octet_value *value, const char 
     return OCTET_OK;
 }
 
+/* Parameters stay what they are. Those of further channels are kept with it, as all state is. */
+static void fix(octet_trained *t)
+{
+    t->quantizer.fake             = OCTET_FAKE_FIXED;
+    t->quantizer.fixed_scale      = t->scale[0];
+    t->quantizer.fixed_zero_point = octet_trained_zero_point(t, 0);
+    t->observing                  = false;
+}
+
 /* From now on the parameters are what they are, or learned. */
 static void rest(octet_trained *t)
 {
     octet_trained_learn(t);
-    if (!t->learning) t->quantizer.fake = OCTET_FAKE_FIXED;
+    if (!t->learning) fix(t);
 }
 
 /* Learned parameters need no more observing once they have a start. */
@@ -130,8 +139,7 @@ static octet_status train_operand(octet_graph *graph, octet_value *value, octet_
     OCTET_TRY(new_trained(graph, value->fake_quantize, settings, err));
     octet_trained *const t = value->fake_quantize->trained;
     observe(t, value->constant->data, value->constant);
-    t->observing      = false;
-    t->quantizer.fake = OCTET_FAKE_FIXED;
+    fix(t);
     return OCTET_OK;
 }
 
@@ -179,6 +187,7 @@ static void start_from(octet_trained *t, const octet_qparams *q, octet_levels_ra
         t->zero_point[0] = (float)q->zero_point[0];
     }
     started(t);
+    if (t->quantizer.method != OCTET_METHOD_MOVING_AVERAGE) t->observing = false; /* a method found it, and it stays */
 }
 
 /* Every group starts from the range that a calibration of calibrated, a copy of graph, has found for it. */

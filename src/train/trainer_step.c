@@ -134,6 +134,7 @@ static octet_status take_step(octet_loss_result *result, octet_trainer *t, const
     OCTET_TRY(octet_tape_backward(l->tape, t->output, l->gradient.data, err));
     rest(t);
     OCTET_TRY(check_parameters(t, true, err));
+    for (size_t i = 0; i < t->trained_count; i++) octet_trained_to_logs(t->trained[i]);
     octet_mover_step(l->mover, t->scalars.learning_rate);
     for (size_t i = 0; i < t->trained_count; i++)
         if (t->trained[i]->learning) octet_trained_settle(t->trained[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), calib.npy (16 samples),
-   labels.txt and names.txt, so that the command line can be tested without any other file. */
+/* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), norm.onnx (the same
+   with BatchNormalization after Conv), calib.npy (16 samples), labels.txt and names.txt, so that the command line can
+   be tested without any other file. */
 #include <octet/octet.h>
 
 #include <stdio.h>
@@ -25,11 +26,23 @@ static octet_status constant(octet_graph *graph, const char *name, const int64_t
     return octet_graph_add_constant(graph, name, &tensor, err);
 }
 
-static octet_status make(octet_graph **graph, const char *path, octet_error *err)
+static octet_status add_norm(octet_graph *graph, octet_error *err)
+{
+    static const char *const inputs[] = { "c", "gamma", "beta", "mean", "var" };
+    float                    ones[FILTERS];
+    const octet_node_spec    node = { "BatchNormalization", "norm", inputs, 5, (const char *const[]){ "n" }, 1, NULL };
+    for (int i = 0; i < FILTERS; i++) ones[i] = 1;
+    const octet_tensor variance = { .dtype = OCTET_F32, .rank = 1, .dims = { FILTERS }, .data = ones };
+    for (int i = 1; i < 4; i++) OCTET_TRY(constant(graph, inputs[i], (const int64_t[]){ FILTERS }, 1, err));
+    OCTET_TRY(octet_graph_add_constant(graph, inputs[4], &variance, err));
+    return octet_graph_add(graph, &node, err);
+}
+
+static octet_status make(octet_graph **graph, const char *path, bool norm, octet_error *err)
 {
     const octet_node_spec nodes[] = {
         { "Conv", "conv", (const char *const[]){ "x", "w", "b" }, 3, (const char *const[]){ "c" }, 1, NULL },
-        { "Relu", "relu", (const char *const[]){ "c" }, 1, (const char *const[]){ "r" }, 1, NULL },
+        { "Relu", "relu", (const char *const[]){ norm ? "n" : "c" }, 1, (const char *const[]){ "r" }, 1, NULL },
         { "GlobalAveragePool", "pool", (const char *const[]){ "r" }, 1, (const char *const[]){ "p" }, 1, NULL },
         { "Flatten", "flat", (const char *const[]){ "p" }, 1, (const char *const[]){ "f" }, 1, NULL },
         { "Gemm", "fc", (const char *const[]){ "f", "v", "d" }, 3, (const char *const[]){ "y" }, 1, NULL },
@@ -41,7 +54,10 @@ static octet_status make(octet_graph **graph, const char *path, octet_error *err
     OCTET_TRY(constant(*graph, "b", (const int64_t[]){ FILTERS }, 1, err));
     OCTET_TRY(constant(*graph, "v", (const int64_t[]){ FILTERS, CLASSES }, 2, err));
     OCTET_TRY(constant(*graph, "d", (const int64_t[]){ CLASSES }, 1, err));
-    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) OCTET_TRY(octet_graph_add(*graph, &nodes[i], err));
+    for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
+        if (norm && i == 1) OCTET_TRY(add_norm(*graph, err));
+        OCTET_TRY(octet_graph_add(*graph, &nodes[i], err));
+    }
     OCTET_TRY(octet_graph_set_output(*graph, "y", err));
     OCTET_TRY(octet_graph_verify(*graph, err));
     return octet_graph_save(*graph, path, err);
@@ -75,15 +91,18 @@ static int write_data(const char *folder)
 
 int main(int argc, char **argv)
 {
-    char         path[4096];
-    octet_error  err   = { 0 };
-    octet_graph *graph = NULL;
+    static const char *const names[] = { "net", "norm" };
     if (argc != 2) return 2;
-    snprintf(path, sizeof path, "%s/net.onnx", argv[1]);
-    if (make(&graph, path, &err) != OCTET_OK) {
+    for (int i = 0; i < 2; i++) {
+        char         path[4096];
+        octet_error  err   = { 0 };
+        octet_graph *graph = NULL;
+        snprintf(path, sizeof path, "%s/%s.onnx", argv[1], names[i]);
+        const octet_status status = make(&graph, path, i == 1, &err);
+        octet_graph_free(graph);
+        if (status == OCTET_OK) continue;
         fprintf(stderr, "make_model: %s\n", err.text);
         return 1;
     }
-    octet_graph_free(graph);
     return write_data(argv[1]);
 }

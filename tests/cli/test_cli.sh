@@ -158,6 +158,38 @@ PY
 expect 0 qat net.onnx --data calib.npy --labels labels.txt --batch 3 --epochs 4 -n -o never.onnx
 has out '16 samples, 4 epochs, batches of 3: 20 steps'
 [ ! -e never.onnx ] && [ ! -e never.onnx.ckpt ] || fail 'qat: a dry run wrote'
+set -- qat norm.onnx --data calib.npy --labels labels.txt --val calib.npy --val-labels labels.txt --test calib.npy \
+    --test-labels labels.txt --epochs 4 --batch 4 --lr 0.05 --momentum 0.9 --weights s4 --flip --random-crop 1
+expect 0 "$@" -o qat.onnx --log qat.jsonl --json=qat.json
+has out '^trained '
+[ ! -e qat.onnx.ckpt ] || fail 'qat: the checkpoint is left'
+is_json qat.json
+keys qat.json validation.float.top1 validation.start.top1 validation.trained.top1 test.trained.top1 metric steps resumed \
+    nodes.int8 xxh3_128 seconds peak_rss_bytes
+expect 0 eval qat.onnx --data calib.npy --labels labels.txt --json
+python3 - <<'PY' || fail 'qat: values'
+import json
+result, scores = json.load(open("qat.json")), json.load(open("out"))
+log = [json.loads(line) for line in open("qat.jsonl")]
+assert [e["event"] for e in log] == ["start"] + (["step"] * 4 + ["epoch"]) * 4 + ["end"]
+assert log[0]["resumed"] == 0 and log[0]["steps"] == 16 and log[0]["options"]["train"]["epochs"] == 4
+assert [e["step"] for e in log if e["event"] == "step"] == list(range(1, 17)) and log[16]["integer"]
+epochs = [e for e in log if e["event"] == "epoch"]
+best = max(e["validation"]["top1"] for e in epochs)
+assert result["validation"]["trained"]["top1"] == best == scores["top1"] == result["test"]["trained"]["top1"]
+assert result["resumed"] == 0 and result["steps"] == 16 and log[-1]["xxh3_128"] == result["xxh3_128"]
+PY
+expect 0 "$@" -o again.onnx --threads 1 --restart
+cmp -s qat.onnx again.onnx || fail 'qat: other bytes with one thread'
+expect 0 qat qat.onnx --data calib.npy --labels labels.txt --batch 4 -q -o more.onnx
+expect 0 qat norm.onnx --data calib.npy --val calib.npy --distill --lsq --batch 4 -q -o distilled.onnx --json=d.json
+keys d.json validation.trained.sqnr_db
+set -- qat norm.onnx --data calib.npy --reference y.npy --loss mse --batch 4
+refused 1 'step [0-9]*: ' "$@" --lr 100 --epochs 100 -o nan.onnx --checkpoint-steps 5
+has err 'node '
+[ -s nan.onnx.ckpt ] && [ ! -e nan.onnx ] || fail 'qat: a loss that is none left no checkpoint, or an output'
+refused 2 "made with 'learning_rate" "$@" -o nan.onnx
+has err 'hint: --restart'
 refused 2 "'--output FILE' is missing" qat net.onnx --data calib.npy --labels labels.txt
 refused 1 'exists already' qat net.onnx --data calib.npy --labels labels.txt -o q.onnx
 refused 2 'same file as an input' qat net.onnx --data calib.npy -f -o net.onnx
@@ -165,7 +197,7 @@ refused 2 'same file' qat net.onnx --data calib.npy -o n.onnx --log n.onnx
 refused 1 'no log of octet' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log names.txt
 refused 2 'same file as an input' qat net.onnx --data calib.npy --labels labels.txt -o n.onnx --log labels.txt
 refused 2 "unknown word (got 's9'" qat net.onnx --data calib.npy -o n.onnx --weights s9
-refused 2 'leave nothing to quantize' qat net.onnx --data calib.npy -o n.onnx --weights float --activations float
+refused 2 'leave nothing to quantize' qat net.onnx --data calib.npy -o n.onnx --weights f32 --activations f32
 refused 2 "freeze-observers: not an epoch (got 'soon'" qat net.onnx --data calib.npy -o n.onnx --freeze-observers soon
 refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --distill --loss mse
 refused 2 'contradict' qat net.onnx --data calib.npy -o n.onnx --val calib.npy --val-every 2 --val-skip-every 2

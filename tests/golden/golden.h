@@ -111,6 +111,7 @@ void golden_fused(golden_case *c);
 void golden_fixed(golden_case *c);
 void golden_fuse(golden_case *c);
 void golden_qat_module(golden_case *c);
+void golden_qat_train(golden_case *c);
 void golden_mac(golden_case *c);
 void golden_add(golden_case *c);
 void golden_cat(golden_case *c);
@@ -120,5 +121,8 @@ void golden_average_pool(golden_case *c);
 void golden_adaptive(golden_case *c);
 void golden_mean(golden_case *c);
 void golden_seed_flow(golden_case *c);
+void golden_seed_fake(golden_case *c);
+void golden_seed_one_sided(golden_case *c);
+void golden_zoo(golden_case *c);
 
 #endif

@@ -30,6 +30,7 @@ static const group groups[] = {
     { "fake_quant/*", golden_fake_quant, NULL },
     { "fuse/*", golden_fuse, NULL },
     { "qat/module_*", golden_qat_module, NULL },
+    { "qat/train_*", golden_qat_train, NULL },
     { "ops/conv_transpose*", NULL, "operator ConvTranspose" },
     { "ops/conv1d_*", golden_mac, NULL },
     { "ops/conv2d_*", golden_mac, NULL },
@@ -44,8 +45,11 @@ static const group groups[] = {
     { "ops/adaptive_avg_pool*", golden_adaptive, NULL },
     { "ops/mean_*", golden_mean, NULL },
     { "ops/*", NULL, NULL },
-    { "seed/distribution", NULL, "seed: flows with fake quantization in the forward pass, numbers only" },
+    { "seed/distribution", NULL, "seed: numbers of models that are not recorded" },
+    { "seed/*/fake_vs_true", golden_seed_fake, NULL },
+    { "seed/*/weight_or_activation_only", golden_seed_one_sided, NULL },
     { "seed/*", golden_seed_flow, NULL },
+    { "zoo/*", golden_zoo, NULL },
     { "*", NULL, NULL },
 };
 

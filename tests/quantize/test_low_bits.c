@@ -43,7 +43,7 @@ static void texts_are_read(void **state)
     assert_int_equal(q.activation.dtype, OCTET_I8);
     assert_int_equal(q.activation.qmin, -4);
     assert_int_equal(q.activation.qmax, 3);
-    MUST(octet_qconfig_bits(&q, NULL, "float", &err));
+    MUST(octet_qconfig_bits(&q, NULL, "f32", &err));
     assert_true(q.activation.off && !q.weight.off);
     static const char *const bad[] = { "u4", "s9", "s1", "s", "", "s44", "4", "S4", "off" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

@@ -10,7 +10,7 @@ typedef struct side {
     double      least_db; /* against the float network; the weights' error alone, or the activations' */
 } side;
 
-static const side sides[] = { { "s8", "float", 40 }, { "s4", "float", 18 }, { "float", "u8", 35 }, { "float", "s6", 20 } };
+static const side sides[] = { { "s8", "f32", 40 }, { "s4", "f32", 18 }, { "f32", "u8", 35 }, { "f32", "s6", 20 } };
 
 enum { SIDES = sizeof sides / sizeof *sides };
 
@@ -21,7 +21,7 @@ static octet_graph *quantized(const side *s, const char *target)
     MUST(octet_qconfig_bits(&qconfig, s->weights, s->activations, &err));
     qconfig.target            = target;
     qconfig.activation.method = OCTET_METHOD_MINMAX;
-    if (strcmp(s->activations, "float")) MUST(quantize(graph, &qconfig, 2, &err));
+    if (strcmp(s->activations, "f32")) MUST(quantize(graph, &qconfig, 2, &err));
     else { /* nothing to see: no data are needed */
         MUST(octet_prepare(graph, &qconfig, &err));
         MUST(octet_calibrate(graph, NULL, NULL, &err));
@@ -40,8 +40,8 @@ static void assert_one_side(const octet_graph *graph, const side *s)
         if (v->constant) weights++;
         else activations++;
     }
-    assert_int_equal(weights, strcmp(s->weights, "float") ? 4 : 0);
-    assert_true(strcmp(s->activations, "float") ? activations > 3 : activations == 0);
+    assert_int_equal(weights, strcmp(s->weights, "f32") ? 4 : 0);
+    assert_true(strcmp(s->activations, "f32") ? activations > 3 : activations == 0);
     for (const octet_node *n = graph->first; n; n = n->next)
         if (n->op->quant == OCTET_QUANT_MAC)
             assert_int_equal(octet_node_compute_mode(graph, n), OCTET_MODE_REAL);
@@ -63,7 +63,7 @@ static void assert_near_float(const octet_graph *graph, const side *s)
     for (size_t i = 0; octet_engine_name(i, NULL); i++) {
         const octet_plan_options on = { .engines = octet_engine_name(i, NULL) };
         assert_int_equal(run_graph(graph, &x, got, ROOM, &on), n);
-        assert_true(sqnr_db(first, got, n) > (strcmp(s->activations, "float") ? s->least_db : 100));
+        assert_true(sqnr_db(first, got, n) > (strcmp(s->activations, "f32") ? s->least_db : 100));
     }
     octet_graph_free(plain);
 }
@@ -107,7 +107,7 @@ static void nothing_at_all_is_refused(void **state)
     (void)state;
     octet_graph  *graph   = network(1);
     octet_qconfig qconfig = *octet_qconfig_find("octet");
-    MUST(octet_qconfig_bits(&qconfig, "float", "float", &err));
+    MUST(octet_qconfig_bits(&qconfig, "f32", "f32", &err));
     assert_int_equal(octet_prepare(graph, &qconfig, NULL), OCTET_ERR_ARGUMENT);
     octet_graph_free(graph);
 }

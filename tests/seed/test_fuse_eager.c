@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The evaluation half of PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear: a fused network computes what
-   the unfused one does, and consists of fewer nodes. Tolerance: torch.testing's for float32. */
+/* PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear. Evaluation: a fused network computes what the unfused
+   one does, and consists of fewer nodes. Training (test_fuse_module_train, test_fusion_sequential_model_train): fused
+   nodes keep their batch norm and get FakeQuantize, compute in evaluation what the unfused network does as long as that
+   is off, and convert to integers. Tolerance: torch.testing's for float32. */
 #include "torch_seed.h"
+
+#include "graph/graph.h"
+#include "ops/mode.h"
+#include "train/quantized.h"
+#include "train/tape.h"
 
 typedef struct layer {
     const char *op;
@@ -57,9 +64,52 @@ static octet_graph *build(const layer *layers, int count, uint64_t seed)
     return graph;
 }
 
+enum { ROOM = 4096 };
+
+static void assert_close(const float *got, const float *want, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(got[i] - want[i]) <= 1e-5f + 1.3e-6f * fabsf(want[i])))
+            fail_msg("output %zu: %.9g fused, %.9g unfused", i, (double)got[i], (double)want[i]);
+}
+
+/* Every layer is one node, whose batch norm lives on. */
+static void check_training_nodes(const octet_graph *graph, const layer *layers)
+{
+    for (const octet_node *n = graph->first; n; n = n->next, layers++) {
+        assert_string_equal(n->op->name, layers->op);
+        assert_int_equal(n->batch_norm != NULL, layers->norm);
+        assert_int_equal(n->activation.on, layers->relu);
+        octet_trained *const weight = n->inputs[1]->fake_quantize->trained;
+        octet_trained *const in = n->inputs[0]->fake_quantize->trained;
+        assert_true(weight && in);
+        weight->enabled = in->enabled = false;
+    }
+}
+
+static void check_training(octet_graph *graph, const layer *layers, const octet_tensor *x, const float *plain)
+{
+    octet_tape *tape;
+    octet_graph *quantized;
+    MUST(octet_prepare_qat(graph, NULL, NULL, NULL, &err));
+    check_training_nodes(graph, layers);
+    MUST(octet_tape_create(&tape, graph, &(octet_tape_options){ .batch = x->dims[0], .threads = 1 }, &err));
+    MUST(octet_tape_forward(tape, x, false, &err));
+    const octet_tensor y = octet_tape_value(tape, graph->outputs[0]);
+    assert_close(y.data, plain, (size_t)octet_tensor_count(&y));
+    MUST(octet_tape_forward(tape, x, true, &err)); /* observes */
+    MUST(octet_tape_store(tape, graph, &err));
+    MUST(octet_train_quantized(&quantized, graph, &err));
+    for (const octet_node *n = quantized->first; n; n = n->next) {
+        assert_null(n->batch_norm);
+        assert_int_not_equal(octet_node_compute_mode(quantized, n), OCTET_MODE_REAL);
+    }
+    octet_graph_free(quantized);
+    octet_tape_free(tape);
+}
+
 static void check(const layer *layers, int count)
 {
-    enum { ROOM = 4096 };
     float data[2 * 4 * 12 * 12], plain[ROOM], fused[ROOM];
     octet_tensor x = { .dtype = OCTET_F32, .rank = 2 + layers[0].spatial, .dims = { 2, 4, 12, 12 }, .data = data };
     for (uint64_t seed = 1; seed < 6; seed++) {
@@ -72,14 +122,13 @@ static void check(const layer *layers, int count)
         assert_int_equal(octet_graph_node_count(graph), count);
         assert_true(before >= (size_t)count);
         assert_int_equal(run_graph(graph, &x, fused, ROOM, NULL), outputs);
-        for (size_t i = 0; i < outputs; i++)
-            if (!(fabsf(fused[i] - plain[i]) <= 1e-5f + 1.3e-6f * fabsf(plain[i])))
-                fail_msg("output %zu: %.9g fused, %.9g unfused", i, (double)fused[i], (double)plain[i]);
+        assert_close(fused, plain, outputs);
+        check_training(graph, layers, &x, plain);
         octet_graph_free(graph);
     }
 }
 
-/* ModelForFusion's layers in evaluation, family by family. */
+/* ModelForFusion's layers, family by family. */
 static void conv2d(void **unused)
 {
     (void)unused;

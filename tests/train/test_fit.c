@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole loop: what it gives is what the engine scored best; a run stopped anywhere and taken up again gives the same
-   bytes; what cannot be learned from is refused before the first step. */
+/* The whole loop: what it gives is what the engine scored best; a run stopped anywhere and taken up again gives the
+   same bytes; what cannot be learned from is refused before the first step. */
 #include "training.h"
 
 #include "train/trainer.h"

@@ -100,8 +100,41 @@ static void the_frozen_forward_is_what_ships(void **unused)
     }
 }
 
+/* From a network that is quantized already: its own bytes first, and a step can be taken. */
+static void a_quantized_network_trains_on(void **unused)
+{
+    (void)unused;
+    octet_dataset *data;
+    octet_trainer *trainer;
+    octet_tensor   output;
+    float          want[64];
+    octet_graph *const graph = quantize_shared(&shared_models[2], &data, "native", OCTET_METHOD_MSE);
+    if (!graph) return;
+    octet_tensor input = first_sample(data);
+    const size_t count = run_graph(graph, &input, want, 64, NULL);
+    MUST(octet_prepare_qat(graph, NULL, NULL, NULL, &err));
+    const octet_train_options options = { .loss = OCTET_LOSS_MSE, .batch = 1, .learning_rate = 1e-3 };
+    MUST(octet_trainer_create(&trainer, graph, &options, &err));
+    MUST(octet_trainer_forward(trainer, &input, &output, &err));
+    assert_int_equal(octet_tensor_count(&output), count);
+    assert_memory_equal(output.data, want, count * sizeof *want);
+    octet_train_result result;
+    float              zeros[64] = { 0 };
+    octet_tensor       target = output;
+    target.data = zeros;
+    MUST(octet_trainer_step(trainer, &(octet_train_batch){ .inputs = &input, .targets = &target }, &result, &err));
+    assert_true(result.integer && result.loss > 0);
+    octet_trainer_free(trainer);
+    octet_graph_free(graph);
+    octet_dataset_free(data);
+    free(input.data);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_frozen_forward_is_what_ships) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_frozen_forward_is_what_ships),
+        cmocka_unit_test(a_quantized_network_trains_on),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,8 +116,8 @@ static const struct {
     const char *qconfig, *target, *weights, *activations;
 } starts[] = { { "octet_qat", NULL, NULL, NULL },     { "octet_qat", "portable", NULL, NULL },
                { "octet_lsq", NULL, NULL, NULL },     { "octet_qat", NULL, "s4", "u4" },
-               { "octet_lsq", NULL, "s3", "s5" },     { "octet_qat", NULL, NULL, "float" },
-               { "octet_qat", NULL, "float", "u6" },    { "default_qat", "torch-1.13", NULL, NULL },
+               { "octet_lsq", NULL, "s3", "s5" },     { "octet_qat", NULL, NULL, "f32" },
+               { "octet_qat", NULL, "f32", "u6" },    { "default_qat", "torch-1.13", NULL, NULL },
                { "onednn_qat", "torch-1.13", NULL, NULL } };
 
 /* Untrained, what ships is what calibration alone makes. */

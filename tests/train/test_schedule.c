@@ -53,7 +53,7 @@ static void test_options(void **state)
     octet_train_options o;
     MUST(octet_train_resolve(&o, NULL, &err));
     assert_true(o.learning_rate == 1e-3 && o.beta1 == 0.9 && o.beta2 == 0.999 && o.epsilon == 1e-8 && o.epochs == 1);
-    assert_true(o.temperature == 1 && o.scale_rate == 1 && o.step_factor == 0.1);
+    assert_true(o.temperature == 1 && o.scale_rate == 0.1 && o.step_factor == 0.1);
     static const struct {
         octet_train_options options;
         const char         *field;

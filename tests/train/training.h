@@ -30,8 +30,9 @@ static void add_conv(octet_graph *graph, random_state *r, const char *input, con
 }
 
 typedef struct shape_of_net {
-    bool norm, softmax, prepare;
-    uint64_t seed;
+    bool        norm, softmax, prepare;
+    const char *qconfig; /* where prepared; NULL: the default */
+    uint64_t    seed;
 } shape_of_net;
 
 UNUSED static octet_graph *make(const shape_of_net *how)
@@ -55,7 +56,7 @@ UNUSED static octet_graph *make(const shape_of_net *how)
     MUST(octet_graph_set_output(graph, how->softmax ? "p" : "fc", &err));
     MUST(octet_graph_verify(graph, &err));
     MUST(octet_fuse(graph, &err));
-    if (how->prepare) MUST(octet_prepare_qat(graph, NULL, NULL, NULL, &err));
+    if (how->prepare) MUST(octet_prepare_qat(graph, octet_qconfig_find(how->qconfig), NULL, NULL, &err));
     return graph;
 }
 
