@@ -18,7 +18,8 @@ typedef struct octet_target {
     bool        quantize_every_value; /* also between a Conv and the Add that could sum in its accumulator */
     bool        quantize_outputs;     /* graph outputs become levels and are dequantized */
     bool        pools_share;          /* average pooling keeps its input's parameters */
-    bool        concat_joins; /* a Concat's inputs without another direct reader share its parameters */
+    bool        concat_joins; /* a Concat shares parameters only with pieces of one value (adaptive pooling, window by
+                                 window); what modules made stays apart */
     bool        observe_before_activation; /* except behind Conv and Gemm */
     bool        share_by_weight;      /* nodes of one weight share their output's parameters */
     bool        real_bias;            /* biases stay float32; no correction of weight rounding */

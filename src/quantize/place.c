@@ -210,17 +210,27 @@ static void count_readers(placing *p, group_readers *readers)
     }
 }
 
+/* Pieces of one value, which nobody else reads. */
+static bool are_pieces(placing *p, const octet_node *node)
+{
+    for (int i = 0; i < node->input_count; i++)
+        if (find(p, node->inputs[i]->index) != find(p, node->inputs[0]->index) ||
+            !octet_value_only_reader(node->inputs[i]))
+            return false;
+    return true;
+}
+
 /* Inputs that nobody else reads, themselves or passed on, take the parameters of the Concat's result: it becomes a
    copy. (Joining what others read as well tied whole stages of a shuffle network to their widest range.) */
 static void share_concat(placing *p, group_readers *readers, const octet_node *node)
 {
+    const bool all = p->target->concat_joins && are_pieces(p, node);
     if (!p->wanted[node->outputs[0]->index]) return;
     for (int i = 0; i < node->input_count; i++) {
         const octet_value *const in   = node->inputs[i];
         const int                from = find(p, in->index), to = find(p, node->outputs[0]->index);
-        const bool               own  = !readers[from].others && readers[from].concats == 1;
-        const bool               only = p->target->concat_joins && octet_value_only_reader(in);
-        if (from == to || in->constant || !(own || only)) continue;
+        const bool               own = !readers[from].others && readers[from].concats == 1;
+        if (from == to || in->constant || !(p->target->concat_joins ? all : own)) continue;
         const group_readers kept = readers[to];
         join(p, in, node->outputs[0]);
         readers[find(p, in->index)] = kept;

@@ -32,19 +32,20 @@ octet_graph *golden_flow_convert(golden_flow *f);
 /* What was recorded of one run over the case's "eval". */
 typedef struct golden_flow_record {
     const char   *row;
-    const json_t *calls, *output; /* calls may be NULL */
+    const json_t *calls, *output; /* NULL: nothing to compare */
     int32_t       levels;         /* by which a result may be off */
 } golden_flow_record;
 
-/* A tape without training, batch norm frozen; NULL: the case has failed. The caller frees it. */
-octet_tape *golden_flow_evaluate(const golden_flow *f, const octet_tensor *input);
+/* Runs fake quantization, batch norm frozen, and compares every call and the output (whatever record names). *output is
+   what came out. The caller frees the tape; NULL: the case has failed. */
+octet_tape *golden_flow_run_fake(golden_array *output, const golden_flow *f, const golden_flow_record *record);
 
-/* Compares with fake quantization: every call and the output. */
-bool golden_flow_check_fake(const golden_flow *f, const golden_flow_record *record);
+/* The same of the converted network, run in a profile. */
+bool golden_flow_run_true(golden_array *output, const golden_flow *f, const octet_graph *quantized,
+                          const char *profile, const golden_flow_record *record);
 
-/* Compares with the converted network, run in a profile: the same. */
-bool golden_flow_check_true(const golden_flow *f, const octet_graph *quantized, const char *profile,
-                            const golden_flow_record *record);
+/* A recorded tensor as real numbers, whether it was recorded as levels or not. */
+bool golden_flow_real(golden_array *array, golden_case *c, const json_t *entry);
 
 /* Fails the case with what the library says; true where status is good. */
 bool golden_ok(golden_case *c, octet_status status, const octet_error *err);

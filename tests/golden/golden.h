@@ -121,5 +121,8 @@ void golden_average_pool(golden_case *c);
 void golden_adaptive(golden_case *c);
 void golden_mean(golden_case *c);
 void golden_seed_flow(golden_case *c);
+void golden_seed_fake(golden_case *c);
+void golden_seed_one_sided(golden_case *c);
+void golden_zoo(golden_case *c);
 
 #endif

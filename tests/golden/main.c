@@ -45,8 +45,11 @@ static const group groups[] = {
     { "ops/adaptive_avg_pool*", golden_adaptive, NULL },
     { "ops/mean_*", golden_mean, NULL },
     { "ops/*", NULL, NULL },
-    { "seed/distribution", NULL, "seed: flows with fake quantization in the forward pass, numbers only" },
+    { "seed/distribution", NULL, "seed: numbers of models that are not recorded" },
+    { "seed/*/fake_vs_true", golden_seed_fake, NULL },
+    { "seed/*/weight_or_activation_only", golden_seed_one_sided, NULL },
     { "seed/*", golden_seed_flow, NULL },
+    { "zoo/*", golden_zoo, NULL },
     { "*", NULL, NULL },
 };
 
