@@ -133,7 +133,8 @@ static octet_status run_slice(const octet_fast_work *w, int lane, size_t slice, 
         const size_t     begin = first + piece_begin(images, i, pieces);
         const size_t     count = first + piece_begin(images, i + 1, pieces) - begin;
         const octet_fast_piece piece = { .product = product_for(f, count),
-                                   .at      = { .lane = lane, .x = w->x + begin * in, .z = w->z + begin * out,
+                                   .at      = { .lane = lane, .x = w->x ? w->x + begin * in : NULL,
+                                                .z = w->z + begin * out,
                                                 .scratch  = lanes,
                                                 .gradient = (float *)(void *)(lanes + f->room.gradient) },
                                    .slice = slice, .first = begin, .images = count,

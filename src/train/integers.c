@@ -60,15 +60,11 @@ static void to_levels(octet_tape *tape, octet_tape_slot *value, const float *x, 
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, level_slice, &work);
 }
 
-octet_status octet_integer_input(octet_tape *tape, octet_tape_slot *value, octet_error *err)
+void octet_integer_input(octet_tape *tape, octet_tape_slot *value)
 {
-    const octet_value *const   q      = octet_graph_find_value(tape->quantized, value->value->name);
-    const octet_qparams *const levels = octet_value_levels(tape->quantized, q);
-    OCTET_TRY(room_for_levels(tape, value, levels, err));
-    if (!levels) return OCTET_OK;
-    const octet_level_rule rule = octet_level_rule_of(levels, 0, NULL);
+    if (!value->levels.qparams) return;
+    const octet_level_rule rule = octet_level_rule_of(value->levels.qparams, 0, NULL);
     to_levels(tape, value, value->real.data, &rule);
-    return OCTET_OK;
 }
 
 /* ---- what changes with the quantized graph ---- */
@@ -128,6 +124,10 @@ static octet_status use_node(octet_tape *tape, octet_tape_step *step, const octe
 octet_status octet_tape_use_integers(octet_tape *tape, const octet_graph *quantized, octet_error *err)
 {
     tape->quantized = quantized;
+    for (size_t i = 0; quantized && i < tape->graph->input_count; i++) {
+        const octet_value *const in = tape->graph->inputs[i], *const q = octet_graph_find_value(quantized, in->name);
+        OCTET_TRY(room_for_levels(tape, &tape->values[in->index], octet_value_levels(quantized, q), err));
+    }
     for (size_t i = 0; quantized && i < tape->step_count; i++) {
         octet_tape_step *const  step = &tape->steps[i];
         const octet_node *const node = octet_graph_find_node(quantized, step->node->name);

@@ -79,11 +79,11 @@ static size_t place_turned(octet_tape_step *step, char *base)
         octet_tape_turn *const t = &step->turn[i];
         if (!t->on) continue;
         const size_t bytes = rounded((size_t)octet_tensor_bytes(&t->real));
-        t->real.data       = base + at;
+        t->real.data       = base ? base + at : NULL;
         at += bytes;
         if (!step->wanted || !step->in[i]->gradient.data) continue;
         t->gradient      = t->real;
-        t->gradient.data = base + at;
+        t->gradient.data = base ? base + at : NULL;
         at += bytes;
     }
     return at;

@@ -290,7 +290,7 @@ octet_status octet_elements_backward(octet_tape *tape, octet_tape_step *step, co
 
 /* ---- integers.c ---- */
 
-octet_status octet_integer_input(octet_tape *tape, octet_tape_slot *value, octet_error *err);
+void         octet_integer_input(octet_tape *tape, octet_tape_slot *value);
 octet_status octet_integer_forward(octet_tape *tape, octet_tape_step *step, octet_error *err);
 
 #endif

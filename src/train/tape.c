@@ -100,7 +100,7 @@ static octet_status put_inputs(octet_tape *tape, const octet_tensor *inputs, oct
         if (value->known) continue;
         OCTET_TRY(put_input(tape, value, &inputs[i], err));
         if (tape->quantized) {
-            OCTET_TRY(octet_integer_input(tape, value, err));
+            octet_integer_input(tape, value);
         } else if (value->trained) {
             const octet_trained_shape shape = { 1, 1, (size_t)octet_tensor_count(&value->real) };
             octet_fake_quantize_tensor(tape, value->trained, value->real.data, &shape);

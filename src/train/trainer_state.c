@@ -190,7 +190,7 @@ static octet_status load(octet_trainer *t, const char *path, sections *s, octet_
     if (status != OCTET_OK) octet_error_file(err, path);
     OCTET_TRY(status);
     for (size_t i = 0; i < s->count; i++)
-        memcpy(s->list[i].data, fresh[i].data, fresh[i].count * octet_dtype_size(fresh[i].dtype));
+        if (fresh[i].count) memcpy(s->list[i].data, fresh[i].data, fresh[i].count * octet_dtype_size(fresh[i].dtype));
     take_over(t, s);
     return OCTET_OK;
 }

@@ -23,6 +23,13 @@ static inline bool product_is_conv(const product_shape *s) { return strcmp(s->op
 /* Weights lie [in, out]. */
 static inline bool product_turned(const product_shape *s) { return !product_is_conv(s) && s->group == 1; }
 
+/* Dims up to the -1 that ends them. */
+static inline void product_dims(int64_t *to, const int64_t *from)
+{
+    do *to++ = *from;
+    while (*from++ >= 0);
+}
+
 /* Attributes of the node, then dims (ended by -1) of inputs 0 and 1. */
 static inline void product_attrs(op_case *c, const product_shape *s, int64_t x[6], int64_t w[6])
 {
@@ -32,8 +39,8 @@ static inline void product_attrs(op_case *c, const product_shape *s, int64_t x[6
     if (!product_is_conv(s)) {
         const bool gemm = strcmp(s->op, "Gemm") == 0;
         if (gemm) case_set_int(c, "transB", !turned);
-        memcpy(x, gemm ? DIMS(s->images, s->channels) : DIMS(s->images, s->in[1], s->channels), 4 * sizeof *x);
-        memcpy(w, turned ? DIMS(in[0], in[1]) : DIMS(in[1], in[0]), 3 * sizeof *w);
+        product_dims(x, gemm ? DIMS(s->images, s->channels) : DIMS(s->images, s->in[1], s->channels));
+        product_dims(w, turned ? DIMS(in[0], in[1]) : DIMS(in[1], in[0]));
         return;
     }
     octet_window_attrs *const a = c->node.attrs;
