@@ -39,7 +39,7 @@ static bool read_options(training *t)
     const char *const name = json_string_value(json_object_get(c->manifest, "optimizer"));
     const json_t *const arguments = json_object_get(c->manifest, "optimizer_args");
     octet_train_options given = { .learning_rate = argument(c, "lr"), .momentum = argument(c, "momentum"),
-                                  .weight_decay = argument(c, "weight_decay"), .decay_all = true,
+                                  .weight_decay = argument(c, "weight_decay"), .decay_all = true, .scale_rate = 1,
                                   .nesterov = json_is_true(json_object_get(arguments, "nesterov")) };
     for (int i = 0; i < 3; i++)
         if (name && !strcmp(name, names[i])) given.optimizer = (octet_optimizer)i;
