@@ -183,7 +183,7 @@ static octet_fit_options fit_options(job *j, const cli_call *call)
         .patience         = call->args.patience,
         .checkpoint       = j->checkpoint,
         .restart          = call->args.restart,
-        .checkpoint_steps = call->args.checkpoint_steps ? call->args.checkpoint_steps : 100,
+        .checkpoint_steps = call->args.checkpoint_steps,
         .progress         = qat_log_progress,
         .progress_context = &j->log,
     };

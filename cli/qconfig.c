@@ -26,8 +26,6 @@ static octet_status apply_range(octet_qconfig *config, const cli_args *args, oct
 static octet_status apply_types(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
     OCTET_TRY(octet_qconfig_bits(config, args->weights, args->activations, err));
-    if (args->activations && args->activations[1] == '8')
-        config->activation.qmin = config->activation.qmax = 0; /* the whole type, and what --symmetric makes of it */
     if (config->activation.off && config->weight.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights f32 --activations f32 leave nothing to quantize");
     if (args->symmetric) {

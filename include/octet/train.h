@@ -164,7 +164,7 @@ typedef struct octet_fit_options {
     const char        *checkpoint; /* file; NULL: none. Read where it exists. Left behind at the end: it is to be
                                       removed once the result is safe, and until then gives it again at once */
     bool               restart;    /* an existing checkpoint is not read */
-    size_t             checkpoint_steps; /* between checkpoints; 0: one an epoch */
+    size_t             checkpoint_steps; /* between checkpoints; 0: 100, and one at the end of every epoch */
     octet_fit_function progress;
     void              *progress_context;
 } octet_fit_options;

@@ -137,6 +137,7 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
 
 /* ---- bits ---- */
 
+/* Of eight bits the type's own levels, else all that the bits give; but weights hold both q and -q. */
 static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool weight, octet_error *err)
 {
     if (!text) return OCTET_OK;
@@ -146,11 +147,10 @@ static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool 
     if (!known || text[1] < '2' || text[1] > '8' || text[2])
         return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
                           weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8 or f32");
-    const int levels = 1 << (text[1] - '0');
+    const int bits   = text[1] - '0', lowest = is_signed ? -(1 << (bits - 1)) : 0, highest = lowest + (1 << bits) - 1;
     quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
-    quantizer->qmin  = is_signed ? -levels / 2 : 0;
-    quantizer->qmax  = quantizer->qmin + levels - 1;
-    if (weight && quantizer->formula == OCTET_FORMULA_OCTET) quantizer->qmin = -quantizer->qmax; /* both q and -q */
+    quantizer->qmin  = bits == 8 ? 0 : weight ? -highest : lowest;
+    quantizer->qmax  = bits == 8 ? 0 : highest;
     return OCTET_OK;
 }
 

@@ -220,6 +220,7 @@ static octet_status make_step(octet_tape *tape, octet_tape_step *step, const oct
     if (is_linear(tape, node, (int64_t)step->shape.channels)) OCTET_TRY(make_linear(tape, step, err));
     else if (node->batch_norm)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "batch norm on weights that are computed cannot be trained");
+    step->elements     = octet_tape_is_elements(tape, step);
     step->samples      = has_samples(tape, step);
     step->has_epilogue = step->linear || node->activation.on || step->out[0]->trained;
     for (int i = 0; i < node->output_count; i++)

@@ -23,6 +23,8 @@ typedef struct record {
     octet_scores scores;                  /* of the best */
 } record;
 
+enum { USUAL_INTERVAL = 100 }; /* steps between checkpoints within an epoch */
+
 typedef struct fit {
     octet_trainer             *trainer;
     const octet_fit_options   *options;
@@ -32,6 +34,7 @@ typedef struct fit {
     size_t                     own_size;
     size_t                     per_epoch;
     octet_fit_progress         progress;
+    size_t                     saved; /* steps taken when the checkpoint was written */
     double                     began, step_seconds, validation_seconds;
     bool                       interrupted;
 } fit;
@@ -65,8 +68,16 @@ static bool tell(fit *f, octet_fit_event event)
 
 static octet_status save(fit *f, octet_error *err)
 {
+    f->saved = octet_trainer_steps(f->trainer);
     if (!f->options->checkpoint) return OCTET_OK;
     return octet_trainer_save_with(f->trainer, f->options->checkpoint, f->record, f->own_size, err);
+}
+
+/* By steps alone where an interval is given: epochs may be shorter than it takes to write a file. */
+static octet_status save_if_due(fit *f, bool epoch, octet_error *err)
+{
+    const size_t interval = f->options->checkpoint_steps, since = octet_trainer_steps(f->trainer) - f->saved;
+    return since >= (interval ? interval : epoch ? 1 : USUAL_INTERVAL) ? save(f, err) : OCTET_OK;
 }
 
 /* The checkpoint comes first: whoever sees the error can come back. */
@@ -146,7 +157,7 @@ static octet_status end_epoch(fit *f, octet_error *err)
     f->record->sum_loss = f->record->sum_top1 = 0;
     if (!tell(f, OCTET_FIT_EPOCH)) return stop(f, err);
     f->progress.scores = NULL;
-    return save(f, err);
+    return save_if_due(f, true, err);
 }
 
 /* ---- steps ---- */
@@ -162,8 +173,7 @@ static octet_status take_step(fit *f, octet_error *err)
     f->record->sum_top1 += last->top1;
     f->step_seconds += octet_clock() - start;
     if (!tell(f, OCTET_FIT_STEP)) return stop(f, err);
-    const bool due = f->options->checkpoint_steps && last->step % f->options->checkpoint_steps == 0;
-    return due && last->step % f->per_epoch ? save(f, err) : OCTET_OK; /* at an epoch's end its end is saved */
+    return last->step % f->per_epoch ? save_if_due(f, false, err) : OCTET_OK; /* else when the epoch has ended */
 }
 
 static bool patience_is_out(const fit *f)
@@ -177,7 +187,7 @@ static octet_status run(fit *f, octet_error *err)
     for (;;) {
         const size_t step = octet_trainer_steps(f->trainer);
         if (f->record->ended < step / f->per_epoch) OCTET_TRY(end_epoch(f, err));
-        else if (step >= f->progress.steps || patience_is_out(f)) return OCTET_OK;
+        else if (step >= f->progress.steps || patience_is_out(f)) return save(f, err);
         else OCTET_TRY(take_step(f, err));
     }
 }
@@ -221,6 +231,7 @@ static octet_status prepare(fit *f, octet_arena *arena, octet_dataset *data, oct
     f->record->data = octet_batches_hash(f->batches);
     if (validation) f->record->data += 1 + octet_dataset_count(validation) * 31 + (uint64_t)f->options->metric;
     OCTET_TRY(resume(f, err));
+    f->saved = octet_trainer_steps(f->trainer);
     f->progress = (octet_fit_progress){ .steps     = f->per_epoch * f->train->epochs,
                                         .batch     = f->train->batch,
                                         .epochs    = f->train->epochs,

@@ -176,7 +176,8 @@ static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octe
         tape->integer_scratch_bytes = scratch;
     }
     call.scratch = tape->integer_scratch;
-    OCTET_TRY(node->op->forward_integer(&call, err));
+    OCTET_TRY(step->elements ? octet_elements_forward(tape, &call, node->op->forward_integer, err)
+                             : node->op->forward_integer(&call, err));
     if (step->fast) octet_fast_pixels(tape, step);
     return OCTET_OK;
 }

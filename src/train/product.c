@@ -12,6 +12,7 @@ octet_status octet_tape_apply(octet_tape *tape, octet_tape_step *step, octet_err
     octet_turn_inputs(tape, step);
     if (step->fast) return octet_fast_apply(tape, step, err);
     step->call.scratch = tape->scratch;
+    if (step->elements) return octet_elements_forward(tape, &step->call, step->bare.op->forward, err);
     return step->bare.op->forward(&step->call, err);
 }
 
@@ -23,17 +24,6 @@ typedef struct backward_work {
     octet_status        status[OCTET_TAPE_SLICES];
     octet_error         errors[OCTET_TAPE_SLICES];
 } backward_work;
-
-/* Samples first to last of a tensor. */
-static octet_tensor samples(const octet_tensor *whole, int64_t first, int64_t last)
-{
-    octet_tensor part = *whole;
-    if (!whole->data || !whole->rank || !whole->dims[0]) return part;
-    const size_t bytes = (size_t)octet_tensor_bytes(whole) / (size_t)whole->dims[0];
-    part.dims[0]       = last - first;
-    part.data          = (char *)whole->data + bytes * (size_t)first;
-    return part;
-}
 
 /* The gradient of the weights that a slice adds to. */
 static octet_tensor weight_part(const backward_work *w, size_t slice)
@@ -55,9 +45,10 @@ static void backward_slice(void *context, size_t slice)
     const int64_t last  = w->slices > 1 ? (int64_t)octet_slice_begin((size_t)batch, slice + 1) : batch;
     const octet_tensor *in[OCTET_TAPE_INPUTS];
     octet_tensor       *din[OCTET_TAPE_INPUTS] = { NULL };
-    octet_tensor        x = samples(step->in_tensors[0], first, last), z = samples(&step->z, first, last);
-    octet_tensor        dz = samples(w->dz, first, last), dw;
-    octet_tensor        dx = samples(octet_tape_input_gradient(step, 0), first, last);
+    octet_tensor        x = octet_tape_samples(step->in_tensors[0], first, last);
+    octet_tensor        z = octet_tape_samples(&step->z, first, last);
+    octet_tensor        dz = octet_tape_samples(w->dz, first, last), dw;
+    octet_tensor        dx = octet_tape_samples(octet_tape_input_gradient(step, 0), first, last);
     for (int i = 0; i < step->call.in_count; i++) in[i] = step->in_tensors[i];
     in[0] = &x;
     if (dx.data) din[0] = &dx;
@@ -127,17 +118,21 @@ static octet_status backward_slices(octet_tape *tape, octet_tape_step *step, con
     return OCTET_OK;
 }
 
+/* It writes what nobody has added to yet. */
+static bool clears_itself(const octet_tape_step *step) { return step->fast || step->elements; }
+
 octet_status octet_tape_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
                                        octet_error *err)
 {
     octet_turn_inputs(tape, step);
     octet_turn_gradients_begin(step);
     for (int i = 0; i < step->call.in_count; i++)
-        if (step->in[i] && !(step->bare.op->fixed_inputs >> i & 1) && (!step->fast || step->turn[i].on))
+        if (step->in[i] && !(step->bare.op->fixed_inputs >> i & 1) && (step->turn[i].on || !clears_itself(step)))
             touch(step->in[i]);
-    OCTET_TRY((step->fast      ? octet_fast_apply_backward
-               : step->samples ? backward_slices
-                               : backward_whole)(tape, step, dz, err));
+    OCTET_TRY((step->fast       ? octet_fast_apply_backward
+               : step->elements ? octet_elements_backward
+               : step->samples  ? backward_slices
+                                : backward_whole)(tape, step, dz, err));
     octet_turn_gradients_end(tape, step);
     return OCTET_OK;
 }

@@ -70,6 +70,7 @@ typedef struct octet_tape_step {
     double              *scale, *shift; /* of the affine, one per channel; NULL: none */
     bool                 has_epilogue;
     bool                 rows;       /* it goes by the kernels of rows.c */
+    bool                 elements;   /* it goes by elements.c */
     bool                 samples;    /* may be cut along dimension 0 */
     bool                 wanted;     /* backward has something to do */
     const octet_node    *quantized;  /* the node of the quantized graph, while integers are used */
@@ -273,6 +274,19 @@ void         octet_fast_pixels(octet_tape *tape, octet_tape_step *step);
 octet_status octet_fast_apply(octet_tape *tape, octet_tape_step *step, octet_error *err);
 octet_status octet_fast_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
                                        octet_error *err);
+
+/* ---- elements.c ---- */
+
+/* Whether all inputs and the output are real numbers of one shape, and each element depends on its like alone. */
+bool octet_tape_is_elements(const octet_tape *tape, const octet_tape_step *step);
+
+/* Samples first to last of a tensor, along dimension 0. */
+octet_tensor octet_tape_samples(const octet_tensor *whole, int64_t first, int64_t last);
+
+/* call by forward, in slices; and the gradients of step's inputs, which need not be cleared before. */
+octet_status octet_elements_forward(const octet_tape *tape, const octet_call *call, octet_forward forward,
+                                    octet_error *err);
+octet_status octet_elements_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz, octet_error *err);
 
 /* ---- integers.c ---- */
 

@@ -184,7 +184,8 @@ cmp -s qat.onnx again.onnx || fail 'qat: other bytes with one thread'
 expect 0 qat qat.onnx --data calib.npy --labels labels.txt --batch 4 -q -o more.onnx
 expect 0 qat norm.onnx --data calib.npy --val calib.npy --distill --lsq --batch 4 -q -o distilled.onnx --json=d.json
 keys d.json validation.trained.sqnr_db
-refused 1 'step [0-9]*: ' "$@" --lr 99999 --momentum 0.99 --epochs 400 -o nan.onnx --checkpoint-steps 1
+set -- qat norm.onnx --data calib.npy --reference y.npy --loss mse --batch 4
+refused 1 'step [0-9]*: ' "$@" --lr 100 --epochs 100 -o nan.onnx --checkpoint-steps 5
 has err 'node '
 [ -s nan.onnx.ckpt ] && [ ! -e nan.onnx ] || fail 'qat: a loss that is none left no checkpoint, or an output'
 refused 2 "made with 'learning_rate" "$@" -o nan.onnx

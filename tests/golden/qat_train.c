@@ -38,9 +38,12 @@ static bool read_options(training *t)
     const golden_case *const c = t->flow.c;
     const char *const name = json_string_value(json_object_get(c->manifest, "optimizer"));
     const json_t *const arguments = json_object_get(c->manifest, "optimizer_args");
-    octet_train_options given = { .learning_rate = argument(c, "lr"), .momentum = argument(c, "momentum"),
-                                  .weight_decay = argument(c, "weight_decay"), .decay_all = true, .scale_rate = 1,
-                                  .nesterov = json_is_true(json_object_get(arguments, "nesterov")) };
+    octet_train_options      given = {.scale_rate = 1,
+                                      .learning_rate = argument(c, "lr"),
+                                      .momentum = argument(c, "momentum"),
+                                      .weight_decay = argument(c, "weight_decay"),
+                                      .decay_all = true,
+                                      .nesterov = json_is_true(json_object_get(arguments, "nesterov"))};
     for (int i = 0; i < 3; i++)
         if (name && !strcmp(name, names[i])) given.optimizer = (octet_optimizer)i;
     return golden_ok(t->flow.c, octet_train_resolve(&t->options, &given, &err), &err);

@@ -148,7 +148,7 @@ static void test_resting(void **state)
     double              value[2] = { 1, 1 }, g = 0.5;
     octet_parameter     p[2] = { { "a", OCTET_PARAMETER_WEIGHT, OCTET_F64, &value[0], &g, 1 },
                                  { "b", OCTET_PARAMETER_SCALE, OCTET_F64, &value[1], NULL, 1 } };
-    MUST(octet_train_resolve(&o, &(octet_train_options){ .optimizer = OCTET_OPTIMIZER_ADAM }, &err));
+    MUST(octet_train_resolve(&o, &(octet_train_options){ .optimizer = OCTET_OPTIMIZER_ADAM, .scale_rate = 1 }, &err));
     MUST(octet_mover_new(&mover, arena, &o, p, 2, &err));
     octet_mover_step(mover, 0.1);
     const double first = value[0];
