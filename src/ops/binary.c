@@ -159,15 +159,6 @@ static void load_offsets(int32_t *level, const octet_tensor *in, int64_t at, siz
             octet_levels_load(&level[i], in->data, in->dtype, (size_t)(at + (int64_t)i * step), 1, zero_point);
 }
 
-static void multiply_levels(int32_t *a, const int32_t *b, size_t n, float scale, const octet_level_rule *to)
-{
-    for (size_t i = 0; i < n; i++) {
-        const float  t = (float)((int64_t)a[i] * b[i]) * scale;
-        const double level = rint((double)t) + to->zero_point;
-        a[i] = !(level > to->qmin) ? to->qmin : level < to->qmax ? (int32_t)level : to->qmax;
-    }
-}
-
 static octet_add_rule level_rule(const octet_call *call, kind what)
 {
     const octet_qparams *const a = call->in[0]->qparams, *const b = call->in[1]->qparams;
@@ -181,10 +172,11 @@ static octet_add_rule level_rule(const octet_call *call, kind what)
         .total = (size_t)octet_tensor_count(call->out[0])};
 }
 
-static bool level_row(int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule, const octet_profile *add)
+static bool level_row(int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule, const octet_profile *profile,
+                      kind what)
 {
-    if (add) return add->add(a, a, b, n, rule);
-    multiply_levels(a, b, n, (float)((double)rule->a_scale * rule->b_scale / rule->to.scale), &rule->to);
+    if (what != MUL) return profile->add(a, a, b, n, rule);
+    profile->multiply(a, a, b, n, rule);
     return true;
 }
 
@@ -202,7 +194,7 @@ static octet_status forward_levels(const octet_call *call, kind what, octet_erro
             rule.first = (size_t)(walk.offset[0] + i);
             load_offsets(left, call->in[0], walk.offset[1] + i * a_step, n, a_step);
             load_offsets(right, call->in[1], walk.offset[2] + i * b_step, n, b_step);
-            if (!level_row(left, right, n, &rule, what == MUL ? NULL : call->profile))
+            if (!level_row(left, right, n, &rule, call->profile, what))
                 return octet_fail(err, OCTET_ERR_UNSUPPORTED, "profile %s has no rule for these scales",
                                   call->profile->name);
             octet_levels_store(call->out[0]->data, call->out[0]->dtype, rule.first, left, n);

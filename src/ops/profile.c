@@ -84,6 +84,22 @@ static bool add(int32_t *level, const int32_t *a, const int32_t *b, size_t n, co
     return true;
 }
 
+static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const octet_level_rule *to = &rule->to;
+    const float             m  = (float)((double)rule->a_scale * rule->b_scale / to->scale);
+    ROUND_EACH((float)((int64_t)a[i] * b[i]) * m);
+}
+
+static void table(int32_t *level, size_t n, const octet_table_rule *rule)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float x = (float)(rule->first + (int32_t)i - rule->from.zero_point) * rule->from.scale;
+        const float y = (float)rule->value((double)x, rule->attrs);
+        quantize(&level[i], &y, 1, &rule->to);
+    }
+}
+
 static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,
                     const octet_average_rule *rule)
 {
@@ -105,6 +121,8 @@ const octet_profile octet_profile_octet = {
     .mac_levels = mac_levels,
     .mac_real = mac_real,
     .add = add,
+    .multiply = multiply,
+    .table = table,
     .average = average,
     .rescale = rescale,
 };

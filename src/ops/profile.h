@@ -25,7 +25,7 @@ typedef struct octet_mac_rule {
     float            offset;     /* set by mac_prepare: bias in the profile's own form */
 } octet_mac_rule;
 
-/* Add and Sub: a + sign * b. */
+/* Add and Sub: a + sign * b. Mul: a * b. */
 typedef struct octet_add_rule {
     float            a_scale, b_scale;
     int32_t          a_zero_point, b_zero_point;
@@ -43,6 +43,16 @@ typedef struct octet_average_rule {
     octet_level_rule to;
 } octet_average_rule;
 
+/* A function of one number at the levels from first on. */
+typedef struct octet_table_rule {
+    const char      *op; /* as in ONNX */
+    double         (*value)(double x, const void *attrs);
+    const void      *attrs;
+    octet_level_rule from, to;
+    int32_t          first;
+    bool             tail; /* for elements behind the last whole block */
+} octet_table_rule;
+
 struct octet_profile {
     const char *name;
 
@@ -57,6 +67,11 @@ struct octet_profile {
 
     /* Rows of a and b, each level less its zero point. false: the profile has no rule for such scales. */
     bool (*add)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
+
+    void (*multiply)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
+
+    void (*table)(int32_t *level, size_t n, const octet_table_rule *rule);
+    size_t table_block; /* 0, or torch's vectors: elements behind the last whole block of so many are a tail */
 
     /* sum = sum of (level - zero_point) over a window; divisor as the operator counts. */
     void (*average)(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,

@@ -110,6 +110,8 @@ static bool add_qnnpack(int32_t *level, const int32_t *a, const int32_t *b, size
     return true;
 }
 
+enum { VECTORS = 64 }; /* elements that a vector loop takes at a time */
+
 /* One operand of the native Add, by its vector code (a fused multiply-add of the level itself) or its scalar code. */
 static inline float operand(int32_t offset_level, float scale, int32_t zero_point, bool vector)
 {
@@ -121,7 +123,7 @@ static inline float operand(int32_t offset_level, float scale, int32_t zero_poin
 static bool add_native(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
 {
     const float inverse = 1.0f / rule->to.scale;
-    const size_t vectors = rule->total / 64 * 64;
+    const size_t vectors = rule->total / VECTORS * VECTORS;
     for (size_t i = 0; i < n; i++) {
         const bool vector = rule->first + i < vectors;
         const float x = operand(a[i], rule->a_scale, rule->a_zero_point, vector);
@@ -129,6 +131,58 @@ static bool add_native(int32_t *level, const int32_t *a, const int32_t *b, size_
         level[i] = quantize_one(x + (float)rule->sign * y, inverse, &rule->to);
     }
     return true;
+}
+
+static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const float product = rule->a_scale * rule->b_scale, inverse = 1.0f / rule->to.scale, m = product * inverse;
+    for (size_t i = 0; i < n; i++) {
+        const float t = (float)((int64_t)a[i] * b[i]) * m;
+        level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
+    }
+}
+
+/* ---- functions of one number ---- */
+
+static inline float six(float x)
+{
+    const float raised = x + 3.0f;
+    return raised < 0 ? 0 : raised > 6 ? 6 : raised;
+}
+
+/* In torch's steps where it takes them in float32; the others are as good as exact before they are rounded. */
+static float function_at(float x, const octet_table_rule *rule)
+{
+    if (strcmp(rule->op, "HardSwish") == 0) {
+        const float product = x * six(x);
+        return product / 6.0f;
+    }
+    return (float)rule->value((double)x, rule->attrs);
+}
+
+static void table(int32_t *level, size_t n, const octet_table_rule *rule)
+{
+    const float inverse = 1.0f / rule->to.scale;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t away = rule->first + (int32_t)i - rule->from.zero_point;
+        const float   x    = operand(away, rule->from.scale, rule->from.zero_point, !rule->tail);
+        level[i]           = quantize_one(function_at(x, rule), inverse, &rule->to);
+    }
+}
+
+/* QNNPACK's own HardSwish adds the zero point before it rounds. */
+static void table_qnnpack(int32_t *level, size_t n, const octet_table_rule *rule)
+{
+    const float inverse = 1.0f / rule->to.scale, zero_point = (float)rule->to.zero_point;
+    if (strcmp(rule->op, "HardSwish") != 0) {
+        table(level, n, rule);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const float x = operand(rule->first + (int32_t)i - rule->from.zero_point, rule->from.scale, 0, false);
+        const float t = inverse * function_at(x, rule), shifted = t + zero_point;
+        level[i]      = clamp_level((double)rintf(shifted), &rule->to);
+    }
 }
 
 /* ---- pooling and Concat ---- */
@@ -162,6 +216,9 @@ const octet_profile octet_profile_torch_qnnpack = {
     .mac_levels = mac_levels_qnnpack,
     .mac_real = mac_real,
     .add = add_qnnpack,
+    .multiply = multiply,
+    .table = table_qnnpack,
+    .table_block = VECTORS,
     .max_pool_nearest = true,
     .average = average,
     .average_full_window = true,
@@ -175,6 +232,9 @@ const octet_profile octet_profile_torch_onednn = {
     .mac_levels = mac_levels_onednn,
     .mac_real = mac_real,
     .add = add_native,
+    .multiply = multiply,
+    .table = table,
+    .table_block = VECTORS,
     .average = average,
     .rescale = rescale,
 };

@@ -20,7 +20,7 @@ typedef struct unary_attrs {
 /* One function: a row of floats, and one number in double. */
 typedef struct unary {
     void (*row)(float *y, const float *x, size_t n, const unary_attrs *attrs);
-    double (*value)(double x, const unary_attrs *attrs);
+    double (*value)(double x, const void *attrs);
 } unary;
 
 #define UNARY(name, real, exact)                                                                \
@@ -32,8 +32,9 @@ typedef struct unary {
             y[i] = (real);                                                                      \
         }                                                                                       \
     }                                                                                           \
-    static double name##_value(double x, const unary_attrs *attrs)                              \
+    static double name##_value(double x, const void *of)                                        \
     {                                                                                           \
+        const unary_attrs *const attrs = of;                                                    \
         (void)attrs;                                                                            \
         return (exact);                                                                         \
     }                                                                                           \
@@ -144,37 +145,43 @@ BACKWARD(tanh, dy *(1 - BY_TYPE(x, tanhf, octet_tanh) * BY_TYPE(x, tanhf, octet_
 
 /* ---- levels ---- */
 
-/* out[i] = function of the level first + i, for n levels. */
-static void levels_of(int32_t *out, int32_t first, size_t n, const octet_call *call, const unary *function)
+static octet_table_rule table_rule(const octet_call *call, const unary *function, bool tail)
 {
-    const octet_qparams *const from = call->in[0]->qparams;
-    const octet_level_rule     to = octet_level_rule_of(call->out[0]->qparams, 0, NULL);
-    for (size_t i = 0; i < n; i++) {
-        const float x = (float)(first + (int32_t)i - from->zero_point[0]) * from->scale[0];
-        const float y = (float)function->value(x, call->attrs);
-        call->profile->quantize(&out[i], &y, 1, &to);
+    return (octet_table_rule){ .op = call->node->op->name, .value = function->value, .attrs = call->attrs,
+                               .from = octet_level_rule_of(call->in[0]->qparams, 0, NULL),
+                               .to = octet_level_rule_of(call->out[0]->qparams, 0, NULL), .tail = tail };
+}
+
+/* The elements from at to last: bytes through a table, wider levels one by one. */
+static void table_part(const octet_call *call, const unary *function, size_t at, size_t last, bool tail)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_table_rule          rule = table_rule(call, function, tail);
+    const int32_t             lowest = in->dtype == OCTET_I8 ? -128 : 0;
+    const bool                bytes = octet_dtype_size(in->dtype) == 1;
+    int32_t                   table[256], row[OCTET_WIDE_ROW];
+    rule.first = lowest;
+    if (bytes && at < last) call->profile->table(table, 256, &rule);
+    for (; at < last; at += OCTET_WIDE_ROW) {
+        const size_t n = last - at < OCTET_WIDE_ROW ? last - at : OCTET_WIDE_ROW;
+        octet_levels_load(row, in->data, in->dtype, at, n, bytes ? lowest : 0);
+        for (size_t i = 0; i < n; i++)
+            if (bytes)
+                row[i] = table[row[i]];
+            else {
+                rule.first = row[i];
+                call->profile->table(&row[i], 1, &rule);
+            }
+        octet_levels_store(call->out[0]->data, call->out[0]->dtype, at, row, n);
     }
 }
 
 static octet_status forward_table(const octet_call *call, const unary *function)
 {
-    const octet_tensor *const in = call->in[0];
-    octet_tensor *const       out = call->out[0];
-    const size_t              count = (size_t)octet_tensor_count(in);
-    const int32_t             lowest = in->dtype == OCTET_I8 ? -128 : 0;
-    const bool                bytes = octet_dtype_size(in->dtype) == 1;
-    int32_t                   table[256], row[OCTET_WIDE_ROW];
-    if (bytes) levels_of(table, lowest, 256, call, function);
-    for (size_t at = 0; at < count; at += OCTET_WIDE_ROW) {
-        const size_t n = count - at < OCTET_WIDE_ROW ? count - at : OCTET_WIDE_ROW;
-        octet_levels_load(row, in->data, in->dtype, at, n, bytes ? lowest : 0);
-        for (size_t i = 0; i < n; i++)
-            if (bytes)
-                row[i] = table[row[i]];
-            else
-                levels_of(&row[i], row[i], 1, call, function);
-        octet_levels_store(out->data, out->dtype, at, row, n);
-    }
+    const size_t count = (size_t)octet_tensor_count(call->in[0]), block = call->profile->table_block;
+    const size_t body = block ? count / block * block : count;
+    table_part(call, function, 0, body, false);
+    table_part(call, function, body, count, true);
     return OCTET_OK;
 }
 
