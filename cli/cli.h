@@ -224,6 +224,7 @@ void cli_json_set(json_t *object, const char *key, json_t *value);
 void cli_json_add(json_t *array, json_t *value);
 void    cli_json_scores(json_t *object, const octet_scores *scores);
 json_t *cli_json_object(void);
+json_t *cli_json_array(void);
 json_t *cli_json_begin(const char *verb);
 /* Writes call->document where --json says. */
 octet_status cli_json_write(cli_call *call, octet_error *err);
@@ -275,6 +276,8 @@ octet_status cli_load(octet_graph **graph, const cli_call *call, const char *pat
 /* Words of --metric and --method. */
 const char *cli_metric_word(size_t index);
 const char *cli_method_word(size_t index);
+/* The index of text among words, all of which the option table allows; 0 where text is NULL. */
+int cli_word_index(const char *text, const char *(*word)(size_t index));
 /* octet_dataset_open with the options' own words. */
 octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err);
 /* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */

@@ -87,8 +87,7 @@ static void warn_of_all(benching *b, const cli_call *call)
 
 static void set_timing(json_t *object, const octet_bench_engine *e)
 {
-    json_t *const ms = json_object();
-    if (!ms) cli_out_of_memory();
+    json_t *const ms = cli_json_object();
     cli_json_set(ms, "min", cli_json_number(1e3 * e->time.min));
     cli_json_set(ms, "median", cli_json_number(1e3 * e->time.median));
     cli_json_set(ms, "p99", cli_json_number(1e3 * e->time.p99));
@@ -110,8 +109,7 @@ static double share_of_baseline(const octet_bench *r, const octet_bench_engine *
 
 static json_t *engine_json(const octet_bench *r, const octet_bench_engine *e)
 {
-    json_t *const row = json_object();
-    if (!row) cli_out_of_memory();
+    json_t *const row = cli_json_object();
     set_timing(row, e);
     cli_json_set(row, "baseline", json_boolean(e == r->baseline));
     cli_json_set(row, "ratio", cli_json_number(share_of_baseline(r, e)));
@@ -134,8 +132,7 @@ static double sum_of(const octet_bench *r)
 
 static json_t *layer_json(const octet_layer_time *l, double sum)
 {
-    json_t *const row = json_object();
-    if (!row) cli_out_of_memory();
+    json_t *const row = cli_json_object();
     cli_json_set(row, "name", cli_json_text(l->name));
     cli_json_set(row, "op", cli_json_text(l->op));
     cli_json_set(row, "engine", cli_json_text(l->engine));
@@ -153,9 +150,8 @@ static json_t *layer_json(const octet_layer_time *l, double sum)
 
 static void set_layers(json_t *document, const octet_bench *r)
 {
-    json_t *const layers = json_array();
+    json_t *const layers = cli_json_array();
     const double  sum    = sum_of(r);
-    if (!layers) cli_out_of_memory();
     for (size_t i = 0; i < r->layer_count; i++) cli_json_add(layers, layer_json(&r->layers[i], sum));
     cli_json_set(document, "layers", layers);
     if (!r->baseline) return;
@@ -166,8 +162,7 @@ static void set_layers(json_t *document, const octet_bench *r)
 static void set_document(benching *b, cli_call *call)
 {
     const octet_bench *const r = b->bench;
-    json_t *const            d = call->document, *const engines = json_array();
-    if (!engines) cli_out_of_memory();
+    json_t *const            d = call->document, *const engines = cli_json_array();
     cli_json_set(d, "model", cli_json_text(call->args.operands[0]));
     set_timing(d, &r->engines[0]);
     cli_json_set(d, "threads", json_integer(r->threads));
@@ -284,8 +279,7 @@ static octet_status work(benching *b, cli_call *call, octet_error *err)
 
 octet_status cli_bench(cli_call *call, octet_error *err)
 {
-    benching b = { .warnings = json_array() };
-    if (!b.warnings) cli_out_of_memory();
+    benching b = { .warnings = cli_json_array() };
     octet_status status = cli_check_outputs(call, err);
     if (status == OCTET_OK) {
         status = work(&b, call, err);

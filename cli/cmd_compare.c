@@ -8,14 +8,12 @@ enum { FEW_SAMPLES = 32 };
 
 static void set_document(cli_call *call, const octet_comparison *c)
 {
-    json_t *const output = json_object(), *const layers = json_array();
-    if (!output || !layers) cli_out_of_memory();
+    json_t *const output = cli_json_object(), *const layers = cli_json_array();
     cli_json_set(output, "sqnr_db", cli_json_number(c->output_sqnr_db));
     cli_json_set(output, "cosine", cli_json_number(c->output_cosine));
     cli_json_set(output, "max_abs", cli_json_number(c->output_max_abs));
     for (size_t i = 0; i < c->layer_count; i++) {
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         cli_json_set(row, "name", cli_json_text(c->layers[i].name));
         cli_json_set(row, "op", cli_json_text(c->layers[i].op));
         cli_json_set(row, "local_db", cli_json_number(c->layers[i].local_db));

@@ -215,15 +215,13 @@ static void tell_layers(const story *s, cli_call *call)
 {
     char                          text[2][32];
     const octet_comparison *const c    = s->comparison;
-    json_t *const                 list = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const                 list = cli_json_array();
     cli_say(call, "\n%-22s%-20s%12s%14s\n", "SQNR of each layer", "operator", "on its own", "accumulated");
     for (size_t n = 0; n < octet_graph_node_count(s->real); n++)
         for (size_t i = 0; i < c->layer_count; i++) {
             const octet_layer_error *const row = &c->layers[i];
             if (strcmp(row->name, octet_graph_node(s->real, n).name) != 0) continue;
-            json_t *const object = json_object();
-            if (!object) cli_out_of_memory();
+            json_t *const object = cli_json_object();
             cli_json_set(object, "name", cli_json_text(row->name));
             cli_json_set(object, "op", cli_json_text(row->op));
             cli_json_set(object, "local_db", cli_json_number(row->local_db));
@@ -237,8 +235,7 @@ static void tell_layers(const story *s, cli_call *call)
 
 static octet_status tell_files(const story *s, cli_call *call, octet_error *err)
 {
-    json_t *const files = json_object();
-    if (!files) cli_out_of_memory();
+    json_t *const files = cli_json_object();
     cli_json_set(call->document, "files", files);
     cli_say(call, "\nfiles\n");
     for (int i = 0; i < FILES; i++) {

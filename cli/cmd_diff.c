@@ -23,8 +23,7 @@ static bool is_one_model(const cli_call *call) { return call->args.operand_count
 
 static json_t *counts_json(const octet_level_counts *counts)
 {
-    json_t *const object = json_object();
-    if (!object) cli_out_of_memory();
+    json_t *const object = cli_json_object();
     for (int i = 0; i < OCTET_DIFF_CLASSES; i++)
         cli_json_set(object, class_names[i], cli_json_count(counts->classes[i]));
     return object;
@@ -32,8 +31,7 @@ static json_t *counts_json(const octet_level_counts *counts)
 
 static json_t *tensor_json(const octet_tensor_diff *t)
 {
-    json_t *const object = json_object();
-    if (!object) cli_out_of_memory();
+    json_t *const object = cli_json_object();
     if (!t->count) {
         json_decref(object);
         return json_null();
@@ -53,12 +51,10 @@ static json_t *tensor_json(const octet_tensor_diff *t)
 
 static json_t *values_json(const octet_value_diff *values, size_t count, const octet_diff_side sides[2])
 {
-    json_t *const array = json_array();
-    if (!array) cli_out_of_memory();
+    json_t *const array = cli_json_array();
     for (size_t i = 0; i < count; i++) {
         const octet_value_diff *const v   = &values[i];
-        json_t *const                 row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const                 row = cli_json_object();
         cli_json_set(row, "name", cli_json_text(v->name));
         cli_json_set(row, "node", cli_json_text(v->node));
         cli_json_set(row, "op", cli_json_text(v->op));
@@ -74,8 +70,7 @@ static json_t *values_json(const octet_value_diff *values, size_t count, const o
 
 static json_t *total_json(const octet_diff *r, const octet_level_counts *counts, size_t worst)
 {
-    json_t *const object = json_object();
-    if (!object) cli_out_of_memory();
+    json_t *const object = cli_json_object();
     cli_json_set(object, "histogram", counts_json(counts));
     cli_json_set(object, "max", json_integer((json_int_t)counts->max));
     cli_json_set(object, "worst", worst < r->value_count ? cli_json_text(r->values[worst].name) : json_null());

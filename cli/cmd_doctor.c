@@ -137,8 +137,7 @@ static octet_status self_test(cli_call *call, octet_error *err)
     trial *const  t     = cli_alloc(1, sizeof *t);
     double        db[2] = { NAN, NAN };
     const double  began = cli_now();
-    json_t *const result = json_object();
-    if (!result) cli_out_of_memory();
+    json_t *const result = cli_json_object();
     t->descriptor             = -1;
     const octet_status status = test(db, t, err);
     octet_dataset_free(t->data);
@@ -161,11 +160,9 @@ static octet_status self_test(cli_call *call, octet_error *err)
 static void show_engines(cli_call *call)
 {
     const char   *name, *version = "";
-    json_t *const list = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const list = cli_json_array();
     for (size_t i = 0; (name = octet_engine_name(i, &version)); i++) {
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         cli_say(call, "%-12s%s %s\n", i ? "" : "engines", name, version ? version : "");
         cli_json_set(row, "name", cli_json_text(name));
         cli_json_set(row, "version", cli_json_text(version));
@@ -216,8 +213,7 @@ static const struct {
 
 static void show_limit(cli_call *call, json_t *list, const char *what, const char *value, const char *option)
 {
-    json_t *const row = json_object();
-    if (!row) cli_out_of_memory();
+    json_t *const row = cli_json_object();
     cli_say(call, "  %-52s %-28s %s%s\n", what, value, *option ? "--" : "", option);
     cli_json_set(row, "what", cli_json_text(what));
     cli_json_set(row, "value", cli_json_text(value));
@@ -227,8 +223,7 @@ static void show_limit(cli_call *call, json_t *list, const char *what, const cha
 
 static void show_limits(cli_call *call)
 {
-    json_t *const list = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const list = cli_json_array();
     cli_say(call, "limits\n");
     for (const cli_option *row = cli_limit_options; row->name; row++)
         show_limit(call, list, row->help, row->standard, row->name);

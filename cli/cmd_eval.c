@@ -10,8 +10,7 @@
 /* The metric asked for, else the one that the data allows. */
 static octet_metric choose_metric(const cli_call *call, const octet_dataset *data, const octet_scores *scores)
 {
-    for (size_t i = 0; call->args.metric && cli_metric_word(i); i++)
-        if (!strcmp(call->args.metric, cli_metric_word(i))) return (octet_metric)i;
+    if (call->args.metric) return (octet_metric)cli_word_index(call->args.metric, cli_metric_word);
     if (octet_dataset_has_labels(data)) return OCTET_METRIC_TOP1;
     if (call->args.data.reference) return OCTET_METRIC_PSNR;
     return isnan(scores->mse) ? OCTET_METRIC_SQNR : OCTET_METRIC_MSE;
@@ -119,8 +118,7 @@ static octet_status report(evaluation *e, cli_call *call, octet_error *err)
     cli_json_set(call->document, "score", cli_json_number(score));
     cli_json_scores(call->document, &e->scores[0]);
     if (!e->baseline) return OCTET_OK;
-    json_t *const baseline = json_object();
-    if (!baseline) cli_out_of_memory();
+    json_t *const baseline = cli_json_object();
     cli_json_scores(baseline, &e->scores[1]);
     cli_json_set(call->document, "baseline", baseline);
     return judge(call, e->scores, metric, err);

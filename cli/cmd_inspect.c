@@ -12,15 +12,13 @@
 static octet_status print_operators(cli_call *call)
 {
     octet_operator_info info;
-    json_t *const       list = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const       list = cli_json_array();
     if (call->args.markdown)
         cli_say(call, "# Operators\n\n<!-- made by: octet inspect --operators --markdown > docs/operators.md -->\n\n"
                       "| operator | read from opset | float | int8 | gradient |\n|---|---|---|---|---|\n");
     else cli_say(call, "%-24s %-8s %-6s %-6s %s\n", "operator", "opset", "float", "int8", "gradient");
     for (size_t i = 0; octet_operator(&info, i); i++) {
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         cli_json_set(row, "name", cli_json_text(info.name));
         cli_json_set(row, "since", json_integer(info.since));
         cli_json_set(row, "int8", json_boolean(info.integer));
@@ -71,9 +69,8 @@ static void print_tally(cli_call *call, const octet_graph *graph, const char *ti
 {
     size_t        count;
     tally *const  rows   = count_operators(graph, &count);
-    json_t *const object = json_object();
+    json_t *const object = cli_json_object();
     char          clean[96];
-    if (!object) cli_out_of_memory();
     cli_say(call, "%-12s", title);
     for (size_t i = 0; i < count; i++) {
         cli_say(call, "%s%s %zu", i ? ", " : "", cli_clean(clean, rows[i].op), rows[i].count);
@@ -87,8 +84,7 @@ static void print_tally(cli_call *call, const octet_graph *graph, const char *ti
 static void print_ports(cli_call *call, const octet_graph *graph, bool inputs)
 {
     const size_t  count = inputs ? octet_graph_input_count(graph) : octet_graph_output_count(graph);
-    json_t *const list  = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const list  = cli_json_array();
     for (size_t i = 0; i < count; i++) {
         const octet_port port = inputs ? octet_graph_input(graph, i) : octet_graph_output(graph, i);
         char             clean[96], shape[128];
@@ -124,8 +120,7 @@ static void print_int8(cli_call *call, const octet_graph *graph)
     const double share = all > 0 ? macs / all : 0;
     cli_say(call, "%-12s%zu of %zu nodes%s, %.1f %% of the multiply-accumulates\n", "int8", integer, count,
             quantized ? "" : " can be", 100 * share);
-    json_t *const object = json_object();
-    if (!object) cli_out_of_memory();
+    json_t *const object = cli_json_object();
     cli_json_set(object, "nodes", cli_json_count(integer));
     cli_json_set(object, "of", cli_json_count(count));
     cli_json_set(object, "macs", cli_json_number(share));
@@ -151,13 +146,11 @@ static void print_sizes(cli_call *call, const octet_graph *graph, const char *pa
 static void print_merged(cli_call *call, const octet_graph *graph)
 {
     size_t        merged = 0;
-    json_t *const list   = json_array();
-    if (!list) cli_out_of_memory();
+    json_t *const list   = cli_json_array();
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const octet_node_info node = octet_graph_node(graph, i);
         if (!node.merged || !*node.merged) continue;
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         merged++;
         cli_json_set(row, "node", cli_json_text(node.name));
         cli_json_set(row, "op", cli_json_text(node.op));

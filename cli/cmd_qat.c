@@ -110,8 +110,7 @@ static octet_status load_float(job *j, cli_call *call, octet_error *err)
 /* By what the best state is chosen: the metric asked for, else what the validation data allows. */
 static void choose_metric(job *j, const cli_call *call)
 {
-    for (size_t i = 0; call->args.metric && cli_metric_word(i); i++)
-        if (!strcmp(call->args.metric, cli_metric_word(i))) j->metric = (octet_metric)i;
+    j->metric = (octet_metric)cli_word_index(call->args.metric, cli_metric_word);
     if (call->args.metric || !j->validation || octet_dataset_has_labels(j->validation)) return;
     j->metric = j->networks[FLOAT] ? OCTET_METRIC_SQNR : OCTET_METRIC_MSE;
 }

@@ -87,14 +87,12 @@ static void report_layers(cli_call *call, const octet_comparison *comparison)
 {
     const size_t             count = comparison->layer_count;
     octet_layer_error *const rows  = cli_alloc(count, sizeof *rows);
-    json_t *const            list  = json_array();
+    json_t *const            list  = cli_json_array();
     char                     clean[96], text[2][32];
-    if (!list) cli_out_of_memory();
     if (count) memcpy(rows, comparison->layers, count * sizeof *rows);
     qsort(rows, count, sizeof *rows, by_local);
     for (size_t i = 0; i < count && i < 3 && isfinite(rows[i].local_db); i++) {
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         cli_json_set(row, "name", cli_json_text(rows[i].name));
         cli_json_set(row, "op", cli_json_text(rows[i].op));
         cli_json_set(row, "local_db", cli_json_number(rows[i].local_db));

@@ -148,15 +148,13 @@ static void show_classes(runner *r, cli_call *call, const octet_tensor *output, 
     const size_t       count  = (size_t)octet_tensor_count(output);
     const float *const scores = output->data;
     ranked *const      rows   = cli_alloc(count, sizeof *rows);
-    json_t *const      list = json_array(), *const entry = json_object();
+    json_t *const      list = cli_json_array(), *const entry = cli_json_object();
     char               text[96];
-    if (!list || !entry) cli_out_of_memory();
     for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, scores[i] };
     qsort(rows, count, sizeof *rows, by_score);
     cli_say(call, "%s\n", cli_clean(text, name));
     for (size_t i = 0; i < count && i < top; i++) {
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         cli_say(call, "  %10.4f  %s\n", (double)rows[i].score, class_name(r, rows[i].index, text));
         cli_json_set(row, "class", cli_json_count(rows[i].index));
         cli_json_set(row, "name", cli_json_text(class_name(r, rows[i].index, text)));
@@ -173,8 +171,7 @@ static void show_summary(runner *r, cli_call *call, const octet_tensor *output, 
 {
     const octet_port port = octet_graph_output(r->graph, index);
     char             clean[2][96], shape[128];
-    json_t *const    entry = json_object();
-    if (!entry) cli_out_of_memory();
+    json_t *const    entry = cli_json_object();
     octet_shape_text(shape, sizeof shape, output->dims, output->rank);
     cli_say(call, "%s: %s %s %s", cli_clean(clean[0], input), cli_clean(clean[1], port.name),
             octet_dtype_name(output->dtype), shape);
@@ -286,8 +283,7 @@ static octet_status work(runner *r, cli_call *call, octet_error *err)
 
 octet_status cli_run(cli_call *call, octet_error *err)
 {
-    runner r = { .results = json_array() };
-    if (!r.results) cli_out_of_memory();
+    runner r = { .results = cli_json_array() };
     octet_status status = cli_check_outputs(call, err);
     if (status == OCTET_OK && call->args.output && !ends_with(call->args.output, ".npy") &&
         !ends_with(call->args.output, ".npz"))

@@ -9,6 +9,13 @@ const char *cli_metric_word(size_t index)
     return index < OCTET_METRIC_COUNT ? octet_metric_name((octet_metric)index) : NULL;
 }
 
+int cli_word_index(const char *text, const char *(*word)(size_t index))
+{
+    for (int i = 0; text && word((size_t)i); i++)
+        if (!strcmp(text, word((size_t)i))) return i;
+    return 0;
+}
+
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
 {
     cli_signals_input(path);

@@ -289,14 +289,12 @@ static json_t *value_json(const cli_args *args, const cli_option *row)
 
 json_t *cli_config_document(const cli_args *args, const cli_syntax *syntax)
 {
-    json_t *const root = json_object();
-    if (!root) cli_out_of_memory();
+    json_t *const root = cli_json_object();
     cli_json_set(root, "format", cli_json_text("octet-config"));
     cli_json_set(root, "version", cli_json_count(1));
     for (int s = 0; s < SECTIONS; s++) {
-        json_t *const     section = json_object();
+        json_t *const     section = cli_json_object();
         const cli_option *row;
-        if (!section) cli_out_of_memory();
         for (size_t i = 0; (row = cli_option_at(syntax, i)); i++) {
             char          key[48];
             json_t *const value = row->section && !strcmp(row->section, sections[s]) ? value_json(args, row) : NULL;
@@ -307,10 +305,9 @@ json_t *cli_config_document(const cli_args *args, const cli_syntax *syntax)
         if (args->per_tensor && s == 0) cli_json_set(section, "per_channel", json_false());
         cli_json_set(root, sections[s], section);
     }
-    json_t *const layers = json_array();
+    json_t *const layers = cli_json_array();
     for (size_t i = 0; i < args->layer_count; i++) {
-        json_t *const layer = json_object();
-        if (!layer) cli_out_of_memory();
+        json_t *const layer = cli_json_object();
         cli_json_set(layer, "match", cli_json_text(args->layers[i].match));
         cli_json_set(layer, "keep_float", json_boolean(args->layers[i].keep_float));
         cli_json_add(layers, layer);

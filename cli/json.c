@@ -24,8 +24,7 @@ json_t *cli_json_text(const char *text)
 
 json_t *cli_json_port(octet_port port)
 {
-    json_t *const object = json_object(), *const dims = json_array();
-    if (!object || !dims) cli_out_of_memory();
+    json_t *const object = cli_json_object(), *const dims = cli_json_array();
     for (int i = 0; i < port.rank; i++)
         cli_json_add(dims, port.dims[i] == OCTET_DIM_FREE ? json_null() : json_integer((json_int_t)port.dims[i]));
     cli_json_set(object, "name", cli_json_text(port.name));
@@ -42,6 +41,13 @@ void cli_json_set(json_t *object, const char *key, json_t *value)
 void cli_json_add(json_t *array, json_t *value)
 {
     if (json_array_append_new(array, value) != 0) cli_out_of_memory();
+}
+
+json_t *cli_json_array(void)
+{
+    json_t *const array = json_array();
+    if (!array) cli_out_of_memory();
+    return array;
 }
 
 json_t *cli_json_object(void)

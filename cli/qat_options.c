@@ -13,14 +13,6 @@ WORDS_OF(loss, LOSS)
 WORDS_OF(optimizer, OPTIMIZER)
 WORDS_OF(schedule, SCHEDULE)
 
-/* The index of text among words; 0, the default, where text is NULL. */
-static int index_of(const char *text, const char *(*word)(size_t index))
-{
-    for (int i = 0; text && word((size_t)i); i++)
-        if (!strcmp(text, word((size_t)i))) return i;
-    return 0;
-}
-
 /* "never", or an epoch from 0 on. */
 static octet_status epoch_of(int *epoch, const char *text, const char *label, octet_error *err)
 {
@@ -41,9 +33,9 @@ octet_status qat_options(octet_train_options *train, const cli_args *args, octet
     if (args->distill && args->loss && strcmp(args->loss, octet_loss_name(OCTET_LOSS_DISTILL)) != 0)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "'--distill' and '--loss %s' contradict each other", args->loss);
     *train           = args->train;
-    train->loss      = args->distill ? OCTET_LOSS_DISTILL : (octet_loss)index_of(args->loss, loss_word);
-    train->optimizer = (octet_optimizer)index_of(args->optimizer, optimizer_word);
-    train->schedule  = (octet_schedule)index_of(args->schedule, schedule_word);
+    train->loss      = args->distill ? OCTET_LOSS_DISTILL : (octet_loss)cli_word_index(args->loss, loss_word);
+    train->optimizer = (octet_optimizer)cli_word_index(args->optimizer, optimizer_word);
+    train->schedule  = (octet_schedule)cli_word_index(args->schedule, schedule_word);
     train->seed      = args->data.seed;
     train->batch     = args->batch;
     train->threads   = args->threads;

@@ -18,8 +18,7 @@ static octet_status apply_range(octet_qconfig *config, const cli_args *args, oct
             return octet_fail(err, OCTET_ERR_ARGUMENT, "--percentile needs --method percentile (got %s)", method);
         config->activation.percentile = args->percentile;
     }
-    for (size_t i = 0; method && cli_method_word(i); i++)
-        if (!strcmp(cli_method_word(i), method)) config->activation.method = (octet_method)i;
+    if (method) config->activation.method = (octet_method)cli_word_index(method, cli_method_word);
     return OCTET_OK;
 }
 

@@ -8,6 +8,16 @@
 #include <sys/resource.h>
 #include <xxhash.h>
 
+/* The options in force, as --config reads them. The caller frees it. */
+static char *config_text(const cli_call *call, size_t flags)
+{
+    json_t *const document = cli_config_document(&call->args, call->command->syntax);
+    char *const   text     = json_dumps(document, flags | JSON_REAL_PRECISION(15));
+    json_decref(document);
+    if (!text) cli_out_of_memory();
+    return text;
+}
+
 octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err)
 {
     char               text[1024];
@@ -17,10 +27,7 @@ octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const c
         OCTET_TRY(octet_graph_set_metadata(graph, "octet.preprocess", text, err));
     }
     OCTET_TRY(octet_graph_set_metadata(graph, "octet.version", octet_version(), err));
-    json_t *const document = cli_config_document(&call->args, call->command->syntax);
-    char *const   options  = json_dumps(document, JSON_COMPACT | JSON_REAL_PRECISION(15));
-    json_decref(document);
-    if (!options) cli_out_of_memory();
+    char *const        options = config_text(call, JSON_COMPACT);
     const octet_status status = octet_graph_set_metadata(graph, "octet.options", options, err);
     free(options);
     return status;
@@ -40,8 +47,7 @@ static void report_modes(cli_call *call, const octet_graph *graph)
 {
     size_t        integer = 0, real = 0;
     double        macs = 0;
-    json_t *const rows = json_array(), *const nodes = json_object();
-    if (!rows || !nodes) cli_out_of_memory();
+    json_t *const rows = cli_json_array(), *const nodes = cli_json_object();
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const octet_node_info node = octet_graph_node(graph, i);
         if (node.mode != OCTET_MODE_REAL) {
@@ -49,8 +55,7 @@ static void report_modes(cli_call *call, const octet_graph *graph)
             if (node.macs > 0) macs += (double)node.macs;
             continue;
         }
-        json_t *const row = json_object();
-        if (!row) cli_out_of_memory();
+        json_t *const row = cli_json_object();
         real++;
         cli_json_set(row, "name", cli_json_text(node.name));
         cli_json_set(row, "op", cli_json_text(node.op));
@@ -133,10 +138,7 @@ octet_status cli_report_file(cli_call *call, octet_error *err)
 
 octet_status cli_print_config(cli_call *call)
 {
-    json_t *const document = cli_config_document(&call->args, call->command->syntax);
-    char *const   text     = json_dumps(document, JSON_INDENT(1) | JSON_REAL_PRECISION(15));
-    json_decref(document);
-    if (!text) cli_out_of_memory();
+    char *const text = config_text(call, JSON_INDENT(1));
     puts(text);
     free(text);
     call->args.json = NULL;
