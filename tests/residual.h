@@ -78,6 +78,19 @@ UNUSED static octet_graph *residual_network(float bias_scale, bool batch_norm)
     return graph;
 }
 
+/* What a file of graph holds. */
+UNUSED static octet_graph *saved_and_loaded(const octet_graph *graph)
+{
+    char         file[300];
+    octet_graph *again;
+    snprintf(file, sizeof file, "%s/q.onnx", folder);
+    MUST(octet_graph_save(graph, file, &err));
+    MUST(octet_graph_load(&again, file, &err));
+    MUST(octet_fuse(again, &err));
+    unlink(file);
+    return again;
+}
+
 UNUSED static octet_graph *network(float bias_scale) { return residual_network(bias_scale, false); }
 
 UNUSED static octet_status quantize(octet_graph *graph, const octet_qconfig *qconfig, int threads, octet_error *err)

@@ -153,12 +153,7 @@ static void assert_same_graph(const octet_graph *a, const octet_graph *b)
 static void check_file(const octet_graph *graph, const octet_tensor *x)
 {
     static float expected[MOST_OUTPUT], got[MOST_OUTPUT];
-    char         file[300];
-    octet_graph *again;
-    snprintf(file, sizeof file, "%s/q.onnx", folder);
-    MUST(octet_graph_save(graph, file, &err));
-    MUST(octet_graph_load(&again, file, &err));
-    MUST(octet_fuse(again, &err));
+    octet_graph *const again = saved_and_loaded(graph);
     assert_int_equal(octet_graph_stage(again), OCTET_STAGE_QUANTIZED);
     assert_same_graph(graph, again);
     const size_t n = run_on("reference", graph, x, expected);
@@ -167,7 +162,6 @@ static void check_file(const octet_graph *graph, const octet_tensor *x)
     assert_int_equal(run_on("native", again, x, got), n);
     assert_memory_equal(expected, got, n * sizeof *got);
     octet_graph_free(again);
-    unlink(file);
 }
 
 static void small_networks_keep_their_bits(void **state)

@@ -71,13 +71,8 @@ static void assert_near_float(const octet_graph *graph, const side *s)
 static void assert_file_is_the_same(const octet_graph *graph)
 {
     static float       expected[ROOM], got[ROOM];
-    char               file[300];
-    octet_graph       *again;
-    const octet_tensor x = all_samples();
-    snprintf(file, sizeof file, "%s/q.onnx", folder);
-    MUST(octet_graph_save(graph, file, &err));
-    MUST(octet_graph_load(&again, file, &err));
-    MUST(octet_fuse(again, &err));
+    octet_graph *const again = saved_and_loaded(graph);
+    const octet_tensor x     = all_samples();
     assert_int_equal(octet_graph_stage(again), OCTET_STAGE_QUANTIZED);
     for (int engine = 0; engine < 2; engine++) {
         const octet_plan_options on = { .engines = engine ? "native" : "reference" };
@@ -86,7 +81,6 @@ static void assert_file_is_the_same(const octet_graph *graph)
         assert_memory_equal(expected, got, n * sizeof *got);
     }
     octet_graph_free(again);
-    unlink(file);
 }
 
 static void one_side_stays_real(void **state)

@@ -62,18 +62,6 @@ static octet_graph *shipped(const octet_graph *training)
     return graph;
 }
 
-static octet_graph *saved_and_loaded(const octet_graph *graph)
-{
-    char         file[300];
-    octet_graph *again;
-    snprintf(file, sizeof file, "%s/q.onnx", folder);
-    MUST(octet_graph_save(graph, file, &err));
-    MUST(octet_graph_load(&again, file, &err));
-    MUST(octet_fuse(again, &err));
-    unlink(file);
-    return again;
-}
-
 static octet_graph *prepared(octet_graph *graph, const octet_qconfig *qconfig, bool calibrate)
 {
     octet_dataset *data = NULL;
