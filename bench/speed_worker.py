@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One engine with one network, for bench/speed: loads, warms up, and runs when told to. Its only argument is a job as
 JSON; its answers are JSON lines; it reads "run N" and "end" from its standard input."""
-import json, os, sys, time
+import sys, time
 
 from engines import ENGINES
+import process
 from process import forget_peak, memory, timed
 
 
@@ -26,12 +27,8 @@ def score(outputs, reference):
             'agreement': float((flat(measured) == flat(wanted)).mean()), 'samples': len(measured)}
 
 
-class Worker:
-    def __init__(self, job, answers):
-        self.job, self.answers, self.next = job, answers, 0
-
-    def tell(self, **answer):
-        print(json.dumps(answer), file=self.answers, flush=True)
+class Worker(process.Worker):
+    next = 0
 
     def look(self, index):
         return [o.copy() for o in self.calls[index][1]()]
@@ -82,13 +79,4 @@ class Worker:
             self.run(int(count[0]))
 
 
-def main():
-    answers = os.fdopen(os.dup(1), 'w')
-    os.dup2(2, 1)  # what a library prints is not an answer
-    worker = Worker(json.loads(sys.argv[1]), answers)
-    worker.load()
-    worker.serve()
-    os._exit(0)  # past destructors: they are nobody's measurement
-
-
-main()
+process.work(Worker)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch training one network, for bench/train. Speaks as speed_worker.py does: its only argument is a job as JSON, its
 answers are JSON lines, it reads "run N" and "end". train_step.c is octet's process of the same shape."""
-import json, os, sys, time
+import sys, time
 
+import process
 from process import forget_peak, memory, timed
 
 LIVE_STEPS = 2  # before anything is frozen: observers have then seen data
@@ -14,12 +15,10 @@ def batches(job, suffix, dtype, shape):
     return list(flat.reshape(-1, job['batch'], *shape))
 
 
-class Worker:
+class Worker(process.Worker):
     def __init__(self, job, answers):
-        self.job, self.answers, self.losses = job, answers, []
-
-    def tell(self, **answer):
-        print(json.dumps(answer), file=self.answers, flush=True)
+        super().__init__(job, answers)
+        self.losses = []
 
     def step(self):
         self.losses.append(self.training.step(len(self.losses)))
@@ -46,13 +45,4 @@ class Worker:
             self.tell(seconds=[timed(self.step) for _ in range(int(count[0]))])
 
 
-def main():
-    answers = os.fdopen(os.dup(1), 'w')
-    os.dup2(2, 1)  # what a library prints is not an answer
-    worker = Worker(json.loads(sys.argv[1]), answers)
-    worker.load()
-    worker.serve()
-    os._exit(0)  # past destructors: they are nobody's measurement
-
-
-main()
+process.work(Worker)
