@@ -2,6 +2,7 @@
 /* Gradients of a convolution, on the planes of conv.h. Those of an image's outputs are spread over the positions of the
    planes, 0 where nobody reads: then a weight's gradient is the product of two rows, and the gradient of the
    planes is a sum of shifted rows, as the convolution itself is. */
+#include "ops/conv_load.h"
 #include "ops/conv_run.h"
 #include "ops/gradient.h"
 #include "ops/scratch.h"
@@ -20,16 +21,6 @@ typedef struct conv_gradient {
     void                      *dy;      /* of one image, spread */
     void                      *weights; /* for each group and product, those of all its output channels */
 } conv_gradient;
-
-static void load_f32(float *to, const octet_tensor *x, size_t first, size_t n)
-{
-    memcpy(to, (const float *)x->data + first, n * sizeof *to);
-}
-
-static void load_f64(double *to, const octet_tensor *x, size_t first, size_t n)
-{
-    memcpy(to, (const double *)x->data + first, n * sizeof *to);
-}
 
 #define X float
 #define SUM float

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs convolutions, in real numbers and on levels: scratch, types and stores around the loops of conv_template.h. */
 #include "base/parallel.h"
+#include "ops/conv_load.h"
 #include "ops/conv_run.h"
 #include "ops/levels.h"
 #include "ops/scratch.h"
@@ -103,16 +104,6 @@ static void store_f64(const conv_run *run, size_t c, const double *sum, size_t a
         if (clamp->on && y[i] < (double)clamp->lo) y[i] = (double)clamp->lo;
         if (clamp->on && y[i] > (double)clamp->hi) y[i] = (double)clamp->hi;
     }
-}
-
-static void load_f32(float *to, const octet_tensor *x, size_t first, size_t n)
-{
-    memcpy(to, (const float *)x->data + first, n * sizeof *to);
-}
-
-static void load_f64(double *to, const octet_tensor *x, size_t first, size_t n)
-{
-    memcpy(to, (const double *)x->data + first, n * sizeof *to);
 }
 
 #define X float
