@@ -26,6 +26,9 @@ void *octet_arena_alloc(octet_arena *arena, size_t count, size_t size);
    out is the address of a pointer of any type. */
 octet_status octet_arena_get(void *out, octet_arena *arena, size_t count, size_t size, octet_error *err);
 
+/* Bytes rounded up to the alignment of arenas: where the next piece of shared memory may begin. */
+static inline size_t octet_aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
 /* A copy of text that lives in the arena; NULL when memory is out or text is NULL. */
 const char *octet_arena_copy(octet_arena *arena, const char *text);
 void       *octet_arena_copy_bytes(octet_arena *arena, const void *bytes, size_t size);

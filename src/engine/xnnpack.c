@@ -215,8 +215,6 @@ static octet_status share_pool(conv_step *s, const octet_plan *plan, const octet
     return s->pool ? OCTET_OK : octet_fail(err, OCTET_ERR_BACKEND, "%d threads do not start", plan->threads);
 }
 
-static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     conv_step   *s;
@@ -227,8 +225,8 @@ static octet_status prepare(const octet_plan *plan, octet_step *step, octet_aren
     step->state = s; /* release sees to the rest */
     OCTET_TRY(turn_weights(s, arena, err));
     OCTET_TRY(share_pool(s, plan, step, err));
-    s->part_at          = aligned(s->conv.in.bytes + XNN_EXTRA_BYTES);
-    step->scratch_bytes = s->part_at + (s->sums ? aligned(s->conv.out.bytes) * (size_t)s->part_count : 0);
+    s->part_at          = octet_aligned(s->conv.in.bytes + XNN_EXTRA_BYTES);
+    step->scratch_bytes = s->part_at + (s->sums ? octet_aligned(s->conv.out.bytes) * (size_t)s->part_count : 0);
     step->algorithm     = !s->sums ? "qc8" : s->part_count == 1 ? "qc8, summed" : "qc8 twice, summed";
     return OCTET_OK;
 }
@@ -295,7 +293,7 @@ static octet_status run(const octet_step *step, const octet_call *call, void *bo
     const bound_step *const b     = bound;
     uint8_t *const          input = call->scratch, *const output = call->out[0]->data;
     uint8_t *const          y     = s->sums ? input + s->part_at : output;
-    const size_t            bytes = s->conv.out.bytes, next = aligned(bytes);
+    const size_t            bytes = s->conv.out.bytes, next = octet_aligned(bytes);
     const uint8_t *const    residual = s->sums ? call->in[call->in_count - 1]->data : NULL;
     flip(input, call->in[0]->data, s->conv.in.bytes);
     for (int i = 0; i < s->part_count; i++) {

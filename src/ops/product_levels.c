@@ -32,7 +32,7 @@ enum { ROWS = 64, COLUMNS = 16, DEPTH = 256 };
 
 static size_t rules_size(const octet_product_shape *shape)
 {
-    return (shape->columns * sizeof(octet_mac_rule) + 63) & ~(size_t)63;
+    return octet_aligned(shape->columns * sizeof(octet_mac_rule));
 }
 
 size_t octet_product_scratch(const octet_call *call, const octet_product_shape *shape)

@@ -48,7 +48,7 @@ static bool needs_scratch(const octet_call *call, const octet_tensor *out)
 
 static size_t padded_bytes(const octet_call *call, const octet_tensor *out)
 {
-    return ((size_t)octet_tensor_count(out) * octet_dtype_size(call->in[0]->dtype) + 63) & ~(size_t)63;
+    return octet_aligned((size_t)octet_tensor_count(out) * octet_dtype_size(call->in[0]->dtype));
 }
 
 size_t octet_levels_scratch(const octet_call *call, bool integer)

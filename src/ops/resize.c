@@ -66,8 +66,6 @@ typedef struct layout {
     size_t             bytes;
 } layout;
 
-static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
-
 /* The largest result between two axes, in elements; the last axis goes first. */
 static size_t largest_stage(const octet_tensor *in, const octet_tensor *out)
 {
@@ -92,14 +90,14 @@ static layout lay_out(const octet_call *call, size_t element)
         octet_resize_table *table = &plan.tables[i];
         if (base) {
             table->index = (int64_t *)(void *)(base + plan.bytes);
-            table->weight = (double *)(void *)(base + plan.bytes + aligned(places * taps * sizeof(int64_t)));
-            table->outside = (uint8_t *)base + plan.bytes + 2 * aligned(places * taps * sizeof(int64_t));
+            table->weight = (double *)(void *)(base + plan.bytes + octet_aligned(places * taps * sizeof(int64_t)));
+            table->outside = (uint8_t *)base + plan.bytes + 2 * octet_aligned(places * taps * sizeof(int64_t));
         }
-        plan.bytes += 2 * aligned(places * taps * sizeof(int64_t)) + aligned(places);
+        plan.bytes += 2 * octet_aligned(places * taps * sizeof(int64_t)) + octet_aligned(places);
     }
     for (int k = 0; element > 0 && k < 2; k++) {
         if (base) plan.buffer[k] = base + plan.bytes;
-        plan.bytes += aligned(largest_stage(call->in[0], out) * element);
+        plan.bytes += octet_aligned(largest_stage(call->in[0], out) * element);
     }
     return plan;
 }

@@ -2,6 +2,7 @@
 /* Numerics section 2: b = rne(bias / (sx * sw[c])) in double, and the proof that no sum leaves 32 bits. */
 #include "passes/integerize.h"
 
+#include "base/channels.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 #include "ops/profile.h"
@@ -24,16 +25,6 @@ bool octet_sums_integers(const octet_node *node)
 
 /* ---- constants ---- */
 
-/* Elements after axis, and how many there are along it. */
-static void channel_layout(int64_t *channels, int64_t *inner, const octet_tensor *tensor, const octet_qparams *q)
-{
-    *channels = q->count;
-    *inner    = 1;
-    if (q->count == 1) *inner = octet_tensor_count(tensor);
-    else
-        for (int i = q->axis + 1; i < tensor->rank; i++) *inner *= tensor->dims[i];
-}
-
 static octet_status constant_to_levels(octet_graph *graph, octet_value *value, const octet_profile *profile,
                                        octet_error *err)
 {
@@ -41,15 +32,14 @@ static octet_status constant_to_levels(octet_graph *graph, octet_value *value, c
     octet_tensor               levels = *value->constant;
     const float *const         x      = value->constant->data;
     const int64_t              count  = octet_tensor_count(&levels);
-    int64_t                    channels, inner;
+    const int64_t              inner  = (int64_t)octet_channels_of(&levels, q->count, q->axis).inner;
     int32_t                   *row;
-    channel_layout(&channels, &inner, &levels, q);
     levels.dtype   = q->dtype;
     levels.qparams = q;
     OCTET_TRY(octet_arena_get(&levels.data, graph->arena, (size_t)count, octet_dtype_size(q->dtype), err));
     OCTET_TRY(octet_arena_get(&row, graph->arena, (size_t)inner, sizeof *row, err));
     for (int64_t at = 0; at < count; at += inner) {
-        const int64_t          c  = at / inner % channels;
+        const int64_t          c  = at / inner % q->count;
         const octet_level_rule to = { q->scale[c], q->zero_point[c], q->qmin, q->qmax };
         profile->quantize(row, x + at, (size_t)inner, &to);
         octet_levels_store(levels.data, q->dtype, (size_t)at, row, (size_t)inner);
@@ -128,16 +118,14 @@ static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_e
 
 /* ---- the proof ---- */
 
-/* Sum of |w - zw| over one channel, whatever the layout: channel c of element i is i / block % channels. */
+/* Sum of |w - zw| over one channel, whatever the layout. */
 static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
 {
-    const octet_qparams *const q     = w->qparams;
-    int64_t                    block = 1, sum = 0;
-    for (int i = axis + 1; i < w->rank; i++) block *= w->dims[i];
-    const int64_t count = octet_tensor_count(w), span = block * w->dims[axis];
-    const int32_t zero  = q->zero_point[octet_qparams_index(q, channel)];
-    for (int64_t base = channel * block; base < count; base += span)
-        sum += octet_levels_magnitude(w, (size_t)base, (size_t)block, zero);
+    const octet_channel_shape shape = octet_channels_along(w, axis);
+    const int32_t             zero  = w->qparams->zero_point[octet_qparams_index(w->qparams, channel)];
+    int64_t                   sum   = 0;
+    for (size_t o = 0; o < shape.outer; o++)
+        sum += octet_levels_magnitude(w, (o * shape.channels + (size_t)channel) * shape.inner, shape.inner, zero);
     return (double)sum;
 }
 

@@ -2,6 +2,7 @@
 /* The way back from integer constants, for networks that are to be trained further. */
 #include "passes/integerize.h"
 
+#include "base/channels.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 
@@ -28,8 +29,7 @@ static octet_status real_constant(octet_graph *graph, octet_value *value, octet_
     const octet_qparams *const q      = levels->qparams;
     octet_tensor               real   = *levels;
     const int64_t              count  = octet_tensor_count(levels);
-    int64_t                    inner  = q->count > 1 ? 1 : count;
-    for (int i = q->axis + 1; q->count > 1 && i < levels->rank; i++) inner *= levels->dims[i];
+    const int64_t              inner  = (int64_t)octet_channels_of(levels, q->count, q->axis).inner;
     real.dtype   = OCTET_F32;
     real.qparams = NULL;
     OCTET_TRY(octet_arena_get(&real.data, graph->arena, (size_t)count, sizeof(float), err));

@@ -102,14 +102,6 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                     octet_error *err);
 
-/* A tensor as the quantization of its channels along axis sees it: element [o][c][i] has channel c. channels 1: all of
-   it is one. */
-typedef struct octet_channel_shape {
-    size_t outer, channels, inner;
-} octet_channel_shape;
-
-octet_channel_shape octet_channels_of(const octet_tensor *tensor, int64_t channels, int axis);
-
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
 

@@ -3,6 +3,7 @@
    of (W - Wq) applied to the mean input. That shift is known from calibration alone, so it is taken back. */
 #include "quantize/calibration.h"
 
+#include "base/channels.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 #include "passes/integerize.h"
@@ -70,17 +71,15 @@ static octet_status apply(octet_tensor *out, const octet_node *node, const octet
 }
 
 /* Adds to each channel's bias the mean over positions of shift [outer, channels, inner]. */
-static void add_means(float *bias, const octet_tensor *shift, int axis, int64_t channels)
+static void add_means(float *bias, const octet_tensor *shift, int axis)
 {
-    const float *const at    = shift->data;
-    int64_t            inner = 1;
-    for (int i = axis + 1; i < shift->rank; i++) inner *= shift->dims[i];
-    const int64_t outer = octet_tensor_count(shift) / (inner * channels);
-    for (int64_t c = 0; c < channels; c++) {
+    const octet_channel_shape s  = octet_channels_along(shift, axis);
+    const float *const        at = shift->data;
+    for (size_t c = 0; c < s.channels; c++) {
         double sum = 0;
-        for (int64_t o = 0; o < outer; o++)
-            for (int64_t i = 0; i < inner; i++) sum += at[(o * channels + c) * inner + i];
-        const double mean = sum / (double)(outer * inner);
+        for (size_t o = 0; o < s.outer; o++)
+            for (size_t i = 0; i < s.inner; i++) sum += at[(o * s.channels + c) * s.inner + i];
+        const double mean = sum / (double)(s.outer * s.inner);
         if (isfinite(mean)) bias[c] = (float)(bias[c] + mean);
     }
 }
@@ -98,7 +97,7 @@ static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *a
     octet_tensor bias = *node->inputs[2]->constant;
     bias.data         = octet_arena_copy_bytes(arena, bias.data, (size_t)channels * sizeof(float));
     if (!bias.data) return octet_fail_memory(err);
-    add_means(bias.data, &shift, axis, channels);
+    add_means(bias.data, &shift, axis);
     return octet_replace_constant(graph, node, 2, &bias, err);
 }
 

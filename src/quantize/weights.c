@@ -2,6 +2,7 @@
 /* Parameters of constant weights: min-max per channel, raised where a bias would not fit 32 bits. */
 #include "quantize/calibration.h"
 
+#include "base/channels.h"
 #include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
@@ -14,17 +15,6 @@ static octet_status own_copy(octet_graph *graph, octet_node *node, int axis, oct
     const octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
     if (fq->qparams.count == 1 || fq->qparams.axis == axis) return OCTET_OK;
     return octet_replace_constant(graph, node, 1, node->inputs[1]->constant, err);
-}
-
-octet_channel_shape octet_channels_of(const octet_tensor *tensor, int64_t channels, int axis)
-{
-    octet_channel_shape shape = { 1, 1, (size_t)octet_tensor_count(tensor) };
-    if (channels == 1) return shape;
-    shape.channels = (size_t)channels;
-    shape.inner    = 1;
-    for (int i = 0; i < axis; i++) shape.outer *= (size_t)tensor->dims[i];
-    for (int i = axis + 1; i < tensor->rank; i++) shape.inner *= (size_t)tensor->dims[i];
-    return shape;
 }
 
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err)

@@ -36,7 +36,7 @@ static octet_status quantize_constant(octet_tape *tape, octet_tape_slot *v, octe
 {
     octet_trained *const trained = v->value->fake_quantize ? v->value->fake_quantize->trained : NULL;
     if (!v->value->constant || !trained || v->real.dtype != OCTET_F32) return OCTET_OK;
-    const octet_trained_shape shape = { 1, 1, (size_t)octet_tensor_count(&v->real) };
+    const octet_channel_shape shape = { 1, 1, (size_t)octet_tensor_count(&v->real) };
     if (trained->channels != 1) return OCTET_OK; /* weights */
     void *const copy = octet_arena_copy_bytes(tape->arena, v->real.data, shape.inner * sizeof(float));
     if (!copy) return octet_fail_memory(err);
@@ -106,14 +106,6 @@ static bool is_linear(const octet_tape *tape, const octet_node *node, int64_t ch
     return a->alpha == 1.0f && a->beta == 1.0f && !a->trans_a;
 }
 
-static octet_trained_shape channels_along(const octet_tensor *tensor, int axis)
-{
-    octet_trained_shape shape = { 1, (size_t)tensor->dims[axis], 1 };
-    for (int i = 0; i < axis; i++) shape.outer *= (size_t)tensor->dims[i];
-    for (int i = axis + 1; i < tensor->rank; i++) shape.inner *= (size_t)tensor->dims[i];
-    return shape;
-}
-
 static octet_status linear_memory(octet_tape *tape, octet_tape_step *step, octet_error *err)
 {
     octet_tape_linear *const linear   = step->linear;
@@ -140,7 +132,7 @@ static octet_status make_linear(octet_tape *tape, octet_tape_step *step, octet_e
     OCTET_TRY(octet_arena_get(&used, tape->arena, 1, sizeof *used, err));
     step->linear         = linear;
     linear->weight_axis  = octet_weight_axis(node);
-    linear->weight_shape = channels_along(node->inputs[1]->constant, linear->weight_axis);
+    linear->weight_shape = octet_channels_along(node->inputs[1]->constant, linear->weight_axis);
     if (node->inputs[1]->fake_quantize) linear->trained = node->inputs[1]->fake_quantize->trained;
     OCTET_TRY(octet_constant_parameter(&linear->weight, tape, node->inputs[1], OCTET_PARAMETER_WEIGHT, err));
     if (node->input_count > 2 && node->inputs[2])
@@ -158,12 +150,12 @@ static octet_status make_linear(octet_tape *tape, octet_tape_step *step, octet_e
 
 /* ---- steps ---- */
 
-static octet_trained_shape shape_of_output(const octet_tape_step *step)
+static octet_channel_shape shape_of_output(const octet_tape_step *step)
 {
     const octet_tensor *const z = &step->z;
     if (step->node->op->quant == OCTET_QUANT_MAC && z->rank > 0)
-        return channels_along(z, !strcmp(step->node->op->name, "Conv") ? 1 : z->rank - 1);
-    return (octet_trained_shape){ z->rank ? (size_t)z->dims[0] : 1, 1,
+        return octet_channels_along(z, !strcmp(step->node->op->name, "Conv") ? 1 : z->rank - 1);
+    return (octet_channel_shape){ z->rank ? (size_t)z->dims[0] : 1, 1,
                                   (size_t)octet_tensor_count(z) / (size_t)(z->rank && z->dims[0] ? z->dims[0] : 1) };
 }
 

@@ -14,26 +14,26 @@ typedef struct fake_work {
     octet_trained             *trained;
     float                     *x;
     const float               *before;
-    const octet_trained_shape *shape;
+    const octet_channel_shape *shape;
     double                    *scale_sums, *zero_point_sums; /* per slice; NULL: not learning */
 } fake_work;
 
 /* Slice s of a tensor of one channel; else the tensor is one piece. */
-static bool part_of(octet_trained_shape *part, size_t *first, const octet_trained_shape *whole, size_t slice)
+static bool part_of(octet_channel_shape *part, size_t *first, const octet_channel_shape *whole, size_t slice)
 {
     *part  = *whole;
     *first = 0;
     if (whole->channels > 1) return slice == 0;
     const size_t count = whole->outer * whole->inner;
     *first             = octet_slice_begin(count, slice);
-    *part = (octet_trained_shape){ .outer = 1, .channels = 1, .inner = octet_slice_begin(count, slice + 1) - *first };
+    *part = (octet_channel_shape){ .outer = 1, .channels = 1, .inner = octet_slice_begin(count, slice + 1) - *first };
     return part->inner > 0;
 }
 
 static void fake_slice(void *context, size_t slice)
 {
     const fake_work *const w = context;
-    octet_trained_shape    part;
+    octet_channel_shape    part;
     size_t                 first;
     if (part_of(&part, &first, w->shape, slice))
         octet_trained_forward(w->x + first, NULL, w->x + first, w->trained, &part);
@@ -42,7 +42,7 @@ static void fake_slice(void *context, size_t slice)
 static void fake_gradient_slice(void *context, size_t slice)
 {
     const fake_work *const   w = context;
-    octet_trained_shape      part;
+    octet_channel_shape      part;
     size_t                   first;
     const size_t             at = slice * w->shape->channels;
     const octet_trained_sums sums = {.scale = w->scale_sums + at, .zero_point = w->zero_point_sums + at};
@@ -51,13 +51,11 @@ static void fake_gradient_slice(void *context, size_t slice)
                                w->trained, &part);
 }
 
-static size_t count_of(const octet_trained_shape *shape) { return shape->outer * shape->channels * shape->inner; }
-
 /* One scale for all takes a tensor as one row. */
-static octet_trained_shape shape_for(const octet_trained *trained, const octet_trained_shape *shape)
+static octet_channel_shape shape_for(const octet_trained *trained, const octet_channel_shape *shape)
 {
     if (trained->channels > 1) return *shape;
-    return (octet_trained_shape){ .outer = 1, .channels = 1, .inner = count_of(shape) };
+    return (octet_channel_shape){ .outer = 1, .channels = 1, .inner = octet_channels_count(shape) };
 }
 
 /* FakeQuantize works on floats: a tape of doubles lends it some. */
@@ -74,23 +72,24 @@ static void doubles_of(octet_tape *tape, void *x, size_t count)
         for (size_t i = 0; i < count; i++) ((double *)x)[i] = (double)tape->narrow[0][i];
 }
 
-void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_trained_shape *whole)
+void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_channel_shape *whole)
 {
     const bool                observes = tape->training && trained->observing;
-    const octet_trained_shape shape    = shape_for(trained, whole);
+    const octet_channel_shape shape    = shape_for(trained, whole);
     if (!observes && !trained->enabled) return;
-    fake_work work = { .tape = tape, .trained = trained, .x = floats_of(tape, 0, x, count_of(whole)), .shape = &shape };
+    const size_t count = octet_channels_count(whole);
+    fake_work    work  = { .tape = tape, .trained = trained, .x = floats_of(tape, 0, x, count), .shape = &shape };
     if (observes || trained->quantizer.fake == OCTET_FAKE_FUSED) octet_trained_observe(trained, work.x, &shape);
     if (!trained->enabled) return;
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, fake_slice, &work);
-    doubles_of(tape, x, count_of(whole));
+    doubles_of(tape, x, count);
 }
 
 void octet_fake_quantize_gradient(octet_tape *tape, octet_trained *trained, void *d, const void *before,
-                                  const octet_trained_shape *whole)
+                                  const octet_channel_shape *whole)
 {
-    const octet_trained_shape shape = shape_for(trained, whole);
-    const size_t              count = count_of(whole), channels = shape.channels;
+    const octet_channel_shape shape = shape_for(trained, whole);
+    const size_t              count = octet_channels_count(whole), channels = shape.channels;
     if (!trained->enabled) return;
     fake_work work = { .tape = tape, .trained = trained, .shape = &shape };
     work.x         = floats_of(tape, 0, d, count);
@@ -137,11 +136,6 @@ static void clamp_slice(void *context, size_t slice)
                                                    octet_slice_begin(outer, slice + 1));
 }
 
-static octet_trained_shape one_channel(const octet_tape_step *step)
-{
-    return (octet_trained_shape){ .outer = 1, .channels = 1, .inner = count_of(&step->shape) };
-}
-
 void octet_epilogue_affine(octet_tape *tape, octet_tape_step *step, void *to)
 {
     if (step->rows) {
@@ -154,28 +148,26 @@ void octet_epilogue_affine(octet_tape *tape, octet_tape_step *step, void *to)
 
 void octet_epilogue_forward(octet_tape *tape, octet_tape_step *step)
 {
-    octet_tape_slot *const   out   = step->out[0];
-    const octet_trained_shape whole = one_channel(step);
+    octet_tape_slot *const out = step->out[0];
     if (step->rows) {
         octet_rows_forward(tape, step);
         return;
     }
     octet_epilogue_affine(tape, step, out->real.data);
-    if (out->trained) octet_fake_quantize_tensor(tape, out->trained, out->real.data, &whole);
+    if (out->trained) octet_fake_quantize_tensor(tape, out->trained, out->real.data, &step->shape);
 }
 
 void octet_epilogue_backward(octet_tape *tape, octet_tape_step *step)
 {
-    octet_tape_slot *const   out   = step->out[0];
-    const octet_trained_shape whole = one_channel(step);
-    affine_work               work  = { .tape = tape, .step = step, .to = out->gradient.data };
+    octet_tape_slot *const out  = step->out[0];
+    affine_work            work = { .tape = tape, .step = step, .to = out->gradient.data };
     if (step->rows) {
         octet_rows_backward(tape, step);
         return;
     }
     if (out->trained && out->trained->enabled) {
         octet_epilogue_affine(tape, step, tape->before);
-        octet_fake_quantize_gradient(tape, out->trained, out->gradient.data, tape->before, &whole);
+        octet_fake_quantize_gradient(tape, out->trained, out->gradient.data, tape->before, &step->shape);
     }
     if (step->node->activation.on) octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, clamp_slice, &work);
 }

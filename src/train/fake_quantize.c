@@ -110,7 +110,7 @@ void octet_trained_move(octet_trained *trained, const octet_range *batch)
     if (quantizer->fake == OCTET_FAKE_FUSED ? trained->enabled : trained->observing) set_all(trained);
 }
 
-void octet_trained_observe(octet_trained *trained, const float *x, const octet_trained_shape *shape)
+void octet_trained_observe(octet_trained *trained, const float *x, const octet_channel_shape *shape)
 {
     if (trained->observing) {
         memset(trained->batch, 0, shape->channels * sizeof *trained->batch);
@@ -134,14 +134,9 @@ static float least_scale(const octet_quantizer *quantizer)
     return quantizer->eps > 0 ? quantizer->eps : FLT_EPSILON;
 }
 
-static bool is_own(const octet_trained *trained)
-{
-    return !trained->profile || trained->profile == &octet_profile_octet;
-}
-
 void octet_trained_to_logs(octet_trained *trained)
 {
-    for (int64_t i = 0; trained->learning && is_own(trained) && i < trained->channels; i++) {
+    for (int64_t i = 0; trained->learning && octet_trained_is_own(trained) && i < trained->channels; i++) {
         trained->scale_gradient[i] *= trained->scale[i];
         trained->scale[i] = logf(trained->scale[i]);
         trained->in_logs  = true;
@@ -170,7 +165,7 @@ int32_t octet_trained_zero_point(const octet_trained *trained, int64_t channel)
 
 double octet_trained_factor(const octet_trained *trained, size_t n)
 {
-    if (is_own(trained)) return 1;
+    if (octet_trained_is_own(trained)) return 1;
     const double levels = trained->qmax > 0 ? trained->qmax : (double)trained->qmax - trained->qmin;
     return n > 0 ? 1 / sqrt((double)n * levels) : 1;
 }

@@ -7,6 +7,7 @@
 #include <octet/quantize.h>
 
 #include "base/arena.h"
+#include "base/channels.h"
 #include "observe/range.h"
 #include "ops/profile.h"
 
@@ -32,10 +33,11 @@ typedef struct octet_trained {
     octet_range *batch; /* room for octet_trained_observe */
 } octet_trained;
 
-/* Elements of a tensor as FakeQuantize sees them: element [o][c][i] has channel c. channels: as in octet_trained. */
-typedef struct octet_trained_shape {
-    size_t outer, channels, inner;
-} octet_trained_shape;
+/* Whether it rounds as octet does. */
+static inline bool octet_trained_is_own(const octet_trained *trained)
+{
+    return !trained->profile || trained->profile == &octet_profile_octet;
+}
 
 /* A FakeQuantize with the settings of another, with nothing seen (scale 1, zero point the level nearest 0 or the
    middle), enabled and observing. Learned ones observe until octet_trained_learn; fixed ones never. */
@@ -44,7 +46,7 @@ octet_status octet_trained_new(octet_trained **trained, octet_arena *arena, cons
 
 /* Where observing: moves the ranges towards those of x and sets scale and zero point from them. The fused form sets
    them whenever it is enabled, observing or not, and not where it is not, as PyTorch's does. */
-void octet_trained_observe(octet_trained *trained, const float *x, const octet_trained_shape *shape);
+void octet_trained_observe(octet_trained *trained, const float *x, const octet_channel_shape *shape);
 
 /* The same for a batch whose ranges, one per channel, are known: slices observed apart, or a calibration. */
 void octet_trained_move(octet_trained *trained, const octet_range *batch);
@@ -67,7 +69,7 @@ int32_t octet_trained_zero_point(const octet_trained *trained, int64_t channel);
 /* y = x quantized and dequantized (x itself where not enabled); levels (may be NULL) are the integers, set where
    enabled. y may be x. */
 void octet_trained_forward(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                           const octet_trained_shape *shape);
+                           const octet_channel_shape *shape);
 
 /* What backward adds to while learning, one per channel: sums of double in a fixed order, without LSQ's factor.
    gradient = (float)(sum * octet_trained_factor()). */
@@ -78,7 +80,7 @@ typedef struct octet_trained_sums {
 /* dx = dy where x was within the levels, 0 elsewhere and where x is NaN (dy itself where not enabled); dx may be dy.
    sums: NULL, or added to where enabled. x may be a slice of a batch: sums of slices add up. */
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                            const octet_trained *trained, const octet_trained_shape *shape);
+                            const octet_trained *trained, const octet_channel_shape *shape);
 
 /* LSQ's factor 1/sqrt(n * qmax) in torch's profiles, 1 in octet's own, whose logs need none. n: elements per
    channel of the whole batch; PyTorch counts those of all channels. */

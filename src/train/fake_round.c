@@ -194,7 +194,7 @@ typedef struct work {
     int32_t                   *levels;
     const float               *x, *dy;
     const octet_trained       *trained;
-    const octet_trained_shape *shape;
+    const octet_channel_shape *shape;
     const octet_trained_sums  *sums; /* NULL: not learning */
 } work;
 
@@ -215,7 +215,7 @@ static void add_sum(const work *w, size_t channel, const tally *s, size_t lane)
 
 static void run_along(const work *w, const job *how)
 {
-    const octet_trained_shape *const shape = w->shape;
+    const octet_channel_shape *const shape = w->shape;
     const bool                       one   = shape->channels == 1;
     for (size_t c = 0; c < shape->channels; c++) {
         lanes p;
@@ -252,17 +252,15 @@ static void run_loop(const work *w, const job *how)
     else run_along(w, how);
 }
 
-static size_t count_of(const octet_trained_shape *shape) { return shape->outer * shape->channels * shape->inner; }
-static bool is_own(const octet_profile *profile) { return !profile || profile == &octet_profile_octet; }
 
 void octet_trained_forward(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                           const octet_trained_shape *shape)
+                           const octet_channel_shape *shape)
 {
     const work to_levels = { .levels = levels, .x = x, .trained = trained, .shape = shape };
     const work to_reals  = { .to = y, .x = x, .trained = trained, .shape = shape };
     if (!trained->enabled) {
-        memmove(y, x, count_of(shape) * sizeof *y);
-    } else if (is_own(trained->profile)) {
+        memmove(y, x, octet_channels_count(shape) * sizeof *y);
+    } else if (octet_trained_is_own(trained)) {
         if (levels) run_loop(&to_levels, &make_levels_loop);
         run_loop(&to_reals, &forward_loop);
     } else {
@@ -271,10 +269,10 @@ void octet_trained_forward(float *y, int32_t *levels, const float *x, const octe
 }
 
 void octet_trained_backward(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                            const octet_trained *trained, const octet_trained_shape *shape)
+                            const octet_trained *trained, const octet_channel_shape *shape)
 {
     const work w = { .to = dx, .x = x, .dy = dy, .trained = trained, .shape = shape, .sums = sums };
-    if (!trained->enabled) memmove(dx, dy, count_of(shape) * sizeof *dx);
-    else if (is_own(trained->profile)) run_loop(&w, sums ? &learning_loop : &straight_loop);
+    if (!trained->enabled) memmove(dx, dy, octet_channels_count(shape) * sizeof *dx);
+    else if (octet_trained_is_own(trained)) run_loop(&w, sums ? &learning_loop : &straight_loop);
     else octet_trained_backward_torch(dx, sums, dy, x, trained, shape);
 }

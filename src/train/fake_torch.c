@@ -71,7 +71,7 @@ static void learning(const stretch *s)
 }
 
 /* each stretch of all, in order. */
-static void walk(const stretch *all, const octet_trained_shape *shape, void (*each)(const stretch *s))
+static void walk(const stretch *all, const octet_channel_shape *shape, void (*each)(const stretch *s))
 {
     for (size_t row = 0; row < shape->outer * shape->channels; row++)
         for (size_t done = 0; done < shape->inner; done += CHUNK) {
@@ -88,14 +88,14 @@ static void walk(const stretch *all, const octet_trained_shape *shape, void (*ea
 }
 
 void octet_trained_forward_torch(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                                 const octet_trained_shape *shape)
+                                 const octet_channel_shape *shape)
 {
     const stretch all = { .to = y, .levels = levels, .x = x, .trained = trained };
     walk(&all, shape, forward);
 }
 
 void octet_trained_backward_torch(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                                  const octet_trained *trained, const octet_trained_shape *shape)
+                                  const octet_trained *trained, const octet_channel_shape *shape)
 {
     stretch all = { .to = dx, .x = x, .dy = dy, .trained = trained };
     if (sums) all.sums = *sums;

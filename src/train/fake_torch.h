@@ -7,8 +7,8 @@
 
 /* Of octet_trained_forward and octet_trained_backward, where enabled. */
 void octet_trained_forward_torch(float *y, int32_t *levels, const float *x, const octet_trained *trained,
-                                 const octet_trained_shape *shape);
+                                 const octet_channel_shape *shape);
 void octet_trained_backward_torch(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
-                                  const octet_trained *trained, const octet_trained_shape *shape);
+                                  const octet_trained *trained, const octet_channel_shape *shape);
 
 #endif

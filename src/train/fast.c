@@ -83,8 +83,6 @@ void octet_fast_free(octet_tape *tape)
 
 /* ---- memory ---- */
 
-static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static octet_fast_room room_of(const octet_tape_fast *f)
 {
     size_t scratch = f->sums ? octet_sums_scratch(f->sums) : 0;
@@ -92,9 +90,9 @@ static octet_fast_room room_of(const octet_tape_fast *f)
         const size_t bytes = octet_dnnl_product_scratch(f->product[i]);
         if (bytes > scratch) scratch = bytes;
     }
-    octet_fast_room room = { .gradient = rounded(scratch) };
-    room.dx              = room.gradient + rounded(f->gradient * sizeof(float));
-    room.bytes           = room.dx + rounded(octet_bare_in(&f->bare) / f->bare.images * f->most * sizeof(float));
+    octet_fast_room room = { .gradient = octet_aligned(scratch) };
+    room.dx              = room.gradient + octet_aligned(f->gradient * sizeof(float));
+    room.bytes           = room.dx + octet_aligned(octet_bare_in(&f->bare) / f->bare.images * f->most * sizeof(float));
     return room;
 }
 
@@ -149,18 +147,13 @@ static void take_slices(void *context, octet_member *member)
     octet_fast_work *const w = context;
     int              slice;
     while (octet_member_take(&slice, member, OCTET_TAPE_SLICES))
-        w->status[slice] = run_slice(w, member->index, (size_t)slice, &w->errors[slice]);
+        w->slices.status[slice] = run_slice(w, member->index, (size_t)slice, &w->slices.errors[slice]);
 }
 
 octet_status octet_fast_run(octet_fast_work *w, octet_error *err)
 {
     octet_team_run(w->tape->options.threads, take_slices, w);
-    for (size_t s = 0; s < OCTET_TAPE_SLICES; s++) {
-        if (w->status[s] == OCTET_OK) continue;
-        if (err) *err = w->errors[s];
-        return w->status[s];
-    }
-    return OCTET_OK;
+    return octet_slices_verdict(&w->slices, err);
 }
 
 static octet_status pack(const octet_tape_step *step, octet_dnnl_way way, octet_error *err)

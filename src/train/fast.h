@@ -46,8 +46,7 @@ typedef struct octet_fast_work {
     float                 *x, *z, *dx; /* dx NULL: not wanted */
     const uint8_t         *levels;     /* in place of x */
     bool                   adds;       /* to dx */
-    octet_status           status[OCTET_TAPE_SLICES];
-    octet_error            errors[OCTET_TAPE_SLICES];
+    octet_slices           slices;
     octet_status (*piece)(const struct octet_fast_work *w, const octet_fast_piece *piece, octet_error *err);
 } octet_fast_work;
 

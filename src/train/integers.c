@@ -71,7 +71,7 @@ void octet_integer_input(octet_tape *tape, octet_tape_slot *value)
 
 static void real_weights(octet_tape_linear *linear, const octet_tensor *w)
 {
-    const octet_trained_shape *const s    = &linear->weight_shape;
+    const octet_channel_shape *const s    = &linear->weight_shape;
     float                           *used = linear->used;
     for (size_t o = 0; o < s->outer; o++)
         for (size_t c = 0; c < s->channels; c++) {
@@ -106,6 +106,7 @@ static octet_status use_node(octet_tape *tape, octet_tape_step *step, const octe
     step->integer            = *node;
     step->integer.activation = (octet_activation){ 0 };
     step->unit               = step->linear && step->mode == OCTET_MODE_INTEGER ? unit_of(tape->quantized, node) : 0;
+    if (step->out[0]) step->out[0]->sums = step->unit > 0 ? &step->z : NULL;
     for (int i = 0; i < step->call.out_count; i++)
         if (step->out[i])
             OCTET_TRY(room_for_levels(tape, step->out[i], octet_value_levels(tape->quantized, node->outputs[i]), err));
@@ -148,11 +149,7 @@ static const octet_tensor *integer_input(octet_tape *tape, octet_tape_step *step
     if (q->constant) return q->constant;
     octet_tape_slot *const v = &tape->values[step->node->inputs[slot]->index];
     if (v->levels.qparams) return octet_turn_input(tape, step, slot, &v->levels);
-    const octet_node *const producer = q->producer;
-    for (size_t i = 0; producer && i < tape->step_count; i++)
-        if (tape->steps[i].quantized == producer && tape->steps[i].unit > 0)
-            return octet_turn_input(tape, step, slot, &tape->steps[i].z);
-    return octet_turn_input(tape, step, slot, &v->real);
+    return octet_turn_input(tape, step, slot, v->sums ? v->sums : &v->real);
 }
 
 static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octet_node *node, octet_error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which values of a tape lie in pixels. Fast convolutions read and write pixels; steps that work element by element
    take either order; whatever else reads pixels gets planes, in memory that all such steps share. */
+#include "ops/check.h"
 #include "train/pixels.h"
 #include "train/steps.h"
 
@@ -10,11 +11,6 @@ bool octet_tape_is_conv(const octet_tape_step *step) { return strcmp(step->node-
 
 /* ---- who lies how ---- */
 
-static bool same_dims(const octet_tensor *a, const octet_tensor *b)
-{
-    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
-}
-
 /* Every operand lies in pixels, is one number, or is a setting. */
 static bool takes_pixels(const octet_tape_step *step)
 {
@@ -23,7 +19,7 @@ static bool takes_pixels(const octet_tape_step *step)
     for (int i = 0; i < step->call.in_count; i++) {
         const octet_tape_slot *const in = step->in[i];
         if (!in || op->fixed_inputs >> i & 1 || octet_tensor_count(&in->real) == 1) continue;
-        if (!in->pixels || !same_dims(&in->real, &step->z)) return false;
+        if (!in->pixels || !octet_same_dims(&in->real, &step->z)) return false;
     }
     return step->in[0] && step->in[0]->pixels;
 }
@@ -69,8 +65,6 @@ octet_status octet_layout_plan(octet_tape *tape, octet_error *err)
 
 /* ---- memory ---- */
 
-static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 /* Bytes that a step's turned inputs need; sets where they lie behind base, if that is given. */
 static size_t place_turned(octet_tape_step *step, char *base)
 {
@@ -78,7 +72,7 @@ static size_t place_turned(octet_tape_step *step, char *base)
     for (int i = 0; i < step->call.in_count; i++) {
         octet_tape_turn *const t = &step->turn[i];
         if (!t->on) continue;
-        const size_t bytes = rounded((size_t)octet_tensor_bytes(&t->real));
+        const size_t bytes = octet_aligned((size_t)octet_tensor_bytes(&t->real));
         t->real.data       = base ? base + at : NULL;
         at += bytes;
         if (!step->wanted || !step->in[i]->gradient.data) continue;

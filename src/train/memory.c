@@ -107,7 +107,7 @@ static octet_status shared_memory(octet_tape *tape, octet_error *err)
     }
     for (size_t i = 0; i < tape->graph->input_count; i++)
         most = larger(most, (size_t)octet_tensor_count(&tape->values[tape->graph->inputs[i]->index].real));
-    tape->scratch_bytes = (tape->scratch_bytes + 63) / 64 * 64;
+    tape->scratch_bytes = octet_aligned(tape->scratch_bytes);
     OCTET_TRY(octet_arena_get(&tape->scratch, tape->arena, larger(forward, tape->scratch_bytes * OCTET_TAPE_SLICES), 1,
                               err));
     OCTET_TRY(octet_arena_get(&tape->before, tape->arena, before, tape->element, err));

@@ -2,7 +2,7 @@
 /* The loops of a tape for one type; numbers.c includes this once per type with T, SQRT and NAME(x) defined. No guard:
    it is meant to be included again. */
 
-static void NAME(scale)(void *y, const void *x, const double *k, const octet_trained_shape *shape)
+static void NAME(scale)(void *y, const void *x, const double *k, const octet_channel_shape *shape)
 {
     const T *from = x;
     T       *to   = y;
@@ -24,7 +24,7 @@ static void NAME(norm_scale)(double *k, const octet_tape_linear *linear, bool by
 
 static void NAME(affine)(void *y, const octet_tape_step *step, size_t first, size_t last)
 {
-    const octet_trained_shape    *shape = &step->shape;
+    const octet_channel_shape    *shape = &step->shape;
     const octet_activation *const act   = &step->node->activation;
     const size_t                  row   = shape->channels * shape->inner;
     const T                       lo = act->on ? (T)act->lo : (T)-INFINITY, hi = act->on ? (T)act->hi : (T)INFINITY;
@@ -42,7 +42,7 @@ static void NAME(affine)(void *y, const octet_tape_step *step, size_t first, siz
 
 static void NAME(clamp_gradient)(void *d, const octet_tape_step *step, size_t first, size_t last)
 {
-    const octet_trained_shape    *shape = &step->shape;
+    const octet_channel_shape    *shape = &step->shape;
     const octet_activation *const act   = &step->node->activation;
     const size_t                  row   = shape->channels * shape->inner;
     const T                       lo = (T)act->lo, hi = (T)act->hi;
@@ -58,7 +58,7 @@ static void NAME(clamp_gradient)(void *d, const octet_tape_step *step, size_t fi
         }
 }
 
-static void NAME(moments)(double *sum, const void *x, const double *mean, const octet_trained_shape *shape,
+static void NAME(moments)(double *sum, const void *x, const double *mean, const octet_channel_shape *shape,
                           size_t first, size_t last)
 {
     const T *from = (const T *)x + first * shape->channels * shape->inner;
@@ -74,7 +74,7 @@ static void NAME(moments)(double *sum, const void *x, const double *mean, const 
         }
 }
 
-static void NAME(gradient_moments)(double *sum, const void *d, const void *z, const octet_trained_shape *shape,
+static void NAME(gradient_moments)(double *sum, const void *d, const void *z, const octet_channel_shape *shape,
                                    size_t first, size_t last)
 {
     const size_t row = shape->channels * shape->inner;
@@ -91,7 +91,7 @@ static void NAME(gradient_moments)(double *sum, const void *d, const void *z, co
         }
 }
 
-static void NAME(combine)(void *d, const void *z, const double *const factors[3], const octet_trained_shape *shape,
+static void NAME(combine)(void *d, const void *z, const double *const factors[3], const octet_channel_shape *shape,
                           size_t first, size_t last)
 {
     const size_t row = shape->channels * shape->inner;
@@ -104,7 +104,7 @@ static void NAME(combine)(void *d, const void *z, const double *const factors[3]
         }
 }
 
-static void NAME(dot)(double *sum, const void *a, const void *b, const octet_trained_shape *shape)
+static void NAME(dot)(double *sum, const void *a, const void *b, const octet_channel_shape *shape)
 {
     const T *x = a, *y = b;
     for (size_t o = 0; o < shape->outer; o++)
@@ -112,7 +112,7 @@ static void NAME(dot)(double *sum, const void *a, const void *b, const octet_tra
             for (size_t i = 0; i < shape->inner; i++) sum[c] += (double)x[i] * (double)y[i];
 }
 
-static void NAME(add_scaled)(void *into, const void *from, const double *k, const octet_trained_shape *shape)
+static void NAME(add_scaled)(void *into, const void *from, const double *k, const octet_channel_shape *shape)
 {
     const T *x  = from;
     T       *to = into;

@@ -89,7 +89,7 @@ static octet_quantizer weight_quantizer(const octet_qconfig *qconfig)
 static void observe(octet_trained *t, const float *x, const octet_tensor *like)
 {
     const octet_channel_shape shape = octet_channels_of(like, t->channels, t->axis);
-    octet_trained_observe(t, x, &(octet_trained_shape){ shape.outer, shape.channels, shape.inner });
+    octet_trained_observe(t, x, &shape);
 }
 
 /* The first range is that of what batch norm makes of the weights. */

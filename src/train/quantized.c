@@ -35,15 +35,21 @@ octet_status octet_train_settle(octet_graph *training, octet_error *err)
     return OCTET_OK;
 }
 
+octet_status octet_train_finish(octet_graph *copy, octet_error *err)
+{
+    if (copy->training) {
+        OCTET_TRY(octet_train_settle(copy, err));
+        OCTET_TRY(octet_convert(copy, err));
+    }
+    return octet_graph_own(copy, err);
+}
+
 octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *training, octet_error *err)
 {
     octet_graph *copy;
     *quantized = NULL;
     OCTET_TRY(octet_graph_copy(&copy, training, err));
-    octet_status status = OCTET_OK;
-    if (copy->training) status = octet_train_settle(copy, err);
-    if (copy->training && status == OCTET_OK) status = octet_convert(copy, err);
-    if (status == OCTET_OK) status = octet_graph_own(copy, err);
+    const octet_status status = octet_train_finish(copy, err);
     if (status == OCTET_OK) *quantized = copy;
     else octet_graph_free(copy);
     return status;

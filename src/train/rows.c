@@ -29,8 +29,7 @@ static bool takes(const octet_tape *tape, const octet_tape_step *step)
     const octet_trained *const t = step->out[0] ? step->out[0]->trained : NULL;
     if (tape->dtype != OCTET_F32 || tape->options.reference || !step->has_epilogue) return false;
     if (step->z.dtype != OCTET_F32 || (step->shape.inner > 1 && step->shape.channels > 1)) return false;
-    if (t && t->profile && t->profile != &octet_profile_octet) return false;
-    return !t || (t->channels == 1 && t->qmax - t->qmin < 1 << 21);
+    return !t || (octet_trained_is_own(t) && t->channels == 1 && t->qmax - t->qmin < 1 << 21);
 }
 
 octet_status octet_rows_plan(octet_tape *tape, octet_error *err)
@@ -64,7 +63,7 @@ typedef struct slice_rows {
 
 static slice_rows rows_of(const octet_tape_step *step, size_t slice)
 {
-    const octet_trained_shape *const s     = &step->shape;
+    const octet_channel_shape *const s     = &step->shape;
     const size_t                     row   = s->channels * s->inner, first = octet_slice_begin(s->outer, slice);
     const size_t                     outer = octet_slice_begin(s->outer, slice + 1) - first, count = outer * row;
     slice_rows                       all   = { .at = { first * row, first * row } };
@@ -95,7 +94,6 @@ typedef struct rows_work {
     float                   *y;
     uint8_t                 *levels;
     const octet_row_finish  *how;
-    octet_trained           *trained;
     bool                     learns;
 } rows_work;
 
@@ -287,7 +285,7 @@ void octet_rows_backward(const octet_tape *tape, octet_tape_step *step)
     const bool             measured = step->linear && step->linear->live && !step->linear->slow;
     const size_t           channels = step->shape.channels;
     rows_work work = { .tape = tape, .step = step, .x = step->z.data, .y = out->gradient.data, .how = &how,
-                       .trained = t, .learns = t && t->learning };
+                       .learns = t && t->learning };
     if (t) add_rounding(&how, t);
     spread(tape->rows->pivot, step, measured ? step->linear->batch_mean : NULL, 0);
     octet_parallel(OCTET_TAPE_SLICES, tape->options.threads, reduce_slice, &work);

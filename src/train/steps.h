@@ -17,6 +17,7 @@ typedef struct octet_tape_slot {
     octet_tensor       real;     /* as readers see it; data of constants, or the tape's */
     octet_tensor       levels;   /* data NULL: none; while integers are used */
     octet_tensor       gradient; /* data NULL: none wanted */
+    const octet_tensor *sums;    /* while integers are used: what a fused Add reads instead, in its own unit; or NULL */
     octet_trained     *trained;  /* FakeQuantize that is applied here; NULL: none, or where the levels came from */
     bool               known;    /* a constant, or computed from shapes alone */
     bool               touched;  /* backward has added to the gradient */
@@ -38,7 +39,7 @@ typedef struct octet_tape_rows octet_tape_rows; /* rows.c's */
 /* A Conv, Gemm or MatMul with constant weights. Per-channel numbers are doubles whatever the tape's type. */
 typedef struct octet_tape_linear {
     int                 weight_axis;
-    octet_trained_shape weight_shape; /* channels along the axis */
+    octet_channel_shape weight_shape; /* channels along the axis */
     octet_parameter    *weight, *bias, *gamma, *beta; /* bias and the batch norm's: NULL where there is none */
     octet_parameter    *mean, *variance;              /* running */
     float               epsilon, momentum;
@@ -66,12 +67,12 @@ typedef struct octet_tape_step {
     octet_tape_linear   *linear; /* NULL: none */
     octet_tape_fast     *fast;   /* a linear step that is multiplied channels last; NULL: by definition */
     octet_tape_turn     *turn;   /* one per input */
-    octet_trained_shape  shape;  /* of z, by channels of the affine */
+    octet_channel_shape  shape;  /* of z, by channels of the affine */
     double              *scale, *shift; /* of the affine, one per channel; NULL: none */
     bool                 has_epilogue;
     bool                 rows;       /* it goes by the kernels of rows.c */
-    bool                 elements;   /* it goes by elements.c */
-    bool                 samples;    /* may be cut along dimension 0 */
+    bool                 elements;   /* slices cut all of its tensors along dimension 0 */
+    bool                 samples;    /* slices cut its first input */
     bool                 wanted;     /* backward has something to do */
     const octet_node    *quantized;  /* the node of the quantized graph, while integers are used */
     octet_node           integer;    /* that without activation */
@@ -91,7 +92,7 @@ struct octet_tape {
     octet_tape_step     *steps;
     size_t               step_count;
     octet_parameter     *parameters, *statistics;
-    size_t               parameter_count, parameter_capacity, statistic_count, statistic_capacity;
+    size_t               parameter_count, statistic_count;
     bool                 batch_norm_frozen, training;
     void                *scratch; /* of operators */
     size_t               scratch_bytes; /* for each slice */
@@ -112,7 +113,7 @@ struct octet_tape {
 
 typedef struct octet_tape_numbers {
     /* y[o][c][i] = x[o][c][i] * k[c] */
-    void (*scale)(void *y, const void *x, const double *k, const octet_trained_shape *shape);
+    void (*scale)(void *y, const void *x, const double *k, const octet_channel_shape *shape);
     /* k = gamma / sqrt(variance + epsilon), rounded after each operation; by_reciprocal: gamma * (1 / sqrt(...)) */
     void (*norm_scale)(double *k, const octet_tape_linear *linear, bool by_reciprocal);
     /* y = clamp(z * scale + shift), outer from first to last */
@@ -120,18 +121,18 @@ typedef struct octet_tape_numbers {
     /* d = 0 where z * scale + shift was outside the clamp */
     void (*clamp_gradient)(void *d, const octet_tape_step *step, size_t first, size_t last);
     /* sum[c] += x, or += (x - mean[c])^2 where mean is given */
-    void (*moments)(double *sum, const void *x, const double *mean, const octet_trained_shape *shape, size_t first,
+    void (*moments)(double *sum, const void *x, const double *mean, const octet_channel_shape *shape, size_t first,
                     size_t last);
     /* sum[c] += d, sum[channels + c] += d * z */
-    void (*gradient_moments)(double *sum, const void *d, const void *z, const octet_trained_shape *shape,
+    void (*gradient_moments)(double *sum, const void *d, const void *z, const octet_channel_shape *shape,
                              size_t first, size_t last);
     /* d = d * a[c] + z * b[c] + e[c] */
-    void (*combine)(void *d, const void *z, const double *const factors[3], const octet_trained_shape *shape,
+    void (*combine)(void *d, const void *z, const double *const factors[3], const octet_channel_shape *shape,
                     size_t first, size_t last);
     /* sum[c] += sum over the channel of a * b */
-    void (*dot)(double *sum, const void *a, const void *b, const octet_trained_shape *shape);
+    void (*dot)(double *sum, const void *a, const void *b, const octet_channel_shape *shape);
     /* into[i] += from[i] * k[c] */
-    void (*add_scaled)(void *into, const void *from, const double *k, const octet_trained_shape *shape);
+    void (*add_scaled)(void *into, const void *from, const double *k, const octet_channel_shape *shape);
 } octet_tape_numbers;
 
 extern const octet_tape_numbers octet_tape_floats, octet_tape_doubles;
@@ -197,9 +198,9 @@ void octet_epilogue_forward(octet_tape *tape, octet_tape_step *step);
 void octet_epilogue_backward(octet_tape *tape, octet_tape_step *step);
 
 /* FakeQuantize of a whole tensor, whatever the tape's type. */
-void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_trained_shape *shape);
+void octet_fake_quantize_tensor(octet_tape *tape, octet_trained *trained, void *x, const octet_channel_shape *shape);
 void octet_fake_quantize_gradient(octet_tape *tape, octet_trained *trained, void *d, const void *before,
-                                  const octet_trained_shape *shape);
+                                  const octet_channel_shape *shape);
 
 /* ---- rows.c: the same for steps with rows ---- */
 
@@ -275,18 +276,25 @@ octet_status octet_fast_apply(octet_tape *tape, octet_tape_step *step, octet_err
 octet_status octet_fast_apply_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz,
                                        octet_error *err);
 
-/* ---- elements.c ---- */
+/* ---- slices.c ---- */
+
+/* How the slices of a batch went. */
+typedef struct octet_slices {
+    octet_status status[OCTET_TAPE_SLICES];
+    octet_error  errors[OCTET_TAPE_SLICES];
+} octet_slices;
+
+/* That of the first one that failed. */
+octet_status octet_slices_verdict(const octet_slices *slices, octet_error *err);
 
 /* Whether all inputs and the output are real numbers of one shape, and each element depends on its like alone. */
 bool octet_tape_is_elements(const octet_tape *tape, const octet_tape_step *step);
 
-/* Samples first to last of a tensor, along dimension 0. */
-octet_tensor octet_tape_samples(const octet_tensor *whole, int64_t first, int64_t last);
-
-/* call by forward, in slices; and the gradients of step's inputs, which need not be cleared before. */
+/* call by forward, in slices; and the gradients of what a step with elements or samples reads. Those of its inputs need
+   not be cleared before. */
 octet_status octet_elements_forward(const octet_tape *tape, const octet_call *call, octet_forward forward,
                                     octet_error *err);
-octet_status octet_elements_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz, octet_error *err);
+octet_status octet_slices_backward(octet_tape *tape, octet_tape_step *step, const octet_tensor *dz, octet_error *err);
 
 /* ---- integers.c ---- */
 

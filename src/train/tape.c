@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Running a tape forward and backward, and looking at it. build.c makes it. */
+#include "ops/check.h"
 #include "train/pixels.h"
 #include "train/steps.h"
 
@@ -78,8 +79,7 @@ static octet_status put_input(octet_tape *tape, octet_tape_slot *value, const oc
 {
     const size_t count = (size_t)octet_tensor_count(&value->real);
     bool fits = input->dtype == OCTET_F32 ? value->real.dtype == tape->dtype : input->dtype == value->real.dtype;
-    fits = fits && input->rank == value->real.rank && input->data &&
-           !memcmp(input->dims, value->real.dims, (size_t)input->rank * sizeof *input->dims);
+    fits = fits && input->data && octet_same_dims(input, &value->real);
     if (!fits) {
         char got[96], need[96];
         return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' is %s, the trainer wants %s", value->value->name,
@@ -102,7 +102,7 @@ static octet_status put_inputs(octet_tape *tape, const octet_tensor *inputs, oct
         if (tape->quantized) {
             octet_integer_input(tape, value);
         } else if (value->trained) {
-            const octet_trained_shape shape = { 1, 1, (size_t)octet_tensor_count(&value->real) };
+            const octet_channel_shape shape = { 1, 1, (size_t)octet_tensor_count(&value->real) };
             octet_fake_quantize_tensor(tape, value->trained, value->real.data, &shape);
         }
     }
@@ -194,6 +194,10 @@ static octet_status store_constant(octet_graph *graph, octet_value *value, const
                                    octet_error *err)
 {
     octet_tensor tensor = *value->constant;
+    if (from->dtype == OCTET_F32) {
+        tensor.data = from->value;
+        return octet_value_set_constant(graph, value, &tensor, err);
+    }
     OCTET_TRY(octet_arena_get(&tensor.data, graph->arena, from->count, sizeof(float), err));
     store_parameter(tensor.data, from);
     return octet_value_set_constant(graph, value, &tensor, err);

@@ -9,19 +9,23 @@ enum { SWITCHES = 3, PER_CHANNEL = 5 };
 
 size_t octet_trained_size(const octet_trained *trained) { return SWITCHES + PER_CHANNEL * (size_t)trained->channels; }
 
+void octet_trained_follow(octet_trained *to, const octet_trained *from)
+{
+    to->enabled   = from->enabled;
+    to->observing = from->observing;
+    to->learning  = from->learning;
+    for (int64_t i = 0; i < from->channels; i++) {
+        to->range[i]      = from->range[i];
+        to->scale[i]      = from->scale[i];
+        to->zero_point[i] = from->zero_point[i];
+    }
+}
+
 octet_status octet_trained_copy(octet_trained **copy, octet_arena *arena, const octet_trained *trained,
                                 octet_error *err)
 {
     OCTET_TRY(octet_trained_new(copy, arena, trained, err));
-    octet_trained *const c = *copy;
-    c->enabled             = trained->enabled;
-    c->observing           = trained->observing;
-    c->learning            = trained->learning;
-    for (int64_t i = 0; i < trained->channels; i++) {
-        c->range[i]      = trained->range[i];
-        c->scale[i]      = trained->scale[i];
-        c->zero_point[i] = trained->zero_point[i];
-    }
+    octet_trained_follow(*copy, trained);
     return OCTET_OK;
 }
 

@@ -10,6 +10,9 @@
 octet_status octet_trained_copy(octet_trained **copy, octet_arena *arena, const octet_trained *trained,
                                 octet_error *err);
 
+/* The state of one that has the same settings. */
+void octet_trained_follow(octet_trained *to, const octet_trained *from);
+
 /* Numbers that pack writes and unpack reads. */
 size_t octet_trained_size(const octet_trained *trained);
 void   octet_trained_pack(float *to, const octet_trained *trained);

@@ -272,25 +272,17 @@ const octet_graph *octet_trainer_graph(const octet_trainer *trainer) { return tr
 
 /* ---- results ---- */
 
-/* On a copy, which shares what does not change: storing into one graph again and again would make it grow. */
-octet_status octet_trainer_convert(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
+/* Of a copy, which shares what does not change: storing into one graph again and again would make it grow. */
+octet_status octet_trainer_quantized(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
 {
     octet_graph *copy;
     *quantized = NULL;
     OCTET_TRY(octet_graph_copy(&copy, trainer->work, err));
     octet_status status = octet_tape_store(trainer->layout.tape, copy, err);
-    if (status == OCTET_OK) status = octet_train_quantized(quantized, copy, err);
-    if (status == OCTET_OK) status = octet_graph_own(*quantized, err);
-    octet_graph_free(copy);
-    if (status == OCTET_OK) return OCTET_OK;
-    octet_graph_free(*quantized);
-    *quantized = NULL;
+    if (status == OCTET_OK) status = octet_train_finish(copy, err);
+    if (status == OCTET_OK) *quantized = copy;
+    else octet_graph_free(copy);
     return status;
-}
-
-octet_status octet_trainer_quantized(octet_graph **quantized, const octet_trainer *trainer, octet_error *err)
-{
-    return octet_trainer_convert(quantized, trainer, err);
 }
 
 octet_status octet_trainer_store(octet_trainer *trainer, octet_error *err)
@@ -301,13 +293,7 @@ octet_status octet_trainer_store(octet_trainer *trainer, octet_error *err)
     if (!arena) return octet_fail_memory(err);
     octet_status status = octet_trained_list(&trained, &count, arena, trainer->graph, err);
     if (status == OCTET_OK) status = octet_tape_store(trainer->layout.tape, trainer->graph, err);
-    for (size_t i = 0; status == OCTET_OK && i < count; i++) {
-        float *packed;
-        status = octet_arena_get(&packed, arena, octet_trained_size(trained[i]), sizeof *packed, err);
-        if (status != OCTET_OK) break;
-        octet_trained_pack(packed, trainer->trained[i]);
-        octet_trained_unpack(trained[i], packed);
-    }
+    for (size_t i = 0; status == OCTET_OK && i < count; i++) octet_trained_follow(trained[i], trainer->trained[i]);
     octet_arena_free(arena);
     if (status == OCTET_OK && trainer->graph->training) status = octet_train_settle(trainer->graph, err);
     return status;

@@ -91,9 +91,6 @@ void   octet_trainer_moving_set(octet_trainer *trainer, const void *from);
 /* Brings learning rate and phases to where the plan wants them. */
 void octet_trainer_follow_plan(octet_trainer *trainer);
 
-/* A quantized graph of the present parameters, which stands alone. */
-octet_status octet_trainer_convert(octet_graph **quantized, const octet_trainer *trainer, octet_error *err);
-
 /* Whether the forward pass is the integer arithmetic that ships. */
 bool octet_trainer_is_integer(const octet_trainer *trainer);
 

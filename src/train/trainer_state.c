@@ -36,26 +36,41 @@ static const char *put_all(const octet_parameter *parameters, size_t count, cons
     return from;
 }
 
-size_t octet_trainer_moving_size(const octet_trainer *trainer)
+/* Every FakeQuantize, one after the other, as numbers. */
+static size_t packed_size(const octet_trainer *t)
 {
     size_t numbers = 0;
-    for (size_t i = 0; i < trainer->trained_count; i++) numbers += octet_trained_size(trainer->trained[i]);
-    return bytes_of(trainer->layout.statistics, trainer->layout.statistic_count) + numbers * sizeof(float);
+    for (size_t i = 0; i < t->trained_count; i++) numbers += octet_trained_size(t->trained[i]);
+    return numbers;
+}
+
+static void pack_all(float *to, const octet_trainer *t)
+{
+    for (size_t i = 0; i < t->trained_count; to += octet_trained_size(t->trained[i++]))
+        octet_trained_pack(to, t->trained[i]);
+}
+
+static void unpack_all(octet_trainer *t, const float *from)
+{
+    for (size_t i = 0; i < t->trained_count; from += octet_trained_size(t->trained[i++]))
+        octet_trained_unpack(t->trained[i], from);
+}
+
+size_t octet_trainer_moving_size(const octet_trainer *trainer)
+{
+    return bytes_of(trainer->layout.statistics, trainer->layout.statistic_count) + packed_size(trainer) * sizeof(float);
 }
 
 void octet_trainer_moving_get(void *to, const octet_trainer *trainer)
 {
-    float *at = (float *)(void *)get_all(to, trainer->layout.statistics, trainer->layout.statistic_count);
-    for (size_t i = 0; i < trainer->trained_count; at += octet_trained_size(trainer->trained[i++]))
-        octet_trained_pack(at, trainer->trained[i]);
+    const octet_trainer_layout *const l = &trainer->layout;
+    pack_all((float *)(void *)get_all(to, l->statistics, l->statistic_count), trainer);
 }
 
 void octet_trainer_moving_set(octet_trainer *trainer, const void *from)
 {
     const octet_trainer_layout *const l = &trainer->layout;
-    const float *at = (const float *)(const void *)put_all(l->statistics, l->statistic_count, from);
-    for (size_t i = 0; i < trainer->trained_count; at += octet_trained_size(trainer->trained[i++]))
-        octet_trained_unpack(trainer->trained[i], at);
+    unpack_all(trainer, (const float *)(const void *)put_all(l->statistics, l->statistic_count, from));
 }
 
 size_t octet_trainer_state_size(const octet_trainer *trainer)
@@ -123,15 +138,13 @@ static octet_status add_all(sections *s, octet_trainer *t, const octet_section *
 static octet_status make_sections(sections *s, octet_trainer *t, const octet_section *own, octet_error *err)
 {
     const octet_trainer_layout *const l = &t->layout;
-    for (size_t i = 0; i < t->trained_count; i++) s->packed_count += octet_trained_size(t->trained[i]);
+    s->packed_count = packed_size(t);
     const size_t most = 6 + 3 * l->parameter_count + l->statistic_count;
     OCTET_TRY(octet_arena_get(&s->list, s->arena, most, sizeof *s->list, err));
     OCTET_TRY(octet_arena_get(&s->packed, s->arena, s->packed_count, sizeof *s->packed, err));
     OCTET_TRY(octet_arena_get(&s->updates, s->arena, l->parameter_count, sizeof *s->updates, err));
     for (size_t i = 0; i < l->parameter_count; i++) s->updates[i] = l->mover->moments[i].steps;
-    float *at = s->packed;
-    for (size_t i = 0; i < t->trained_count; at += octet_trained_size(t->trained[i++]))
-        octet_trained_pack(at, t->trained[i]);
+    pack_all(s->packed, t);
     return add_all(s, t, own) == OCTET_OK ? OCTET_OK : octet_fail_memory(err);
 }
 
@@ -163,9 +176,7 @@ static octet_status check_state(const octet_trainer *t, const float *packed, oct
 
 static void take_over(octet_trainer *t, const sections *s)
 {
-    const float *at = s->packed;
-    for (size_t i = 0; i < t->trained_count; at += octet_trained_size(t->trained[i++]))
-        octet_trained_unpack(t->trained[i], at);
+    unpack_all(t, s->packed);
     for (size_t i = 0; i < t->layout.parameter_count; i++) t->layout.mover->moments[i].steps = s->updates[i];
     octet_trainer_freeze_batch_norm(t, t->scalars.batch_norm_frozen != 0);
     t->stale = true;

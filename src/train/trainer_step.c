@@ -12,7 +12,7 @@
 static octet_status make_integers(octet_trainer *t, octet_error *err)
 {
     octet_graph *quantized;
-    OCTET_TRY(octet_trainer_convert(&quantized, t, err));
+    OCTET_TRY(octet_trainer_quantized(&quantized, t, err));
     const octet_status status = octet_tape_use_integers(t->layout.tape, quantized, err);
     octet_graph_free(status == OCTET_OK ? t->quantized : quantized);
     if (status != OCTET_OK) return status;

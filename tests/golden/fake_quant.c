@@ -22,9 +22,9 @@ static octet_trained *make(golden_case *c, const octet_quantizer *quantizer, siz
 }
 
 /* channels: 1 or those of axis. */
-static octet_trained_shape shape_of(const golden_array *x, const octet_trained *t)
+static octet_channel_shape shape_of(const golden_array *x, const octet_trained *t)
 {
-    octet_trained_shape shape = { 1, (size_t)t->channels, 1 };
+    octet_channel_shape shape = { 1, (size_t)t->channels, 1 };
     for (int i = 0; i < x->rank; i++)
         if (t->channels == 1 || i > t->axis) shape.inner *= (size_t)x->dims[i];
         else if (i < t->axis) shape.outer *= (size_t)x->dims[i];
@@ -36,7 +36,7 @@ static octet_trained_shape shape_of(const golden_array *x, const octet_trained *
 typedef struct record {
     golden_array        x, y, dy, dx;
     octet_trained      *trained;
-    octet_trained_shape shape;
+    octet_channel_shape shape;
     bool                learnable;
 } record;
 
@@ -218,7 +218,7 @@ static bool check_fused(golden_case *c, const json_t *row)
     if (!t) return false;
     if (t->qmin != golden_int(row, "quant_min", -1) || t->qmax != golden_int(row, "quant_max", -1))
         return golden_fail(c, "levels are %d..%d", t->qmin, t->qmax);
-    const octet_trained_shape shape = shape_of(&last, t);
+    const octet_channel_shape shape = shape_of(&last, t);
     float *const y = golden_memory(c, last.count, sizeof *y);
     for (size_t i = 0; i < count; i++) {
         const float *const x = batches.real + i * last.count;
@@ -254,7 +254,7 @@ void golden_fixed(golden_case *c)
         };
         octet_trained *const t = make(c, &quantizer, 1, 0);
         if (!t) return;
-        octet_trained_observe(t, x, &(octet_trained_shape){ 1, 1, 2 });
+        octet_trained_observe(t, x, &(octet_channel_shape){ 1, 1, 2 });
         const float scale = golden_f32(c, json_object_get(row, "scale"));
         const int32_t zero = octet_trained_zero_point(t, 0), want = (int32_t)golden_int(row, "zero_point", -1);
         golden_note_floats(c, "fixed qparams: scale", t->scale, &scale, 1);

@@ -7,7 +7,7 @@
 
 #include <float.h>
 
-static const octet_trained_shape pair = { 1, 1, 2 };
+static const octet_channel_shape pair = { 1, 1, 2 };
 
 static octet_trained *make(octet_arena *arena, octet_quantizer quantizer, int64_t channels)
 {
@@ -66,7 +66,7 @@ static void channels_have_ranges_of_their_own(void **unused)
     for (int layout = 0; layout < 2; layout++) {
         octet_trained *const t = make(arena, quantizer, 2);
         octet_trained_observe(t, layout ? first : last,
-                              &(octet_trained_shape){ layout ? 1 : 2, 2, layout ? 2 : 1 });
+                              &(octet_channel_shape){ layout ? 1 : 2, 2, layout ? 2 : 1 });
         assert_parameters(t, 0, (float)(3.0 / 127), 0);
         assert_parameters(t, 1, (float)(2.0 / 127), 0);
         const octet_range both[] = { { true, -1, 1 }, { true, 0, 6 } };

@@ -80,7 +80,7 @@ static octet_level_rule rule_of(const octet_trained *t, size_t channel)
 }
 
 /* Both directions of one tensor, in place and not, against profile->quantize and passes(). */
-static void check(const octet_trained *t, const octet_trained_shape *shape)
+static void check(const octet_trained *t, const octet_channel_shape *shape)
 {
     static int32_t       levels[MOST];
     static float         same[MOST], straight[MOST];
@@ -119,7 +119,7 @@ static void is_the_profile_at_every_hard_number(void **unused)
         for (size_t s = 0; s < SCALES; s++) {
             octet_trained *const t = range_of(arena, i, 1);
             t->scale[0]            = scales[s];
-            check(t, &(octet_trained_shape){ 1, 1, hard_numbers(x, scales[s]) });
+            check(t, &(octet_channel_shape){ 1, 1, hard_numbers(x, scales[s]) });
         }
     octet_arena_free(arena);
 }
@@ -128,14 +128,14 @@ static void is_the_profile_at_every_hard_number(void **unused)
 static void any_layout_of_channels(void **unused)
 {
     (void)unused;
-    static const octet_trained_shape shapes[] = { { 3, 5, 7 }, { 7, 3, 1 }, { 1, 64, 1 }, { 5, 65, 1 }, { 2, 130, 1 },
+    static const octet_channel_shape shapes[] = { { 3, 5, 7 }, { 7, 3, 1 }, { 1, 64, 1 }, { 5, 65, 1 }, { 2, 130, 1 },
                                                   { 1, 9, 9 }, { 2, 3, 150 }, { 4, 1, 33 }, { 9, 1, 1 }, { 1, 1, 1 },
                                                   { 0, 4, 1 }, { 1, 4, 0 } };
     static const octet_profile *const profiles[] = { NULL, &octet_profile_octet, &octet_profile_torch_qnnpack };
     octet_arena *const                arena      = octet_arena_new();
     random_state                      r          = { 5 };
     for (size_t n = 0; n < 3 * sizeof shapes / sizeof *shapes; n++) {
-        const octet_trained_shape *const shape = &shapes[n / 3];
+        const octet_channel_shape *const shape = &shapes[n / 3];
         octet_trained *const             t     = range_of(arena, n % RANGES, (int64_t)shape->channels);
         t->profile                             = profiles[n % 3];
         for (size_t c = 0; c < shape->channels; c++) {
@@ -150,7 +150,7 @@ static void any_layout_of_channels(void **unused)
 }
 
 /* Section 5 in double: the sums, and those of their terms' magnitudes. */
-static void define_sums(octet_trained_sums sums[2], const octet_trained *t, const octet_trained_shape *shape)
+static void define_sums(octet_trained_sums sums[2], const octet_trained *t, const octet_channel_shape *shape)
 {
     const size_t count = shape->outer * shape->channels * shape->inner;
     for (size_t i = 0; i < count; i++) {
@@ -177,11 +177,11 @@ static void assert_near(const double *got, const double *want, const double *mag
 static void learned_gradients_are_the_definition(void **unused)
 {
     (void)unused;
-    static const octet_trained_shape shapes[] = { { 1, 1, 4000 }, { 40, 70, 1 }, { 3, 5, 200 }, { 1, 30, 9 } };
+    static const octet_channel_shape shapes[] = { { 1, 1, 4000 }, { 40, 70, 1 }, { 3, 5, 200 }, { 1, 30, 9 } };
     octet_arena *const               arena    = octet_arena_new();
     random_state                     r        = { 8 };
     for (size_t i = 0; i < 4 * RANGES; i++) {
-        const octet_trained_shape *const shape = &shapes[i % 4];
+        const octet_channel_shape *const shape = &shapes[i % 4];
         const size_t                     n     = shape->channels, bytes = n * sizeof(double);
         octet_trained *const             t     = range_of(arena, i / 4, (int64_t)n);
         double got[2][70] = { { 0 } }, want[4][70] = { { 0 } };
@@ -207,7 +207,7 @@ static void not_a_number_teaches_nothing(void **unused)
     (void)unused;
     octet_arena *const        arena = octet_arena_new();
     octet_trained *const      t     = range_of(arena, 2, 1);
-    const octet_trained_shape shape = { 1, 1, 3 };
+    const octet_channel_shape shape = { 1, 1, 3 };
     double                    scale = 0, zero_point = 0;
     x[0] = NAN, x[1] = INFINITY, x[2] = -INFINITY;
     dy[0] = 5, dy[1] = 1, dy[2] = 2;
@@ -228,7 +228,7 @@ static void torch_rounds_learned_zero_points_in_two_ways(void **unused)
                                         .fake = OCTET_FAKE_LEARNED };
     for (int64_t channels = 1; channels < 3; channels++) {
         octet_trained *const      t     = make(arena, &quantizer, channels);
-        const octet_trained_shape shape = { 1, (size_t)channels, 1 };
+        const octet_channel_shape shape = { 1, (size_t)channels, 1 };
         double                    scale[2] = { 0 }, zero_point[2] = { 0 };
         t->profile = &octet_profile_torch_qnnpack;
         for (int64_t c = 0; c < channels; c++) {
@@ -249,7 +249,7 @@ static void what_is_not_enabled_is_passed_through(void **unused)
     (void)unused;
     octet_arena *const        arena = octet_arena_new();
     octet_trained *const      t     = range_of(arena, 0, 1);
-    const octet_trained_shape shape = { 1, 1, 100 };
+    const octet_channel_shape shape = { 1, 1, 100 };
     double                    scale = 0, zero_point = 0;
     random_state              r     = { 2 };
     random_fill(&r, x, 100, -9, 9);

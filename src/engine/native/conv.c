@@ -273,7 +273,7 @@ static void pack_rows(const conv_step *s, uint8_t *scratch, const uint8_t *input
 /* Bytes of scratch before the real numbers that become planes. */
 static size_t window_scratch(const conv_step *s)
 {
-    return s->way == OCTET_CONV_PACKED ? (s->shape.rows * s->window_bytes + 63) / 64 * 64 : 0;
+    return s->way == OCTET_CONV_PACKED ? octet_aligned(s->shape.rows * s->window_bytes) : 0;
 }
 
 static void multiply(const conv_step *s, const octet_step *step, const octet_call *call, int part)

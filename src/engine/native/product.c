@@ -2,6 +2,7 @@
 /* Sums of products on levels: parameters of the tensors turned into what the kernels take. */
 #include "engine/native/native.h"
 
+#include "base/channels.h"
 #include "ops/attrs.h"
 #include "ops/levels.h"
 
@@ -83,12 +84,11 @@ static octet_status signed_weights(const int8_t **to, const octet_tensor *w, oct
 /* Sum of |w| of every column. */
 static void sum_magnitudes(double *sum, const octet_tensor *w, int axis)
 {
-    size_t inner = 1;
-    for (int i = axis + 1; i < w->rank; i++) inner *= (size_t)w->dims[i];
-    const size_t columns = (size_t)w->dims[axis], count = (size_t)octet_tensor_count(w);
-    const int32_t zero = w->qparams->zero_point[0];
-    for (size_t first = 0, c = 0; first < count; first += inner, c = c + 1 == columns ? 0 : c + 1)
-        sum[c] += (double)octet_levels_magnitude(w, first, inner, zero);
+    const octet_channel_shape s    = octet_channels_along(w, axis);
+    const int32_t             zero = w->qparams->zero_point[0];
+    for (size_t o = 0; o < s.outer; o++)
+        for (size_t c = 0; c < s.channels; c++)
+            sum[c] += (double)octet_levels_magnitude(w, (o * s.channels + c) * s.inner, s.inner, zero);
 }
 
 /* Whether every |t| stays below 2^30, whatever the input's levels are. */
