@@ -10,6 +10,7 @@
 #include <octet/error.h>
 #include <octet/file.h>
 #include <octet/graph.h>
+#include <octet/improve.h>
 #include <octet/quantize.h>
 #include <octet/report.h>
 #include <octet/tensor.h>

@@ -46,12 +46,34 @@ OCTET_API double      octet_score(const octet_scores *scores, octet_metric metri
 OCTET_API double      octet_score_drop(const octet_scores scores[2], octet_metric metric);
 OCTET_API const char *octet_metric_name(octet_metric metric);
 
-/* One layer of a comparison. local: its error when fed the float network's own inputs, quantized; accumulated: its
-   error as it stands in the quantized network. */
+/* Why a layer costs accuracy. */
+typedef enum octet_cause {
+    OCTET_CAUSE_NONE = 0,
+    OCTET_CAUSE_CLIPPING,        /* values beyond the range */
+    OCTET_CAUSE_RESOLUTION,      /* steps too wide for what lies in the range */
+    OCTET_CAUSE_OUTLIER_CHANNEL, /* one channel takes the range that the others share with it */
+    OCTET_CAUSE_BIAS,            /* the mean of a channel has moved */
+    OCTET_CAUSE_ZERO_POINT,      /* levels that the values, all of one sign, never take */
+    OCTET_CAUSE_FLOAT,           /* the operator was left in float */
+} octet_cause;
+
+/* One layer of a comparison. Everything in dB is SQNR; NAN: not comparable, or not asked for. */
 typedef struct octet_layer_error {
     const char *name, *op;
-    double      local_db, accumulated_db; /* NAN: not comparable */
+    const char *merged;          /* original nodes that it stands for, "a + b", or "" */
+    double      local_db;        /* fed the float network's own inputs, quantized */
+    double      accumulated_db;  /* as it stands in the quantized network */
+    double      cosine, max_abs; /* accumulated */
+    double      weights_db;      /* of its weights; NAN: it has none */
+    double      output_db;       /* of the network's output when only this layer is quantized */
+    double      gain_db;         /* of the network's output when only this layer stays float */
+    octet_cause cause;
+    const char *why;             /* the cause with its figures, or "" */
+    const char *remedy;          /* the option that mends it ("--layer 'conv1=minmax'"), or "" */
+    double      remedy_db;       /* gain of the output with the remedy alone, measured; NAN: none */
 } octet_layer_error;
+
+OCTET_API const char *octet_cause_name(octet_cause cause);
 
 typedef struct octet_comparison {
     double                   output_sqnr_db, output_cosine, output_max_abs;

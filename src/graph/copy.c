@@ -250,7 +250,7 @@ static octet_status copy_head(const copying *c)
     g->arena             = c->arena;
     g->first = g->last = NULL;
     g->values = g->values_last = NULL;
-    if (!g->training) g->calibration = NULL;
+    if (!g->training && g->stage != OCTET_STAGE_CALIBRATED) g->calibration = NULL;
     g->value_names = octet_names_copy(c->from->value_names, c->arena);
     g->node_names  = octet_names_copy(c->from->node_names, c->arena);
     return g->value_names && g->node_names ? OCTET_OK : octet_fail_memory(c->err);

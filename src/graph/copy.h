@@ -7,8 +7,9 @@
 
 /* The same graph in memory of its own: names, order, indexes, and the names that passes will make, are graph's. Shared
    with graph, which must outlive the copy or its octet_graph_own: the data of constants, as most of a copy's are about
-   to be replaced; and of a training graph its calibration and every FakeQuantize's `trained`, which a copy only reads.
-   Nothing observes on a copy, and other graphs' calibration stays behind. The caller frees *copy. */
+   to be replaced; of a calibrated graph its calibration, and of a training graph also every FakeQuantize's `trained`,
+   which a copy only reads (nodes and groups there are graph's own; a copy finds watches by value->index). Nothing
+   observes on a copy, and other graphs' calibration stays behind. The caller frees *copy. */
 octet_status octet_graph_copy(octet_graph **copy, const octet_graph *graph, octet_error *err);
 
 /* Copies the data of constants that is still shared: a graph that is trained no more stands alone then. */

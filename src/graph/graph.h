@@ -86,6 +86,7 @@ struct octet_graph {
     octet_stage     stage;
     bool            training; /* prepared by octet_prepare_qat: batch norms are attached and FakeQuantize is trained. An
                                  engine runs and a file holds the float network that it is */
+    bool            biases_corrected; /* by a step before conversion, which then leaves biases alone */
     const char     *name;
     const char     *path; /* file it came from, for messages; NULL: built in memory */
     int             opset; /* of the file it came from */

@@ -288,6 +288,13 @@ static void disband(team *t)
 
 /* ---- the result ---- */
 
+const char *octet_cause_name(octet_cause cause)
+{
+    static const char *const names[] = { "none", "clipping", "resolution", "outlier channel", "bias", "zero-point",
+                                         "operator left in float" };
+    return (size_t)cause < sizeof names / sizeof *names ? names[cause] : "none";
+}
+
 static int worst_first(const void *a, const void *b)
 {
     const octet_layer_error *const x = a, *const y = b;
@@ -303,10 +310,14 @@ static octet_status fill_result(octet_comparison *result, const team *t, octet_a
     OCTET_TRY(octet_arena_get(&layers, arena, t->layer_count, sizeof *layers, err));
     for (size_t i = 0; i < t->layer_count; i++) {
         const layer *const l = &t->layers[i];
-        layers[i] = (octet_layer_error){ octet_arena_copy(arena, l->node->name),
-                                         octet_arena_copy(arena, l->node->op->name), octet_sqnr_db(&l->local),
-                                         octet_sqnr_db(&l->accumulated) };
-        if (!layers[i].name || !layers[i].op) return octet_fail_memory(err);
+        layers[i] = (octet_layer_error){
+            .name = octet_arena_copy(arena, l->node->name), .op = octet_arena_copy(arena, l->node->op->name),
+            .merged = octet_arena_copy(arena, l->node->merged ? l->node->merged : ""),
+            .local_db = octet_sqnr_db(&l->local), .accumulated_db = octet_sqnr_db(&l->accumulated),
+            .cosine = octet_sqnr_cosine(&l->accumulated), .max_abs = l->accumulated.max_abs, .weights_db = NAN,
+            .output_db = NAN, .gain_db = NAN, .why = "", .remedy = "", .remedy_db = NAN,
+        };
+        if (!layers[i].name || !layers[i].op || !layers[i].merged) return octet_fail_memory(err);
     }
     qsort(layers, t->layer_count, sizeof *layers, worst_first);
     result->output_sqnr_db = octet_sqnr_db(&t->output);
