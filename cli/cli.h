@@ -30,7 +30,7 @@ typedef enum cli_kind {
     CLI_INTEGER,  /* int within low..high */
     CLI_NUMBER,   /* double within low..high */
     CLI_BYTES,    /* size_t with k, M, G */
-    CLI_LAYER,    /* GLOB=float; may be repeated */
+    CLI_LAYER,    /* GLOB=float, GLOB=mse, ...; may be repeated */
 } cli_kind;
 
 typedef struct cli_option {

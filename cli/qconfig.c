@@ -73,8 +73,9 @@ const cli_option cli_qconfig_options[] = {
       .word = cli_method_word },
     { "percentile", 0, CLI_NUMBER, "P", AT(percentile), "99.99", "share of values inside the range, in percent",
       .section = "calibration", .low = 50, .high = 100 },
-    { "layer", 0, CLI_LAYER, "GLOB=float", AT(layers), NULL,
-      "keep matching layers in float; may be repeated, the last match wins" },
+    { "layer", 0, CLI_LAYER, "GLOB=HOW", AT(layers), NULL,
+      "float: matching layers stay in float; minmax, mse, percentile:99.9: how their results' ranges are found; may be "
+      "repeated, the last match wins" },
     { "config", 0, CLI_TEXT, "FILE.json", AT(config), NULL, "read options from a file; the command line wins" },
     { "print-config", 0, CLI_FLAG, NULL, AT(print_config), NULL, "print the options in force as such a file and stop" },
     { "dry-run", 'n', CLI_FLAG, NULL, AT(dry_run), NULL, "check everything, calculate and write nothing" },

@@ -176,23 +176,28 @@ static void free_workers(work *w)
 
 /* ---- ranges ---- */
 
-static const char *estimator_of(const octet_quantizer *quantizer)
+octet_status octet_group_range(octet_range *range, const char **method, const octet_graph *graph,
+                               const octet_group *group, octet_error *err)
 {
-    return quantizer->method == OCTET_METHOD_OUTPUT ? "mse" : octet_method_name(quantizer->method);
+    const octet_quantizer *const  quantizer = &graph->calibration->qconfig.activation;
+    const octet_layer_rule *const rule      = group->rule;
+    const octet_levels_range      levels    = octet_quantizer_levels(quantizer, false);
+    const octet_method            asked     = rule ? rule->method : quantizer->method;
+    const octet_estimate want = { levels.qmin, levels.qmax, quantizer->symmetric,
+                                  rule && rule->percentile > 0 ? rule->percentile : quantizer->percentile };
+    const octet_estimator *const how =
+        octet_estimator_find(asked == OCTET_METHOD_OUTPUT ? "mse" : octet_method_name(asked));
+    *method = how->name;
+    return how->read(range, &group->observer, &want, err);
 }
 
 static octet_status set_range(octet_graph *graph, octet_group *group, octet_error *err)
 {
-    const octet_quantizer *const quantizer = &graph->calibration->qconfig.activation;
-    const octet_levels_range     levels    = octet_quantizer_levels(quantizer, false);
-    const octet_estimate         want = { levels.qmin, levels.qmax, quantizer->symmetric, quantizer->percentile };
-    const octet_estimator *const how  = octet_estimator_find(estimator_of(quantizer));
-    octet_range                  range;
+    octet_range range;
     if (!group->observer.range.seen)
         OCTET_TRY(octet_decide(graph, group->representative->name, "scale 1", err, "no value was seen"));
-    OCTET_TRY(how->read(&range, &group->observer, &want, err));
-    group->fake_quantize->method = how->name;
-    return octet_set_qparams(graph, group->fake_quantize, quantizer, &range, 1, err);
+    OCTET_TRY(octet_group_range(&range, &group->fake_quantize->method, graph, group, err));
+    return octet_set_qparams(graph, group->fake_quantize, &graph->calibration->qconfig.activation, &range, 1, err);
 }
 
 static octet_status check_finite(const octet_calibration *c, octet_error *err)
