@@ -115,7 +115,7 @@ typedef struct cli_args {
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_qconfig_options[];
+    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_type_options[], cli_qconfig_options[];
 
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);

@@ -59,6 +59,14 @@ octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_err
 
 #define AT(member) offsetof(cli_args, member)
 
+const cli_option cli_type_options[] = {
+    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|f32", AT(weights), "as qconfig says",
+      "type of weights", .section = "quantize" },
+    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|f32", AT(activations),
+      "as qconfig says", "type of activations", .section = "quantize" },
+    { NULL },
+};
+
 const cli_option cli_qconfig_options[] = {
     { "qconfig", 0, CLI_WORD, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },

@@ -244,6 +244,10 @@ refused 3 'missing.onnx' bench net.onnx --baseline missing.onnx
 # ---- diff ----
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-tensor -o tensor.onnx
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-channel -o channel.onnx
+expect 0 quantize net.onnx --data calib.npy --weights s4 --activations u6 -o low.onnx
+expect 0 run low.onnx calib.npy --limit 2
+expect 0 quantize net.onnx --data calib.npy --activations f32 -o weights.onnx
+refused 2 'unknown word' quantize net.onnx --data calib.npy --weights s9 -o n.onnx
 expect 0 diff tensor.onnx channel.onnx --data calib.npy --json
 is_json out
 keys out a b samples accumulated.histogram.0 accumulated.max accumulated.worst values.name values.op \
