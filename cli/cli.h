@@ -196,8 +196,8 @@ void cli_help_markdown(void);
 
 /* Whether results go to stdout as text: not with --json to stdout, not with -q. */
 bool cli_talks(const cli_call *call);
-/* printf to stdout if cli_talks. */
-void cli_say(const cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* printf to stdout if cli_talks, with the line of progress out of the way. */
+void cli_say(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "octet: warning: ..." on stderr, unless -q; every line of text. */
 void cli_warn(const cli_call *call, const char *text);
 /* The one line of an error. */

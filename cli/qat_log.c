@@ -155,7 +155,6 @@ static void show_step(qat_log *log, const octet_fit_progress *p)
 static void show_epoch(qat_log *log, const octet_fit_progress *p)
 {
     char top1[32], score[64] = "";
-    cli_progress_end(log->call);
     share_text(top1, "top-1", p->mean_top1);
     if (p->scores && !isnan(p->scores->top1))
         snprintf(score, sizeof score, "; validation top-1 %.2f %%", 100 * p->scores->top1);
