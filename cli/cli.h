@@ -99,7 +99,7 @@ typedef struct cli_args {
     size_t      init_calibrate, patience, checkpoint_steps, log_steps;
     bool        lsq, distill, restart;
     struct cli_other_data {
-        const char *path, *labels;
+        const char *path, *labels, *reference;
         size_t      limit, skip, every, skip_every;
     } validation, test;
 

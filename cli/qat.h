@@ -17,6 +17,7 @@ typedef struct qat_log {
     cli_call *call;
     FILE     *file;       /* NULL: no log */
     int       file_error; /* errno of the first write that failed, 0: none */
+    octet_metric       metric; /* that epochs are shown by */
     octet_fit_progress last;
 } qat_log;
 

@@ -171,9 +171,9 @@ python3 - <<'PY' || fail 'qat: values'
 import json
 result, scores = json.load(open("qat.json")), json.load(open("out"))
 log = [json.loads(line) for line in open("qat.jsonl")]
-assert [e["event"] for e in log] == ["start"] + (["step"] * 4 + ["epoch"]) * 4 + ["end"]
+assert [e["event"] for e in log] == ["start", "epoch"] + (["step"] * 4 + ["epoch"]) * 4 + ["end"]
 assert log[0]["resumed"] == 0 and log[0]["steps"] == 16 and log[0]["options"]["train"]["epochs"] == 4
-assert [e["step"] for e in log if e["event"] == "step"] == list(range(1, 17)) and log[16]["integer"]
+assert [e["step"] for e in log if e["event"] == "step"] == list(range(1, 17)) and log[17]["integer"]
 epochs = [e for e in log if e["event"] == "epoch"]
 best = max(e["validation"]["top1"] for e in epochs)
 assert result["validation"]["trained"]["top1"] == best == scores["top1"] == result["test"]["trained"]["top1"]
