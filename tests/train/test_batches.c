@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Batches of a data set: every epoch takes samples once, in an order and with an augmentation of its own, and batch n is
-   the same whatever was read before it. */
+/* Batches of a data set: every epoch takes samples once, in an order and with an augmentation of its own, and batch n
+   is the same whatever was read before it. */
 #include "training.h"
 
 #include "train/batches.h"
