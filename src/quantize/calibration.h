@@ -113,10 +113,8 @@ octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_er
 /* Raises weight scales whose bias would not fit (numerics section 2). */
 octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err);
 
-/* bias += mean over positions of (W - Wq) applied to the mean input. */
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err);
-
-/* Threads and sample count in force. */
-int octet_calibrate_threads(const octet_calibrate_options *options);
+/* bias += mean over positions of (W - Wq) applied to the mean input. before: W where a step has moved the weights
+   since; NULL: they are W. */
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "engine/run.h"
 #include "observe/qparams.h"
+#include "quantize/samples.h"
 
 #include <math.h>
 #include <stdio.h>
