@@ -101,7 +101,7 @@ static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *a
     return octet_replace_constant(graph, node, 2, &bias, err);
 }
 
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err)
+static octet_status correct_mean(octet_graph *graph, octet_node *node, octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
                      !octet_node_is(node, "MatMul") && mean_of(graph->calibration, node->inputs[0]);
@@ -111,4 +111,16 @@ octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_erro
     const octet_status status = correct(graph, node, arena, err);
     octet_arena_free(arena);
     return status;
+}
+
+octet_status octet_correct_means(octet_graph *graph, octet_error *err)
+{
+    const octet_calibration *const c       = graph->calibration;
+    const bool                     correct = !c->qconfig.no_bias_correction && !graph->biases_corrected;
+    for (octet_node *n = graph->first; n; n = n->next) {
+        if (!octet_sums_integers(n) || c->target->real_bias) continue;
+        OCTET_TRY(octet_raise_weight_scales(graph, n, err));
+        if (correct) OCTET_TRY(correct_mean(graph, n, err));
+    }
+    return OCTET_OK;
 }
