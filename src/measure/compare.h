@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What comparing two networks is made of: three of them (the float one, the quantized one, and the quantized one's
+   numbers as a float network, which tells what a sum was before it was rounded), layers, and workers that take a sample
+   each. Sums are kept per sample and added in the order of samples. */
+#ifndef OCTET_MEASURE_COMPARE_H
+#define OCTET_MEASURE_COMPARE_H
+
+#include <octet/report.h>
+
+#include "engine/put.h"
+#include "graph/op.h"
+#include "measure/sqnr.h"
+
+enum { OCTET_COMPARED_OUTPUTS = 64 };
+
+/* One node of the quantized network and its twins. */
+typedef struct octet_layer {
+    const octet_node  *node;
+    const octet_value *value;      /* node's output */
+    const octet_value *reference;  /* the float network's value of that name */
+    const octet_node  *unrounded;  /* the node in the unrounded network */
+    const octet_node  *add;        /* the Add in whose accumulator node is summed, or NULL: it then has no value */
+    bool               rounds;     /* something of it is quantized: its effects are worth measuring */
+} octet_layer;
+
+/* Sums of one layer. only, without: squared errors of every output, with only this layer quantized, and with only this
+   layer in float; count: samples that they were measured on. */
+typedef struct octet_layer_sums {
+    octet_sqnr local, accumulated;
+    double    *only, *without; /* one per output */
+    size_t     only_count, without_count;
+} octet_layer_sums;
+
+/* What one sample adds, or all of them. */
+typedef struct octet_compared {
+    octet_layer_sums *layers;
+    octet_sqnr        output; /* the first, of all samples */
+    double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
+    size_t            layer_count, output_count;
+} octet_compared;
+
+octet_status octet_compared_make(octet_compared *c, size_t layer_count, size_t output_count, octet_arena *arena,
+                                 octet_error *err);
+/* Adds a sample's sums and clears them. */
+void octet_compared_take(octet_compared *into, octet_compared *from);
+
+/* What both networks are, for all workers. */
+typedef struct octet_pairing {
+    octet_graph  *real, *quantized, *unrounded;
+    octet_plan   *real_plan, *quantized_plan, *unrounded_plan;
+    octet_layer  *layers; /* in execution order */
+    size_t        layer_count;
+    octet_layer **by_value; /* of the quantized network's values; NULL: none */
+    size_t        output_count, most; /* most: elements of the largest value */
+    bool          has_integers; /* values that are computed and are no real numbers, which layers may read */
+    const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* float, quantized */
+} octet_pairing;
+
+/* One sample at a time. */
+typedef struct octet_comparing {
+    const octet_pairing *pairing;
+    octet_workspace     *real, *quantized; /* the networks as they are */
+    octet_workspace     *fed;              /* quantized, every layer fed the float network's values */
+    octet_workspace     *real_again, *quantized_again, *unrounded; /* of parts */
+    octet_tensor         input;
+    float               *rooms[3];                         /* of the largest value each */
+    const float         *outputs[OCTET_COMPARED_OUTPUTS];  /* of the float network's run; NULL: not comparable */
+    float               *output_rooms[OCTET_COMPARED_OUTPUTS];
+    octet_compared       sums; /* of this sample */
+    bool                 effects; /* to be measured on this sample */
+    octet_status         status;
+    octet_error          error;
+} octet_comparing;
+
+/* ---- pairing.c ---- */
+
+/* The float network that computes with quantized's numbers and rounds nothing: same names. The caller frees it. */
+octet_status octet_unrounded(octet_graph **unrounded, const octet_graph *quantized, octet_error *err);
+
+/* Both graphs are fused. Where they do not match: OCTET_ERR_SHAPE, naming the first node that differs. */
+octet_status octet_pairing_make(octet_pairing *pairing, octet_graph *real, octet_graph *quantized,
+                                const octet_evaluate_options *options, octet_arena *arena, octet_error *err);
+void         octet_pairing_release(octet_pairing *pairing);
+
+/* ---- sample.c ---- */
+
+octet_status octet_comparing_make(octet_comparing *c, const octet_pairing *pairing, octet_arena *arena,
+                                  octet_error *err);
+void         octet_comparing_release(octet_comparing *c);
+
+/* Adds what the sample in c->input shows to c->sums. */
+octet_status octet_compare_sample(octet_comparing *c, octet_error *err);
+
+/* ---- effect.c ---- */
+
+/* Measures the output with these numbers in place of what the float network's layer computed. Uses rooms[2]. */
+octet_status octet_effect_only(octet_comparing *c, const octet_layer *layer, const float *numbers, octet_error *err);
+
+/* Measures the output of the quantized network with every layer in turn in float. After both runs. */
+octet_status octet_effects_without(octet_comparing *c, octet_error *err);
+
+/* Elements of a value. */
+size_t octet_compared_count(const octet_plan *plan, const octet_value *value);
+
+#endif
