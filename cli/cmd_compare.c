@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FEW_SAMPLES = 32 };
+enum { FEW_SAMPLES = 32, FEW_CAUSES = 3 };
 
 static void set_layer(json_t *row, const octet_layer_error *l)
 {
@@ -95,7 +95,7 @@ static void print(cli_call *call, const octet_comparison *c)
         cli_say(call, "output: its SQNR with only this layer quantized; gain: its change with only this layer in float "
                       "(on %zu samples)\n", c->effect_samples);
     for (size_t i = 0; i < c->layer_count; i++)
-        if (c->layers[i].why[0]) print_remedy(call, &c->layers[i]);
+        if (c->layers[i].remedy[0] || (i < FEW_CAUSES && c->layers[i].why[0])) print_remedy(call, &c->layers[i]);
 }
 
 typedef struct pair {

@@ -408,10 +408,11 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
     return OCTET_OK;
 }
 
-/* Conversions of the inputs come before the step, as it is their reader. */
+/* Conversions of the inputs come before the step, as it is their reader; those of its outputs behind it. */
 octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_node *node, octet_error *err)
 {
     const octet_plan *const plan = workspace->plan;
+    bool                    ran  = false;
     assert(plan->keep_values);
     octet_workspace_own(workspace);
     if (plan->form_count) memset(workspace->dirty, 0, plan->form_count);
@@ -421,10 +422,11 @@ octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_no
     }
     for (size_t i = 0; i < plan->step_count; i++) {
         const octet_step *const step  = &plan->steps[i];
-        const bool              last  = step->node == node || step->add == node;
+        const bool              is_it = step->node == node || (step->add && step->add == node);
         size_t                  index = i;
-        if (last || (!step->node && spread(workspace, step))) OCTET_TRY(run_steps(workspace, &index, true, err));
-        if (last) return OCTET_OK;
+        if ((is_it || !step->node) && spread(workspace, step)) OCTET_TRY(run_steps(workspace, &index, true, err));
+        ran = ran || is_it;
     }
+    if (ran) return OCTET_OK;
     return octet_fail(err, OCTET_ERR_ARGUMENT, "the plan has no step for node '%s'", node->name);
 }

@@ -5,6 +5,7 @@
 #include "measure/compare.h"
 
 #include "base/parallel.h"
+#include "measure/remedy.h"
 #include "measure/weights.h"
 
 #include <math.h>
@@ -29,12 +30,15 @@ struct owned {
 
 /* ---- sums ---- */
 
-octet_status octet_compared_make(octet_compared *c, size_t layer_count, size_t output_count, octet_arena *arena,
+octet_status octet_compared_make(octet_compared *c, const octet_pairing *pairing, octet_arena *arena,
                                  octet_error *err)
 {
-    const size_t outputs = output_count ? output_count : 1;
-    *c = (octet_compared){ .layer_count = layer_count, .output_count = output_count };
+    const size_t layer_count = pairing->layer_count, outputs = pairing->output_count ? pairing->output_count : 1;
+    *c = (octet_compared){ .layer_count = layer_count, .output_count = pairing->output_count };
     OCTET_TRY(octet_arena_get(&c->layers, arena, layer_count, sizeof *c->layers, err));
+    OCTET_TRY(octet_arena_get(&c->origins, arena, layer_count + 1, sizeof *c->origins, err));
+    for (size_t i = 0; i <= layer_count; i++)
+        OCTET_TRY(octet_origins_make(&c->origins[i], pairing, i, arena, err));
     OCTET_TRY(octet_arena_get(&c->signal, arena, outputs, sizeof *c->signal, err));
     OCTET_TRY(octet_arena_get(&c->noise, arena, outputs, sizeof *c->noise, err));
     for (size_t i = 0; i < layer_count; i++) {
@@ -63,6 +67,7 @@ void octet_compared_take(octet_compared *into, octet_compared *from)
     take_sqnr(&into->output, &from->output);
     take_doubles(into->signal, from->signal, from->output_count);
     take_doubles(into->noise, from->noise, from->output_count);
+    for (size_t i = 0; i <= from->layer_count; i++) octet_origins_take(&into->origins[i], &from->origins[i]);
     for (size_t i = 0; i < from->layer_count; i++) {
         octet_layer_sums *const a = &into->layers[i], *const b = &from->layers[i];
         take_sqnr(&a->local, &b->local);
@@ -141,7 +146,7 @@ static octet_status make_team(team *t, octet_graph *graphs[2], const octet_evalu
     how.plan.threads = how.baseline_plan.threads = (int)(threads / t->count);
     OCTET_TRY(octet_pairing_make(&t->pairing, graphs[0], graphs[1], &how, arena, err));
     for (size_t i = 0; i < t->count; i++) OCTET_TRY(make_worker(&t->workers[i], t, arena, err));
-    return octet_compared_make(&t->sums, t->pairing.layer_count, t->pairing.output_count, arena, err);
+    return octet_compared_make(&t->sums, &t->pairing, arena, err);
 }
 
 static octet_status run_all(team *t, octet_graph *graphs[2], const octet_evaluate_options *options, octet_arena *arena,
@@ -210,17 +215,31 @@ static octet_status fill_layer(octet_layer_error *to, const team *t, size_t i, o
         .output_db = s->only_count ? outputs_db(&t->sums, s->only) : NAN,
         .gain_db = s->without_count ? gain_of(outputs_db(&t->sums, s->without), outputs_db(&t->sums, t->sums.noise))
                                     : NAN,
-        .weights_db = NAN, .why = "", .remedy = "", .remedy_db = NAN,
+        .weights_db = octet_weights_db(&t->pairing, i), .why = "", .remedy = "", .remedy_db = NAN,
     };
-    return to->name && to->op && to->merged ? OCTET_OK : octet_fail_memory(err);
+    if (!to->name || !to->op || !to->merged) return octet_fail_memory(err);
+    return octet_find_cause(to, &t->pairing, &t->sums, i, arena, err);
 }
 
-static octet_status fill_result(octet_comparison *result, const team *t, octet_arena *arena, octet_error *err)
+static octet_status find_remedies(octet_layer_error *layers, team *t, const octet_evaluate_options *options,
+                                  octet_arena *arena, octet_error *err)
+{
+    size_t *chosen;
+    OCTET_TRY(octet_arena_get(&chosen, arena, t->effects, sizeof *chosen, err));
+    octet_remedies r = { .pairing = &t->pairing, .sums = &t->sums, .worker = &t->workers[0], .data = t->data,
+                         .samples = chosen, .options = options, .layers = layers, .arena = arena };
+    for (size_t i = 0; i < t->total; i++)
+        if (is_chosen(i, t->effects, t->total)) chosen[r.sample_count++] = i;
+    return octet_find_remedies(&r, err);
+}
+
+static octet_status fill_result(octet_comparison *result, team *t, const octet_evaluate_options *options,
+                                octet_arena *arena, octet_error *err)
 {
     octet_layer_error *layers;
     OCTET_TRY(octet_arena_get(&layers, arena, t->pairing.layer_count, sizeof *layers, err));
     for (size_t i = 0; i < t->pairing.layer_count; i++) OCTET_TRY(fill_layer(&layers[i], t, i, arena, err));
-    OCTET_TRY(octet_weights_db(layers, &t->pairing, err));
+    OCTET_TRY(find_remedies(layers, t, options, arena, err));
     qsort(layers, t->pairing.layer_count, sizeof *layers, worst_first);
     *result = (octet_comparison){ .output_sqnr_db = octet_sqnr_db(&t->sums.output),
                                   .output_cosine = octet_sqnr_cosine(&t->sums.output),
@@ -236,14 +255,15 @@ octet_status octet_compare(octet_comparison **comparison, octet_graph *reference
     const octet_evaluate_options defaults  = { 0 };
     octet_graph                 *graphs[2] = { reference, quantized };
     *comparison                            = NULL;
+    if (!options) options = &defaults;
     OCTET_TRY(octet_fuse(reference, err));
     OCTET_TRY(octet_fuse(quantized, err));
     octet_arena *const  arena  = octet_arena_new();
     struct owned *const owned  = arena ? octet_arena_alloc(arena, 1, sizeof *owned) : NULL;
     team                t      = { .data = data };
     octet_status        status = owned ? OCTET_OK : octet_fail_memory(err);
-    if (status == OCTET_OK) status = run_all(&t, graphs, options ? options : &defaults, arena, err);
-    if (status == OCTET_OK) status = fill_result(&owned->comparison, &t, arena, err);
+    if (status == OCTET_OK) status = run_all(&t, graphs, options, arena, err);
+    if (status == OCTET_OK) status = fill_result(&owned->comparison, &t, options, arena, err);
     disband(&t);
     if (status != OCTET_OK) {
         octet_arena_free(arena);

@@ -13,6 +13,8 @@
 
 enum { OCTET_COMPARED_OUTPUTS = 64 };
 
+typedef struct octet_pairing octet_pairing;
+
 /* One node of the quantized network and its twins. */
 typedef struct octet_layer {
     const octet_node  *node;
@@ -31,22 +33,38 @@ typedef struct octet_layer_sums {
     size_t     only_count, without_count;
 } octet_layer_sums;
 
+/* What of a layer's own error comes from where, as sums of squares at its output, and what its float values are like;
+   from the samples that effects are measured on. An Add's sums count as its own. */
+typedef struct octet_origins {
+    double   weights;         /* with rounded weights and biases alone */
+    double   inputs, cut;     /* with rounded inputs alone; with inputs cut to their ranges and not rounded */
+    double   rounded, clipped; /* of the output itself: within its range, beyond it */
+    double   total;           /* everything together */
+    uint64_t beyond, count;   /* elements of the output beyond its range; all */
+    size_t   channels;
+    float   *lo, *hi;         /* per channel of the output: least and most */
+    double  *shift, *squares; /* per channel: sums of the layer's own error, and of its squares */
+    bool     seen;
+} octet_origins;
+
 /* What one sample adds, or all of them. */
 typedef struct octet_compared {
     octet_layer_sums *layers;
+    octet_origins    *origins; /* per layer, and one more: of the network's input */
     octet_sqnr        output; /* the first, of all samples */
     double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
     size_t            layer_count, output_count;
 } octet_compared;
 
-octet_status octet_compared_make(octet_compared *c, size_t layer_count, size_t output_count, octet_arena *arena,
+octet_status octet_compared_make(octet_compared *c, const octet_pairing *pairing, octet_arena *arena,
                                  octet_error *err);
 /* Adds a sample's sums and clears them. */
 void octet_compared_take(octet_compared *into, octet_compared *from);
 
 /* What both networks are, for all workers. */
-typedef struct octet_pairing {
+struct octet_pairing {
     octet_graph  *real, *quantized, *unrounded;
+    octet_graph  *folded; /* the float network, its batch norms folded */
     octet_plan   *real_plan, *quantized_plan, *unrounded_plan;
     octet_layer  *layers; /* in execution order */
     size_t        layer_count;
@@ -54,7 +72,7 @@ typedef struct octet_pairing {
     size_t        output_count, most; /* most: elements of the largest value */
     bool          has_integers; /* values that are computed and are no real numbers, which layers may read */
     const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* float, quantized */
-} octet_pairing;
+};
 
 /* One sample at a time. */
 typedef struct octet_comparing {
@@ -63,7 +81,7 @@ typedef struct octet_comparing {
     octet_workspace     *fed;              /* quantized, every layer fed the float network's values */
     octet_workspace     *real_again, *quantized_again, *unrounded; /* of parts */
     octet_tensor         input;
-    float               *rooms[3];                         /* of the largest value each */
+    float               *rooms[4];                        /* of the largest value each */
     const float         *outputs[OCTET_COMPARED_OUTPUTS];  /* of the float network's run; NULL: not comparable */
     float               *output_rooms[OCTET_COMPARED_OUTPUTS];
     octet_compared       sums; /* of this sample */
@@ -98,6 +116,43 @@ octet_status octet_effect_only(octet_comparing *c, const octet_layer *layer, con
 
 /* Measures the output of the quantized network with every layer in turn in float. After both runs. */
 octet_status octet_effects_without(octet_comparing *c, octet_error *err);
+
+/* ---- origin.c ---- */
+
+octet_status octet_origins_make(octet_origins *o, const octet_pairing *pairing, size_t layer, octet_arena *arena,
+                                octet_error *err);
+void         octet_origins_take(octet_origins *into, octet_origins *from);
+
+/* Adds what this sample shows of a layer, whose own result is given (rooms[0] and rooms[1] hold both). Uses rooms[2]
+   and rooms[3]. */
+octet_status octet_origins_gather(octet_comparing *c, const octet_layer *layer, const float *reference,
+                                  const float *own, octet_error *err);
+/* The same of the network's input. */
+void octet_origins_gather_input(octet_comparing *c);
+
+/* ---- cause.c ---- */
+
+/* Sets cause and why of a layer (index in the pairing) from the sums of all samples. */
+octet_status octet_find_cause(octet_layer_error *error, const octet_pairing *pairing, const octet_compared *sums,
+                              size_t layer, octet_arena *arena, octet_error *err);
+
+/* What find_cause holds for the origin of most of the error, for those who look for a remedy. */
+typedef struct octet_finding {
+    octet_cause        cause;
+    bool               weights;  /* the origin is weights, not values */
+    const octet_value *value;    /* whose range or levels they are (of the quantized network), or NULL */
+    size_t             origin;   /* of value, in octet_compared.origins */
+    double             share;    /* of the layer's own error */
+    double             figure;   /* what the cause is judged by */
+} octet_finding;
+
+octet_finding octet_finding_of(const octet_pairing *pairing, const octet_compared *sums, size_t layer);
+
+/* What a level of a tensor with one scale stands for. */
+static inline float octet_level_real(const octet_qparams *q, int32_t level)
+{
+    return (float)(level - q->zero_point[0]) * q->scale[0];
+}
 
 /* Elements of a value. */
 size_t octet_compared_count(const octet_plan *plan, const octet_value *value);

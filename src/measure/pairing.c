@@ -5,6 +5,7 @@
 #include "graph/copy.h"
 #include "ops/mode.h"
 #include "passes/integerize.h"
+#include "passes/pass.h"
 
 #include <string.h>
 
@@ -183,6 +184,8 @@ octet_status octet_pairing_make(octet_pairing *pairing, octet_graph *real, octet
     pairing->quantized = quantized;
     OCTET_TRY(check_match(pairing, err));
     OCTET_TRY(octet_unrounded(&pairing->unrounded, quantized, err));
+    OCTET_TRY(octet_graph_copy(&pairing->folded, real, err));
+    OCTET_TRY(octet_pass_fold_batch_norm(pairing->folded, err));
     OCTET_TRY(list_layers(pairing, arena, err));
     OCTET_TRY(make_plan(&pairing->real_plan, real, &options->baseline_plan, err));
     OCTET_TRY(make_plan(&pairing->quantized_plan, quantized, &options->plan, err));
@@ -196,4 +199,5 @@ void octet_pairing_release(octet_pairing *pairing)
     octet_plan_free(pairing->quantized_plan);
     octet_plan_free(pairing->unrounded_plan);
     octet_graph_free(pairing->unrounded);
+    octet_graph_free(pairing->folded);
 }

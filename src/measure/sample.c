@@ -22,7 +22,9 @@ static octet_status compare_summed(octet_comparing *c, const octet_layer *layer,
     const float *const own = octet_workspace_reals(c->unrounded, layer->unrounded->outputs[0], c->rooms[1]);
     if (!reference || !own) return OCTET_OK;
     octet_sqnr_add(&sums->local, reference, own, octet_compared_count(p->quantized_plan, layer->value));
-    return c->effects ? octet_effect_only(c, layer, own, err) : OCTET_OK;
+    if (!c->effects) return OCTET_OK;
+    OCTET_TRY(octet_origins_gather(c, layer, reference, own, err));
+    return octet_effect_only(c, layer, own, err);
 }
 
 static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, octet_error *err)
@@ -37,7 +39,10 @@ static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, 
     const float *const whole = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
     if (own && whole)
         octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own }, count);
-    if (own && c->effects && layer->rounds) OCTET_TRY(octet_effect_only(c, layer, own, err));
+    if (own && c->effects && layer->rounds) {
+        OCTET_TRY(octet_origins_gather(c, layer, reference, own, err));
+        OCTET_TRY(octet_effect_only(c, layer, own, err));
+    }
     octet_workspace_put_reals(c->fed, layer->value, reference);
     return OCTET_OK;
 }
@@ -48,6 +53,7 @@ static octet_status compare_layers(octet_comparing *c, octet_error *err)
     octet_tensor               outputs[OCTET_COMPARED_OUTPUTS];
     if (p->has_integers) OCTET_TRY(octet_run(c->fed, &c->input, outputs, err));
     octet_workspace_put_reals(c->fed, p->quantized->inputs[0], c->input.data);
+    if (c->effects) octet_origins_gather_input(c);
     for (size_t i = 0; i < p->layer_count; i++)
         OCTET_TRY((p->layers[i].add ? compare_summed : compare_layer)(c, &p->layers[i], err));
     return OCTET_OK;
@@ -100,7 +106,7 @@ octet_status octet_comparing_make(octet_comparing *c, const octet_pairing *pairi
         OCTET_TRY(octet_arena_get(&c->output_rooms[o], arena,
                                   octet_compared_count(pairing->real_plan, pairing->outputs[o][0]), sizeof(float),
                                   err));
-    return octet_compared_make(&c->sums, pairing->layer_count, pairing->output_count, arena, err);
+    return octet_compared_make(&c->sums, pairing, arena, err);
 }
 
 void octet_comparing_release(octet_comparing *c)

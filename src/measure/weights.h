@@ -5,7 +5,10 @@
 
 #include "measure/compare.h"
 
-/* Sets weights_db of every layer (in the order of pairing) that has weights. */
-octet_status octet_weights_db(octet_layer_error *layers, const octet_pairing *pairing, octet_error *err);
+/* The weights of a layer (index in the pairing), as real numbers: float, quantized. False: it has none. */
+bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer);
+
+/* SQNR of them; NAN: none. */
+double octet_weights_db(const octet_pairing *pairing, size_t layer);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What compare says of a layer, against the same measured another way: every value replaced in a whole run, and the
    network really quantized with that layer in float. */
+#include "models.h"
 #include "residual.h"
 
 #include "engine/put.h"
@@ -215,10 +216,57 @@ static void gain_is_that_of_the_layer_in_float(void **state)
     drop(&s);
 }
 
+/* ---- node by node ---- */
+
+/* Every node as a step of its own, on what the nodes before it made: a whole run. */
+static size_t differing_values(const octet_graph *graph, const octet_tensor *input)
+{
+    octet_plan      *plan;
+    octet_workspace *whole, *parts;
+    octet_tensor     outputs[16];
+    size_t           differing = 0;
+    MUST(octet_plan_create(&plan, graph, &(octet_plan_options){ .keep_values = true, .threads = 1 }, &err));
+    MUST(octet_workspace_create(&whole, plan, &err));
+    MUST(octet_workspace_create(&parts, plan, &err));
+    MUST(octet_run(whole, input, outputs, &err));
+    assert_true(octet_workspace_put_reals(parts, graph->inputs[0], input->data));
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        if (octet_node_fused_add(graph, n) || octet_plan_shape(plan, n->outputs[0]).data) continue;
+        MUST(octet_workspace_run_node(parts, n, &err));
+        octet_tensor a = octet_workspace_value(whole, n->outputs[0]), b = octet_workspace_value(parts, n->outputs[0]);
+        assert_true(a.data && b.data);
+        differing += memcmp(a.data, b.data, (size_t)octet_tensor_bytes(&a)) != 0;
+    }
+    octet_workspace_free(parts);
+    octet_workspace_free(whole);
+    octet_plan_free(plan);
+    return differing;
+}
+
+static void nodes_one_by_one_are_a_run(void **state)
+{
+    static const char *const names[] = { "fastestdet_coco", "kws_dscnn", "resnet8_cifar10_nhwc",
+                                         "mobilenetv2_1.0_224" };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const shared_model *model = shared_models;
+        octet_dataset      *data;
+        while (strcmp(model->name, names[i]) != 0) model++;
+        octet_graph *const graph = quantize_shared(model, &data, NULL, OCTET_METHOD_MINMAX);
+        if (!graph) skip();
+        octet_tensor input = first_sample(data);
+        assert_int_equal(differing_values(graph, &input), 0);
+        free(input.data);
+        octet_dataset_free(data);
+        octet_graph_free(graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone_as_in_a_whole_run),
+        cmocka_unit_test(nodes_one_by_one_are_a_run),
         cmocka_unit_test(gain_is_that_of_the_layer_in_float),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);
