@@ -23,6 +23,7 @@ struct octet_workspace {
     octet_value_hook     hook;
     void                *hook_context;
     bool                 raw;
+    uint64_t             nodes_run;
     double              *seconds; /* per step; NULL: not timed */
 };
 
@@ -68,6 +69,8 @@ static size_t carve(octet_workspace *ws, uint8_t *base, const octet_plan *plan)
 }
 
 const octet_plan *octet_workspace_plan(const octet_workspace *workspace) { return workspace->plan; }
+
+uint64_t octet_workspace_nodes_run(const octet_workspace *workspace) { return workspace->nodes_run; }
 
 octet_tensor octet_plan_shape(const octet_plan *plan, const octet_value *value) { return plan->shapes[value->index]; }
 
@@ -270,7 +273,11 @@ static octet_status run_steps(octet_workspace *ws, size_t *first, bool one, octe
         if (step->view) ws->tensors[step->out[0]].data = ws->tensors[step->in[0]].data;
         if (step->parts > most) most = step->parts;
     }
-    if (s.last == s.first) return run_whole(ws, (*first)++, err);
+    for (size_t i = s.first; i < s.last; i++) ws->nodes_run += plan->steps[i].node && !plan->steps[i].view;
+    if (s.last == s.first) {
+        ws->nodes_run += plan->steps[s.first].node != NULL;
+        return run_whole(ws, (*first)++, err);
+    }
     octet_team_run(most < plan->threads ? most : plan->threads, run_stretch, &s);
     *first = s.last;
     return OCTET_OK;

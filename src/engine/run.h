@@ -13,6 +13,9 @@ const octet_plan *octet_workspace_plan(const octet_workspace *workspace);
 /* The value's shape as planned (logical order); data only where it is known already. */
 octet_tensor octet_plan_shape(const octet_plan *plan, const octet_value *value);
 
+/* Steps that this workspace has run so far: nodes, not conversions or views. */
+uint64_t octet_workspace_nodes_run(const octet_workspace *workspace);
+
 /* Bytes of one workspace of the plan. */
 size_t octet_workspace_bytes(const octet_plan *plan);
 

@@ -30,6 +30,7 @@ typedef struct octet_layer {
 typedef struct octet_layer_sums {
     octet_sqnr local, accumulated;
     double    *only, *without; /* one per output */
+    double    *estimate;       /* of only, by whoever finishes samples */
     size_t     only_count, without_count;
 } octet_layer_sums;
 
@@ -74,6 +75,10 @@ struct octet_pairing {
     const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* float, quantized */
 };
 
+/* What is measured on a sample beyond the errors of layers: the output with one layer quantized, or in float; where
+   the errors come from; what somebody else estimates. */
+enum { OCTET_WANT_ONLY = 1, OCTET_WANT_WITHOUT = 2, OCTET_WANT_ORIGINS = 4, OCTET_WANT_ESTIMATE = 8 };
+
 /* One sample at a time. */
 typedef struct octet_comparing {
     const octet_pairing *pairing;
@@ -85,7 +90,13 @@ typedef struct octet_comparing {
     const float         *outputs[OCTET_COMPARED_OUTPUTS];  /* of the float network's run; NULL: not comparable */
     float               *output_rooms[OCTET_COMPARED_OUTPUTS];
     octet_compared       sums; /* of this sample */
-    bool                 effects; /* to be measured on this sample */
+    unsigned             wanted; /* of this sample: OCTET_WANT bits */
+    /* Called with every layer's own result where the layer is fed the float network's values; NULL: nobody looks. */
+    octet_status (*look)(void *context, const octet_layer *layer, const float *reference, const float *own,
+                         octet_error *err);
+    /* Called when all else of a sample is done; NULL: nobody. */
+    octet_status (*finish)(void *context, struct octet_comparing *c, size_t sample, octet_error *err);
+    void                *context; /* of both */
     octet_status         status;
     octet_error          error;
 } octet_comparing;
@@ -108,6 +119,38 @@ void         octet_comparing_release(octet_comparing *c);
 
 /* Adds what the sample in c->input shows to c->sums. */
 octet_status octet_compare_sample(octet_comparing *c, octet_error *err);
+
+/* ---- comparers.c ---- */
+
+enum { OCTET_MOST_COMPARERS = 4 };
+
+/* Workers that take samples beside each other. */
+typedef struct octet_comparers {
+    octet_pairing   pairing;
+    octet_dataset  *data;
+    size_t          total, first; /* samples, evenly spaced over data; the first worker's */
+    size_t          effects;      /* of them, evenly spaced: those of which `wanted` is measured */
+    unsigned        wanted;
+    octet_comparing workers[OCTET_MOST_COMPARERS];
+    size_t          count;
+    octet_compared  sums;
+} octet_comparers;
+
+/* data, total, effects and wanted are set; both graphs are fused. Released in any case. */
+octet_status octet_comparers_make(octet_comparers *c, octet_graph *graphs[2], const octet_evaluate_options *options,
+                                  octet_arena *arena, octet_error *err);
+void         octet_comparers_release(octet_comparers *c);
+
+/* Runs every sample; phase is what progress is called. */
+octet_status octet_comparers_run(octet_comparers *c, const octet_evaluate_options *options, const char *phase,
+                                 octet_error *err);
+
+/* Where in data the sample of that number is, and whether its effects are measured. */
+size_t octet_comparers_index(const octet_comparers *c, size_t sample);
+bool   octet_comparers_choose(const octet_comparers *c, size_t sample);
+
+/* SQNR of the outputs in dB: each one's noise relative to its own energy, the mean of all. */
+double octet_outputs_db(const octet_compared *c, const double *noise);
 
 /* ---- effect.c ---- */
 

@@ -5,6 +5,15 @@
 
 /* ---- one layer ---- */
 
+/* own: what the layer made of the float network's values. */
+static octet_status look_closer(octet_comparing *c, const octet_layer *layer, const float *reference, const float *own,
+                                octet_error *err)
+{
+    if (c->look) OCTET_TRY(c->look(c->context, layer, reference, own, err));
+    if (c->wanted & OCTET_WANT_ORIGINS) OCTET_TRY(octet_origins_gather(c, layer, reference, own, err));
+    return c->wanted & OCTET_WANT_ONLY ? octet_effect_only(c, layer, own, err) : OCTET_OK;
+}
+
 /* Sums that stay in an Add's accumulator are not rounded: their own error shows in the unrounded network, fed rounded
    values. fed holds these. */
 static octet_status compare_summed(octet_comparing *c, const octet_layer *layer, octet_error *err)
@@ -22,9 +31,7 @@ static octet_status compare_summed(octet_comparing *c, const octet_layer *layer,
     const float *const own = octet_workspace_reals(c->unrounded, layer->unrounded->outputs[0], c->rooms[1]);
     if (!reference || !own) return OCTET_OK;
     octet_sqnr_add(&sums->local, reference, own, octet_compared_count(p->quantized_plan, layer->value));
-    if (!c->effects) return OCTET_OK;
-    OCTET_TRY(octet_origins_gather(c, layer, reference, own, err));
-    return octet_effect_only(c, layer, own, err);
+    return look_closer(c, layer, reference, own, err);
 }
 
 static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, octet_error *err)
@@ -39,10 +46,7 @@ static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, 
     const float *const whole = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
     if (own && whole)
         octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own }, count);
-    if (own && c->effects && layer->rounds) {
-        OCTET_TRY(octet_origins_gather(c, layer, reference, own, err));
-        OCTET_TRY(octet_effect_only(c, layer, own, err));
-    }
+    if (own && layer->rounds) OCTET_TRY(look_closer(c, layer, reference, own, err));
     octet_workspace_put_reals(c->fed, layer->value, reference);
     return OCTET_OK;
 }
@@ -53,7 +57,7 @@ static octet_status compare_layers(octet_comparing *c, octet_error *err)
     octet_tensor               outputs[OCTET_COMPARED_OUTPUTS];
     if (p->has_integers) OCTET_TRY(octet_run(c->fed, &c->input, outputs, err));
     octet_workspace_put_reals(c->fed, p->quantized->inputs[0], c->input.data);
-    if (c->effects) octet_origins_gather_input(c);
+    if (c->wanted & OCTET_WANT_ORIGINS) octet_origins_gather_input(c);
     for (size_t i = 0; i < p->layer_count; i++)
         OCTET_TRY((p->layers[i].add ? compare_summed : compare_layer)(c, &p->layers[i], err));
     return OCTET_OK;
@@ -72,7 +76,7 @@ static void compare_outputs(octet_comparing *c)
         if (!c->outputs[o] || !measured) continue;
         octet_sqnr_add(&sum, c->outputs[o], measured, count);
         if (o == 0) octet_sqnr_merge(&c->sums.output, &sum);
-        if (!c->effects) continue;
+        if (!c->wanted) continue;
         c->sums.signal[o] += sum.signal;
         c->sums.noise[o] += sum.noise;
     }
@@ -85,7 +89,7 @@ octet_status octet_compare_sample(octet_comparing *c, octet_error *err)
     OCTET_TRY(octet_run(c->quantized, &c->input, outputs, err));
     compare_outputs(c);
     OCTET_TRY(compare_layers(c, err));
-    return c->effects ? octet_effects_without(c, err) : OCTET_OK;
+    return c->wanted & OCTET_WANT_WITHOUT ? octet_effects_without(c, err) : OCTET_OK;
 }
 
 /* ---- making ---- */
