@@ -108,6 +108,9 @@ typedef struct cli_args {
     double      seconds;
     bool        layer_times, all_values;
 
+    size_t effects;
+    bool   no_effects;
+
     size_t    given[128]; /* offsets of what the command line has set */
     size_t    given_count;
     json_t   *settings; /* the configuration file: owns texts that members point to */

@@ -33,6 +33,10 @@ typedef struct octet_evaluate_options {
     int                     border;   /* pixels left out on each side for mse and psnr */
     octet_progress_function progress;
     void                   *progress_context;
+    /* octet_compare: effects on the output need a run per layer; they are measured on so many samples, evenly spaced.
+       0: 4 to 16 by the network's size. */
+    size_t                  effects;
+    bool                    no_effects;
 } octet_evaluate_options;
 
 /* Scores of model on data; where baseline is not NULL, also baseline's own scores and agreement and SQNR between the
@@ -78,6 +82,7 @@ OCTET_API const char *octet_cause_name(octet_cause cause);
 typedef struct octet_comparison {
     double                   output_sqnr_db, output_cosine, output_max_abs;
     size_t                   samples, layer_count;
+    size_t                   effect_samples; /* that output_db and gain_db were measured on */
     const octet_layer_error *layers; /* worst accumulated first */
 } octet_comparison;
 
