@@ -23,12 +23,13 @@ function errorChart(width) {
   if (!all.length) return null;
   const f = frame(width, 240, { low: Math.min(0, ...all), high: Math.max(10, ...all) * 1.04 },
     `Accumulated and local SQNR in dB of ${byDepth.length} layers in order of execution; the table has the numbers`);
+  const dot = Math.min(2.5, Math.max(1.2, 0.35 * (across(1, width) - across(0, width))));
   const points = byDepth.map((l, i) => [i, l.accumulated_db]).filter(p => known(p[1]));
   f.node.append(svg('polyline', { class: 'accumulated', points: points.map(([i, v]) => `${across(i, width)},${f.y(v)}`).join(' ') }));
   byDepth.forEach((l, i) => {
-    if (known(l.local_db)) f.node.append(svg('circle', { class: 'local', cx: across(i, width), cy: f.y(l.local_db), r: 3 }));
+    if (known(l.local_db)) f.node.append(svg('circle', { class: 'local', cx: across(i, width), cy: f.y(l.local_db), r: dot * 1.2 }));
   });
-  for (const [i, v] of points) f.node.append(svg('circle', { class: 'accumulated-point', cx: across(i, width), cy: f.y(v), r: 2.5 }));
+  for (const [i, v] of points) f.node.append(svg('circle', { class: 'accumulated-point', cx: across(i, width), cy: f.y(v), r: dot }));
   return figure('Error, SQNR in dB (higher is better)', f.node,
     [['circle', { class: 'accumulated-point', cx: 5, cy: 5, r: 3 }, 'accumulated: as it stands in the int8 network'],
       ['circle', { class: 'local', cx: 5, cy: 5, r: 3 }, 'local: made by this layer alone, from exact inputs']]);

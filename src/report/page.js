@@ -47,6 +47,7 @@ const micros = x => x >= 1e4 ? `${(x / 1e3).toFixed(1)} ms` : x >= 1e3 ? `${(x /
 const decibel = x => `${fixed(x, 1)}\u2009dB`;
 const grade = x => x < 10 ? 'bad' : x < 20 ? 'weak' : '';
 const base = path => path.split(/[/\\]/).pop() || path;
+const macs = x => x >= 1e5 ? `${short(x / 1e6)} M` : count(x);
 const amount = (n, noun) => `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 
 // ---- what to type ----
@@ -54,8 +55,15 @@ const amount = (n, noun) => `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
 // For a shell. Characters that cannot be typed become *, which a layer pattern takes for any.
 const quoted = text => `'${text.replace(/'/g, "'\\''")}'`;
 const typable = text => Array.from(text, c => hidden(c) ? '*' : c).join('').replace(/\*+/g, '*');
-const floatOption = layer => `--layer ${quoted(typable(layer.name) + '=float')}`;
-const option = layer => layer.remedy ? typable(layer.remedy) : layer.mode === 'int8' ? floatOption(layer) : null;
+const layerOption = (layer, rule) => `--layer ${quoted(`${typable(layer.name)}=${rule}`)}`;
+const floatOption = layer => layerOption(layer, 'float');
+// A remedy that names its layer as it is, is quoted once more: the name may hold quotes.
+function remedyOption(layer) {
+  const rule = /^--layer '([^]*)=([\w.%:-]+)'$/.exec(layer.remedy);
+  return rule && rule[1] === layer.name ? layerOption(layer, rule[2]) : typable(layer.remedy);
+}
+const option = layer => layer.remedy ? remedyOption(layer)
+  : layer.mode === 'int8' && layer.may_float ? floatOption(layer) : null;
 
 let hide = 0;
 function announce(text) {

@@ -20,9 +20,9 @@ function sizeCard() {
   return card('File, int8', bytes(a), known(b) ? `float ${bytes(b)}: ${(b / a).toFixed(2)} times as large` : null);
 }
 function nodesCard() {
-  const { int8_nodes: a, float_nodes: b, macs } = network.int8;
+  const { int8_nodes: a, float_nodes: b, macs: all } = network.int8;
   return card('Nodes in int8', `${a} of ${a + b}`, b ? `${b} left in float` : 'none left in float',
-    macs ? `${short(macs / 1e6)} M multiply-accumulates` : null);
+    all ? `${macs(all)} multiply-accumulates` : null);
 }
 function timeCard() {
   const t = data.time;

@@ -4,12 +4,14 @@
 const dbCell = key => l => l.equal.includes(key) ? 'equal' : known(l[key])
   ? el('span', { class: key === 'gain_db' ? null : grade(l[key]) }, fixed(l[key], 1)) : '\u2013';
 const usCell = key => l => known(l[key]) ? l[key].toFixed(l[key] < 100 ? 1 : 0) : '\u2013';
+// A narrow screen has room for two numbers.
+const LEAST = data.layers.some(l => known(l.gain_db)) ? 'middling' : '';
 const COLUMNS = [
   { key: 'index', head: '#', number: true, size: 'minor', cell: l => known(l.index) ? String(l.index) : '\u2013',
     about: 'place in the order of execution' },
   { key: 'name', head: 'Layer', cell: nameCell, class: 'layer-name' },
   { key: 'op', head: 'Operator', size: 'minor', cell: l => l.op },
-  { key: 'local_db', head: 'Local, dB', number: true, cell: dbCell('local_db'), what: 'local error' },
+  { key: 'local_db', head: 'Local, dB', number: true, size: LEAST, cell: dbCell('local_db'), what: 'local error' },
   { key: 'accumulated_db', head: 'Accum., dB', number: true, cell: dbCell('accumulated_db'), what: 'accumulated error' },
   { key: 'output_db', head: 'Output, dB', number: true, size: 'middling', cell: dbCell('output_db'), what: 'effect on the output' },
   { key: 'gain_db', head: 'Gain, dB', number: true, down: true, cell: dbCell('gain_db'), what: 'gain in float' },
@@ -89,7 +91,7 @@ function facts(l) {
   const rowsOf = [
     ['Operator', l.op], ['Computed in', l.mode], ['Engine', l.engine ? l.engine + (l.algorithm ? `: ${l.algorithm}` : '') : null],
     ['Output', l.dims ? `[${l.dims.map(d => d < 0 ? 'N' : d).join(', ')}]` : null],
-    ['Multiply-acc.', l.macs > 0 ? `${short(l.macs / 1e6)} M` : null],
+    ['Multiply-acc.', l.macs > 0 ? macs(l.macs) : null],
     ['Stands for', l.merged ? name(l.merged) : null],
     ['Local', known(l.local_db) ? decibel(l.local_db) : null], ['Accumulated', known(l.accumulated_db) ? decibel(l.accumulated_db) : null],
     ['Only this in int8', known(l.output_db) ? `${decibel(l.output_db)} at the output` : null],
