@@ -22,9 +22,9 @@ const COLUMNS = [
   { key: 'float_us', head: 'float, \u00b5s', number: true, down: true, size: 'minor', cell: usCell('float_us') },
   { key: 'remedy', head: 'Option', size: 'minor', cell: optionCell, value: option },
 ];
-const value = (column, l) => column.value ? column.value(l) : l[column.key];
+const value = (column, l) => column.value ? column.value(l) : l.equal.includes(column.key) ? Infinity : l[column.key];
 const absent = v => v === null || v === undefined || v === '';
-const shown = COLUMNS.filter(c => data.layers.some(l => !absent(value(c, l)) || l.equal.includes(c.key)));
+const shown = COLUMNS.filter(c => data.layers.some(l => !absent(value(c, l))));
 const rows = new Map();  // layer: { row, detail }
 const sorting = { column: null, up: true };
 
@@ -52,10 +52,8 @@ function makeRow(l) {
 
 function compare(a, b) {
   const x = value(sorting.column, a), y = value(sorting.column, b);
-  const equals = [a, b].map(l => l.equal.includes(sorting.column.key));
-  if (equals[0] !== equals[1]) return (equals[0] ? 1 : -1) * (sorting.up ? 1 : -1);
   if (absent(x) || absent(y)) return absent(x) - absent(y);  // last either way
-  const order = known(x) ? x - y : x < y ? -1 : x > y ? 1 : 0;
+  const order = x === y ? 0 : known(x) ? x - y : x < y ? -1 : 1;
   return sorting.up ? order : -order;
 }
 function sortBy(column) {

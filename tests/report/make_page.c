@@ -11,7 +11,7 @@
 #define LINE_SEPARATOR "\xe2\x80\xa8"
 #define NAME_SCRIPT "<script>window.hit = 'script'</script>"
 #define NAME_QUOTES "\"'><img src=x onerror=\"window.hit = 'image'\">`${window.hit = 'template'}"
-#define NAME_CLOSE  "</script><script>window.hit = 'close'</script><!--" LINE_SEPARATOR "<script>"
+#define NAME_CLOSE  "</script ><script>window.hit = 'close'</script><!--" LINE_SEPARATOR "<script x"
 #define NAME_MARKS  "fc\n\x1b[31m\t" RIGHT_TO_LEFT "gnp.exe\x7f \xc3\xa9 \xf0\x9f\x90\x99 $(id) \\u003c &lt;"
 
 enum { FILTERS = 8, CLASSES = 4 };
