@@ -21,7 +21,7 @@ static octet_status check_output(const cli_args *args, const char *output, octet
     const char *const inputs[] = { args->data_path,       args->data.labels, args->data.reference,
                                    args->baseline,        args->config,      args->names,
                                    args->validation.path, args->test.path,   args->validation.labels,
-                                   args->test.labels };
+                                   args->test.labels,     args->validation.reference };
     for (int i = 0; i < args->operand_count; i++) OCTET_TRY(check_not_input(output, args->operands[i], err));
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) OCTET_TRY(check_not_input(output, inputs[i], err));
     return octet_output_check(output, args->force, err);
@@ -32,6 +32,18 @@ static octet_status check_distinct(const char *a, const char *b, const char *nam
     if (!a || !b || (strcmp(a, b) != 0 && !octet_file_same(a, b))) return OCTET_OK;
     octet_error_file(err, b);
     return octet_fail(err, OCTET_ERR_ARGUMENT, "%s name the same file", names);
+}
+
+/* What is there stays. */
+static octet_status check_growing(const cli_args *args, const char *path, const char *names, octet_error *err)
+{
+    cli_args growing = *args;
+    growing.force    = true;
+    if (!path) return OCTET_OK;
+    OCTET_TRY(check_output(&growing, path, err));
+    OCTET_TRY(check_distinct(args->output, path, names, err));
+    OCTET_TRY(check_distinct(args->json, path, names, err));
+    return check_distinct(args->frontier, path, names, err);
 }
 
 octet_status cli_check_outputs(cli_call *call, octet_error *err)
@@ -47,13 +59,13 @@ octet_status cli_check_outputs(cli_call *call, octet_error *err)
         OCTET_TRY(check_output(args, args->json, err));
         OCTET_TRY(check_distinct(args->output, args->json, "--output and --json", err));
     }
-    if (args->log) { /* a log grows: what is there stays */
-        cli_args growing = *args;
-        growing.force    = true;
-        OCTET_TRY(check_output(&growing, args->log, err));
-        OCTET_TRY(check_distinct(args->output, args->log, "--output and --log", err));
-        OCTET_TRY(check_distinct(args->json, args->log, "--json and --log", err));
+    if (args->frontier) {
+        OCTET_TRY(check_output(args, args->frontier, err));
+        OCTET_TRY(check_distinct(args->output, args->frontier, "--output and --frontier", err));
+        OCTET_TRY(check_distinct(args->json, args->frontier, "--json and --frontier", err));
     }
+    OCTET_TRY(check_growing(args, args->log, "--output, --json or --frontier and --log", err));
+    OCTET_TRY(check_growing(args, args->journal, "--output, --json or --frontier and --journal", err));
     call->writing = false;
     return OCTET_OK;
 }
