@@ -103,6 +103,12 @@ typedef struct cli_args {
         size_t      limit, skip, every, skip_every;
     } validation, test;
 
+    /* tune */
+    const char *journal, *frontier;
+    size_t      trials;
+    double      seconds_at_most, min_sqnr;
+    bool        explore, ranges_only;
+
     const char *engine, *against;
     size_t      batch, runs, max_levels, max_local;
     double      seconds;
@@ -121,6 +127,21 @@ typedef struct cli_args {
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
     cli_subset_options[], cli_data_options[], cli_engine_options[], cli_type_options[], cli_qconfig_options[];
+
+/* The rows of a data set beside --data, in cli_args.member: --NAME PATH, --NAME-labels and so on. */
+#define CLI_OTHER_DATA(name, member, what)                                                                          \
+    { name, 0, CLI_TEXT, "PATH", offsetof(cli_args, member.path), NULL, what },                                     \
+        { name "-labels", 0, CLI_TEXT, "FILE", offsetof(cli_args, member.labels), "those beside it", "as --labels" }, \
+        { name "-reference", 0, CLI_TEXT, "FILE.npy", offsetof(cli_args, member.reference), NULL,                   \
+          "true outputs, for mse and psnr" },                                                                       \
+        { name "-limit", 0, CLI_COUNT, "N", offsetof(cli_args, member.limit), "all", "as --limit", NULL, 1, 1e15 }, \
+        { name "-skip", 0, CLI_COUNT, "N", offsetof(cli_args, member.skip), "0", "as --skip", NULL, 0, 1e15 },      \
+        { name "-every", 0, CLI_COUNT, "N", offsetof(cli_args, member.every), "1", "as --every", NULL, 1, 1e15,     \
+          .opposite = name "-skip-every" },                                                                         \
+    {                                                                                                               \
+        name "-skip-every", 0, CLI_COUNT, "N", offsetof(cli_args, member.skip_every), NULL, "as --skip-every", NULL, \
+            2, 1e15, .opposite = name "-every"                                                                      \
+    }
 
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
@@ -180,6 +201,7 @@ struct cli_call {
 octet_status cli_inspect(cli_call *call, octet_error *err);
 octet_status cli_quantize(cli_call *call, octet_error *err);
 octet_status cli_qat(cli_call *call, octet_error *err);
+octet_status cli_tune(cli_call *call, octet_error *err);
 octet_status cli_eval(cli_call *call, octet_error *err);
 octet_status cli_compare(cli_call *call, octet_error *err);
 octet_status cli_diff(cli_call *call, octet_error *err);
@@ -190,9 +212,9 @@ octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
-extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_eval_syntax, cli_compare_syntax,
-    cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax, cli_demo_syntax,
-    cli_help_syntax;
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
+    cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax,
+    cli_demo_syntax, cli_help_syntax;
 
 /* ---- help.c ---- */
 
@@ -290,6 +312,12 @@ octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_opti
 /* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */
 octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
                            octet_error *err);
+/* The same for another data set of the options; nothing where no path is given. Warnings are printed. */
+octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_graph *graph,
+                            const struct cli_other_data *other, octet_error *err);
+/* --max-drop: "1%" or "0.5" are points for shares; otherwise the metric's unit, or with % (then share is set) a share
+   of the baseline's score. */
+octet_status cli_parse_loss(double *loss, bool *share, const char *text, octet_metric metric, octet_error *err);
 octet_evaluate_options cli_evaluate_options(cli_call *call);
 double                 cli_parameters(const octet_graph *graph);
 double                 cli_macs(const octet_graph *graph);

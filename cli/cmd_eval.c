@@ -60,21 +60,6 @@ static void print_scores(cli_call *call, const octet_scores s[2], bool both)
     cli_say(call, "\n");
 }
 
-/* "1%" or "0.5": points for top-1 and top-5; otherwise the metric's unit, or with % a share of the baseline's score. */
-static octet_status parse_gate(double *gate, const char *text, octet_metric metric, double base, octet_error *err)
-{
-    char         number[64];
-    const size_t length  = strlen(text);
-    const bool   percent = length > 0 && text[length - 1] == '%';
-    snprintf(number, sizeof number, "%.*s", (int)(length - percent), text);
-    if (length >= sizeof number || !octet_parse_double(gate, number) || *gate < 0) {
-        octet_error_field(err, "--max-drop");
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "not a loss (got '%.40s', need for example 1%% or 0.5)", text);
-    }
-    if (percent && metric != OCTET_METRIC_TOP1 && metric != OCTET_METRIC_TOP5) *gate *= fabs(base) / 100;
-    return OCTET_OK;
-}
-
 static octet_status judge(cli_call *call, const octet_scores scores[2], octet_metric metric, octet_error *err)
 {
     const char *const name = octet_metric_name(metric);
@@ -82,7 +67,9 @@ static octet_status judge(cli_call *call, const octet_scores scores[2], octet_me
     cli_json_set(call->document, "drop", cli_json_number(drop));
     if (!call->args.max_drop) return OCTET_OK;
     double gate;
-    OCTET_TRY(parse_gate(&gate, call->args.max_drop, metric, octet_score(&scores[1], metric), err));
+    bool   share;
+    OCTET_TRY(cli_parse_loss(&gate, &share, call->args.max_drop, metric, err));
+    if (share) gate *= fabs(octet_score(&scores[1], metric)) / 100;
     if (isnan(drop)) {
         octet_error_field(err, "--max-drop");
         return octet_fail(err, OCTET_ERR_ARGUMENT, "no %s on this data to judge by (need labels or --reference)", name);
@@ -109,7 +96,7 @@ static octet_status report(evaluation *e, cli_call *call, octet_error *err)
         octet_error_field(err, "--metric");
         return octet_fail(err, OCTET_ERR_ARGUMENT, "no %s on this data (need %s)", call->args.metric,
                           metric <= OCTET_METRIC_TOP5      ? "--labels"
-                          : metric == OCTET_METRIC_SQNR ? "--baseline"
+                          : octet_metric_compares(metric) ? "--baseline"
                                                         : "--reference");
     }
     print_scores(call, e->scores, e->baseline != NULL);
@@ -128,8 +115,9 @@ static octet_status work(evaluation *e, cli_call *call, octet_error *err)
 {
     const octet_evaluate_options options = cli_evaluate_options(call);
     double                       ignored;
+    bool                         share;
     if (call->args.max_drop)
-        OCTET_TRY(parse_gate(&ignored, call->args.max_drop, OCTET_METRIC_TOP1, 0, err)); /* before the work */
+        OCTET_TRY(cli_parse_loss(&ignored, &share, call->args.max_drop, OCTET_METRIC_TOP1, err)); /* before the work */
     OCTET_TRY(cli_load(&e->model, call, call->args.operands[0], err));
     if (call->args.baseline) OCTET_TRY(cli_load(&e->baseline, call, call->args.baseline, err));
     OCTET_TRY(cli_open_data(&e->data, call, e->model, 0, err));
@@ -157,7 +145,7 @@ octet_status cli_eval(cli_call *call, octet_error *err)
 static const cli_option eval_options[] = {
     { "baseline", 0, CLI_TEXT, "MODEL", AT(baseline), NULL, "the float network to compare with" },
     { "max-drop", 0, CLI_TEXT, "X[%]", AT(max_drop), NULL,
-      "exit 4 if the baseline's score is missed by more: points for top1 and top5, else the metric's unit" },
+      "exit 4 if the baseline's score is missed by more: points for top1, top5 and agreement, else the metric's unit" },
     { "metric", 0, CLI_WORD, "NAME", AT(metric), "what the data allows", "which score counts",
       .word = cli_metric_word },
     { "reference", 0, CLI_TEXT, "FILE.npy", AT(data.reference), NULL,

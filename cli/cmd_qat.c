@@ -62,31 +62,14 @@ static octet_status open_init(job *j, cli_call *call, octet_error *err)
     return cli_open(&j->init, call->args.data_path, options, err);
 }
 
-static octet_status open_other(octet_dataset **data, job *j, cli_call *call, const struct cli_other_data *other,
-                               octet_error *err)
-{
-    octet_dataset_options options = data_options(j, call);
-    if (!other->path) return OCTET_OK;
-    options.keep_labels = options.shuffle = false;
-    options.labels      = other->labels;
-    options.reference   = other->reference;
-    options.limit       = other->limit;
-    options.skip        = other->skip;
-    options.every       = other->every;
-    options.skip_every  = other->skip_every;
-    OCTET_TRY(cli_open(data, other->path, options, err));
-    cli_warn(call, octet_dataset_warnings(*data));
-    return OCTET_OK;
-}
-
 static octet_status open_data(job *j, cli_call *call, octet_error *err)
 {
     const octet_dataset_options options = data_options(j, call);
     OCTET_TRY(cli_open(&j->data, call->args.data_path, options, err));
     cli_warn(call, octet_dataset_warnings(j->data));
     OCTET_TRY(open_init(j, call, err));
-    OCTET_TRY(open_other(&j->validation, j, call, &call->args.validation, err));
-    return open_other(&j->test, j, call, &call->args.test, err);
+    OCTET_TRY(cli_open_other(&j->validation, call, j->graph, &call->args.validation, err));
+    return cli_open_other(&j->test, call, j->graph, &call->args.test, err);
 }
 
 static octet_status load_fused(octet_graph **graph, cli_call *call, const char *path, octet_error *err)
@@ -166,7 +149,7 @@ static octet_status score(octet_scores scores[NETWORKS], job *j, cli_call *call,
     const octet_evaluate_options options = cli_evaluate_options(call);
     for (int i = 0; i < NETWORKS; i++) {
         octet_scores       both[2];
-        octet_graph *const beside = i != FLOAT && j->metric == OCTET_METRIC_SQNR ? j->networks[FLOAT] : NULL;
+        octet_graph *const beside = i != FLOAT && octet_metric_compares(j->metric) ? j->networks[FLOAT] : NULL;
         if (!j->networks[i] || scores[i].count) continue;
         OCTET_TRY(octet_evaluate(both, j->networks[i], beside, data, &options, err));
         scores[i] = both[0];
@@ -288,7 +271,7 @@ static void print_score(cli_call *call, const octet_scores *scores, octet_metric
 {
     const double value = scores->count ? octet_score(scores, metric) : NAN;
     if (isnan(value)) cli_say(call, "%14s", "-");
-    else if (metric <= OCTET_METRIC_TOP5) cli_say(call, "%12.2f %%", 100 * value);
+    else if (octet_metric_is_share(metric)) cli_say(call, "%12.2f %%", 100 * value);
     else cli_say(call, "%14.6g", value);
 }
 

@@ -2,6 +2,7 @@
 /* Steps that several verbs take in the same way. */
 #include "cli.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *cli_metric_word(size_t index)
@@ -14,6 +15,19 @@ int cli_word_index(const char *text, const char *(*word)(size_t index))
     for (int i = 0; text && word((size_t)i); i++)
         if (!strcmp(text, word((size_t)i))) return i;
     return 0;
+}
+
+octet_status cli_parse_loss(double *loss, bool *share, const char *text, octet_metric metric, octet_error *err)
+{
+    char         number[64];
+    const bool   points  = octet_metric_is_share(metric);
+    const size_t length  = strlen(text);
+    const bool   percent = length > 0 && text[length - 1] == '%';
+    snprintf(number, sizeof number, "%.*s", (int)(length - percent), text);
+    *share = percent && !points;
+    if (length < sizeof number && octet_parse_double(loss, number) && *loss >= 0) return OCTET_OK;
+    octet_error_field(err, "--max-drop");
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "not a loss (got '%.40s', need for example 1%% or 0.5)", text);
 }
 
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
@@ -36,6 +50,25 @@ octet_status cli_open_data(octet_dataset **data, const cli_call *call, const oct
     options.limits                = call->args.limits;
     if (limit && (!options.limit || options.limit > limit)) options.limit = limit;
     return cli_open(data, call->args.data_path, options, err);
+}
+
+octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_graph *graph,
+                            const struct cli_other_data *other, octet_error *err)
+{
+    octet_dataset_options options = call->args.data;
+    if (!other->path) return OCTET_OK;
+    options.graph       = graph;
+    options.limits      = call->args.limits;
+    options.keep_labels = options.shuffle = false;
+    options.labels      = other->labels;
+    options.reference   = other->reference;
+    options.limit       = other->limit;
+    options.skip        = other->skip;
+    options.every       = other->every;
+    options.skip_every  = other->skip_every;
+    OCTET_TRY(cli_open(data, other->path, options, err));
+    cli_warn(call, octet_dataset_warnings(*data));
+    return OCTET_OK;
 }
 
 octet_evaluate_options cli_evaluate_options(cli_call *call)

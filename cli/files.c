@@ -34,6 +34,18 @@ static octet_status check_distinct(const char *a, const char *b, const char *nam
     return octet_fail(err, OCTET_ERR_ARGUMENT, "%s name the same file", names);
 }
 
+/* What is there stays. */
+static octet_status check_growing(const cli_args *args, const char *path, const char *names, octet_error *err)
+{
+    cli_args growing = *args;
+    growing.force    = true;
+    if (!path) return OCTET_OK;
+    OCTET_TRY(check_output(&growing, path, err));
+    OCTET_TRY(check_distinct(args->output, path, names, err));
+    OCTET_TRY(check_distinct(args->json, path, names, err));
+    return check_distinct(args->frontier, path, names, err);
+}
+
 octet_status cli_check_outputs(cli_call *call, octet_error *err)
 {
     const cli_args *const args = &call->args;
@@ -47,13 +59,13 @@ octet_status cli_check_outputs(cli_call *call, octet_error *err)
         OCTET_TRY(check_output(args, args->json, err));
         OCTET_TRY(check_distinct(args->output, args->json, "--output and --json", err));
     }
-    if (args->log) { /* a log grows: what is there stays */
-        cli_args growing = *args;
-        growing.force    = true;
-        OCTET_TRY(check_output(&growing, args->log, err));
-        OCTET_TRY(check_distinct(args->output, args->log, "--output and --log", err));
-        OCTET_TRY(check_distinct(args->json, args->log, "--json and --log", err));
+    if (args->frontier) {
+        OCTET_TRY(check_output(args, args->frontier, err));
+        OCTET_TRY(check_distinct(args->output, args->frontier, "--output and --frontier", err));
+        OCTET_TRY(check_distinct(args->json, args->frontier, "--json and --frontier", err));
     }
+    OCTET_TRY(check_growing(args, args->log, "--output, --json or --frontier and --log", err));
+    OCTET_TRY(check_growing(args, args->journal, "--output, --json or --frontier and --journal", err));
     call->writing = false;
     return OCTET_OK;
 }

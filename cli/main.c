@@ -12,6 +12,8 @@ const cli_command cli_commands[] = {
     { "quantize", cli_quantize, "makes an int8 network from a float one and sample data", &cli_quantize_syntax },
     { "qat", cli_qat, "trains a network with quantization in the loop, and resumes where it was interrupted",
       &cli_qat_syntax },
+    { "tune", cli_tune, "searches for the fastest int8 network within an accuracy budget, and resumes",
+      &cli_tune_syntax },
     { "eval", cli_eval, "measures accuracy of a network, beside its float baseline, with a gate as exit code",
       &cli_eval_syntax },
     { "compare", cli_compare, "ranks the layers of an int8 network by the error they make and carry",

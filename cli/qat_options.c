@@ -45,22 +45,10 @@ octet_status qat_options(octet_train_options *train, const cli_args *args, octet
 }
 
 #define AT(member) offsetof(cli_args, member)
-#define SET(name, member, what)                                                                                     \
-    { name, 0, CLI_TEXT, "PATH", AT(member.path), NULL, what },                                                     \
-        { name "-labels", 0, CLI_TEXT, "FILE", AT(member.labels), "those beside it", "as --labels" },               \
-        { name "-reference", 0, CLI_TEXT, "FILE.npy", AT(member.reference), NULL, "true outputs, for mse" }, \
-        { name "-limit", 0, CLI_COUNT, "N", AT(member.limit), "all", "as --limit", NULL, 1, 1e15 },                 \
-        { name "-skip", 0, CLI_COUNT, "N", AT(member.skip), "0", "as --skip", NULL, 0, 1e15 },                      \
-        { name "-every", 0, CLI_COUNT, "N", AT(member.every), "1", "as --every", NULL, 1, 1e15,                     \
-          .opposite = name "-skip-every" },                                                                         \
-    {                                                                                                               \
-        name "-skip-every", 0, CLI_COUNT, "N", AT(member.skip_every), NULL, "as --skip-every", NULL, 2, 1e15,       \
-            .opposite = name "-every"                                                                               \
-    }
-
 const cli_option qat_data_options[] = {
-    SET("val", validation, "data that chooses the best state, once an epoch; without it the last state is saved"),
-    SET("test", test, "data that is read once, at the end"),
+    CLI_OTHER_DATA("val", validation,
+                   "data that chooses the best state, once an epoch; without it the last state is saved"),
+    CLI_OTHER_DATA("test", test, "data that is read once, at the end"),
     { NULL },
 };
 

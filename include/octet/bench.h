@@ -26,6 +26,7 @@ typedef struct octet_bench_options {
     size_t             runs;    /* of each engine; 0: as many as fit in seconds, at least 3 */
     double             seconds; /* of all engines together, without warming up; 0: 5 */
     bool               layers;  /* time every layer too, in runs of their own */
+    bool               default_only; /* no engine is asked first: the model's default choice alone is timed */
     octet_progress_function progress;
     void                   *progress_context;
 } octet_bench_options;

@@ -17,5 +17,6 @@
 #include <octet/tensor.h>
 #include <octet/text.h>
 #include <octet/train.h>
+#include <octet/tune.h>
 
 #endif

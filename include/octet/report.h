@@ -13,6 +13,7 @@ typedef enum octet_metric {
     OCTET_METRIC_MSE,
     OCTET_METRIC_PSNR,
     OCTET_METRIC_SQNR,
+    OCTET_METRIC_AGREEMENT, /* of top-1 with the baseline: needs no labels */
     OCTET_METRIC_COUNT
 } octet_metric;
 
@@ -45,11 +46,15 @@ typedef struct octet_evaluate_options {
 OCTET_API octet_status octet_evaluate(octet_scores scores[2], octet_graph *model, octet_graph *baseline,
                                       octet_dataset *data, const octet_evaluate_options *options, octet_error *err);
 
-/* The score that metric names, and the loss from baseline to model in the metric's unit (percentage points for
-   top1 and top5); positive = worse. */
+/* The score that metric names, and the loss from baseline to model in the metric's unit (percentage points for top1,
+   top5 and agreement, of which the baseline has all); positive = worse. */
 OCTET_API double      octet_score(const octet_scores *scores, octet_metric metric);
 OCTET_API double      octet_score_drop(const octet_scores scores[2], octet_metric metric);
 OCTET_API const char *octet_metric_name(octet_metric metric);
+/* Whether scores are shares of the samples, and losses percentage points. */
+OCTET_API bool        octet_metric_is_share(octet_metric metric);
+/* Whether the metric compares outputs with the baseline's, and so needs one. */
+OCTET_API bool        octet_metric_compares(octet_metric metric);
 
 /* Why a layer costs accuracy. */
 typedef enum octet_cause {

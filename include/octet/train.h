@@ -158,7 +158,7 @@ typedef int (*octet_fit_function)(void *context, const octet_fit_progress *progr
 
 typedef struct octet_fit_options {
     octet_dataset     *validation; /* NULL: the last state is the result */
-    octet_graph       *baseline;   /* what OCTET_METRIC_SQNR is measured against, in validation; else may be NULL */
+    octet_graph       *baseline;   /* what metrics that compare are measured against, in validation; else may be NULL */
     octet_metric       metric;     /* by which the best state is chosen */
     size_t             patience;   /* stop after so many epochs without a better score; 0: never */
     const char        *checkpoint; /* file; NULL: none. Read where it exists. Left behind at the end: it is to be

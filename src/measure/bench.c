@@ -173,13 +173,12 @@ static const char *leading_engine(const runner *r)
     return "reference";
 }
 
-static octet_status add_baseline(benching *b, octet_graph *baseline, octet_error *err)
+static octet_status add_default(benching *b, octet_graph *graph, const char *engines, octet_error *err)
 {
     runner *const r = &b->runners[b->count++];
-    *r              = (runner){ .graph = baseline };
-    OCTET_TRY(plan_runner(r, b, NULL, err));
-    r->result.name  = leading_engine(r);
-    b->has_baseline = true;
+    *r              = (runner){ .graph = graph };
+    OCTET_TRY(plan_runner(r, b, engines, err));
+    r->result.name = leading_engine(r);
     return OCTET_OK;
 }
 
@@ -195,11 +194,13 @@ static size_t most_steps(const benching *b)
 
 static octet_status make_runners(benching *b, octet_graph *model, octet_graph *baseline, octet_error *err)
 {
-    OCTET_TRY(list_engines(b, err));
+    if (b->options->default_only) OCTET_TRY(add_default(b, model, b->options->plan.engines, err));
+    else OCTET_TRY(list_engines(b, err));
     for (size_t i = 0; i < b->name_count; i++)
         if (wanted(b, i)) OCTET_TRY(add_engine(b, model, i, err));
     if (!b->count) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "no engine to time: %s", b->left_out);
-    if (baseline) OCTET_TRY(add_baseline(b, baseline, err));
+    if (baseline) OCTET_TRY(add_default(b, baseline, NULL, err));
+    b->has_baseline = baseline != NULL;
     b->runs       = b->options->runs ? b->options->runs : MOST_RUNS;
     b->layer_runs = LAYER_CELLS / most_steps(b);
     if (b->layer_runs > LAYER_RUNS) b->layer_runs = LAYER_RUNS;

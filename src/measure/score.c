@@ -62,11 +62,22 @@ double octet_psnr_db(double mean_square) { return mean_square > 0 ? -10 * log10(
 static const char *const names[OCTET_METRIC_COUNT] = {
     [OCTET_METRIC_TOP1] = "top1", [OCTET_METRIC_TOP5] = "top5", [OCTET_METRIC_MSE] = "mse",
     [OCTET_METRIC_PSNR] = "psnr", [OCTET_METRIC_SQNR] = "sqnr",
+    [OCTET_METRIC_AGREEMENT] = "agreement",
 };
 
 const char *octet_metric_name(octet_metric metric)
 {
     return (unsigned)metric < OCTET_METRIC_COUNT ? names[metric] : "?";
+}
+
+bool octet_metric_is_share(octet_metric metric)
+{
+    return metric == OCTET_METRIC_TOP1 || metric == OCTET_METRIC_TOP5 || metric == OCTET_METRIC_AGREEMENT;
+}
+
+bool octet_metric_compares(octet_metric metric)
+{
+    return metric == OCTET_METRIC_SQNR || metric == OCTET_METRIC_AGREEMENT;
 }
 
 double octet_score(const octet_scores *scores, octet_metric metric)
@@ -82,6 +93,8 @@ double octet_score(const octet_scores *scores, octet_metric metric)
         return scores->psnr_db;
     case OCTET_METRIC_SQNR:
         return scores->sqnr_db;
+    case OCTET_METRIC_AGREEMENT:
+        return scores->agreement;
     default:
         return NAN;
     }
@@ -91,5 +104,6 @@ double octet_score_drop(const octet_scores scores[2], octet_metric metric)
 {
     const double model = octet_score(&scores[0], metric), baseline = octet_score(&scores[1], metric);
     if (metric == OCTET_METRIC_MSE) return model - baseline;
-    return metric == OCTET_METRIC_TOP1 || metric == OCTET_METRIC_TOP5 ? 100 * (baseline - model) : baseline - model;
+    if (metric == OCTET_METRIC_AGREEMENT) return 100 * (1 - model);
+    return octet_metric_is_share(metric) ? 100 * (baseline - model) : baseline - model;
 }

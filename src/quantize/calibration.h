@@ -113,6 +113,12 @@ octet_status octet_group_range(octet_range *range, const char **method, const oc
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                     octet_error *err);
 
+/* octet_calibrate for a graph that was prepared from the network of from, which is calibrated and must live until graph
+   is converted, but with other layers kept float: what from knows is taken over, and samples are run only where it does
+   not know all. */
+octet_status octet_calibrate_like(octet_graph *graph, const octet_graph *from, octet_dataset *data,
+                                  const octet_calibrate_options *options, octet_error *err);
+
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
 

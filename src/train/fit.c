@@ -128,7 +128,7 @@ static octet_status validate(octet_scores scores[2], fit *f, octet_error *err)
 {
     const octet_plan_options     plan    = { .threads = f->train->threads, .limits = f->train->limits };
     const octet_evaluate_options options = { plan, plan, .progress = on_evaluated, .progress_context = f };
-    octet_graph *const           beside  = f->options->metric == OCTET_METRIC_SQNR ? f->options->baseline : NULL;
+    octet_graph *const           beside  = octet_metric_compares(f->options->metric) ? f->options->baseline : NULL;
     octet_graph                 *graph;
     const double                 start = octet_clock();
     OCTET_TRY(octet_trainer_quantized(&graph, f->trainer, err));
@@ -202,8 +202,9 @@ static octet_status check(const octet_fit_options *options, octet_error *err)
     const bool classes = options->metric == OCTET_METRIC_TOP1 || options->metric == OCTET_METRIC_TOP5;
     if (options->validation && classes && !octet_dataset_has_labels(options->validation))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "validation by %s needs labels", octet_metric_name(options->metric));
-    if (options->validation && options->metric == OCTET_METRIC_SQNR && !options->baseline)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "validation by sqnr needs a baseline");
+    if (options->validation && octet_metric_compares(options->metric) && !options->baseline)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "validation by %s needs a baseline",
+                          octet_metric_name(options->metric));
     if (options->patience && !options->validation)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "patience needs validation");
     return OCTET_OK;

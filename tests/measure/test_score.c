@@ -80,12 +80,14 @@ static void test_sqnr(void **state)
 
 static void test_metrics(void **state)
 {
-    const octet_scores scores[2] = {{.top1 = 0.75, .top5 = 0.5, .mse = 3, .psnr_db = 20, .sqnr_db = 30},
-                                    {.top1 = 0.875, .top5 = 0.25, .mse = 2, .psnr_db = 21, .sqnr_db = 40}};
+    const octet_scores scores[2] = {
+        {.top1 = 0.75, .top5 = 0.5, .mse = 3, .psnr_db = 20, .agreement = 0.5, .sqnr_db = 30},
+        {.top1 = 0.875, .top5 = 0.25, .mse = 2, .psnr_db = 21, .agreement = NAN, .sqnr_db = 40}};
     static const struct {
         const char *name;
         double      score, drop;
-    } want[] = {{"top1", 0.75, 12.5}, {"top5", 0.5, -25}, {"mse", 3, 1}, {"psnr", 20, 1}, {"sqnr", 30, 10}};
+    } want[] = {{"top1", 0.75, 12.5}, {"top5", 0.5, -25}, {"mse", 3, 1},
+                {"psnr", 20, 1},      {"sqnr", 30, 10},   {"agreement", 0.5, 50}};
     (void)state;
     for (int m = 0; m < OCTET_METRIC_COUNT; m++) {
         assert_string_equal(octet_metric_name((octet_metric)m), want[m].name);
