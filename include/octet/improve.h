@@ -18,10 +18,33 @@ typedef enum octet_bias_correction {
     OCTET_BIAS_ANALYTIC,   /* from batch norm statistics, without data */
 } octet_bias_correction;
 
+/* How channels are scaled against each other. */
+typedef enum octet_equalization {
+    OCTET_EQUALIZE_SCALE = 0, /* activations: every channel up to its tensor's range, as seen on data */
+    OCTET_EQUALIZE_BALANCE,   /* weights: output channels of one layer against input channels of the next; what
+                                 weights with one scale per tensor need */
+} octet_equalization;
+
 /* Balances weights across layers of a fused float network (OCTET_STAGE_FUSED): outputs stay equal up to float rounding.
    data (may be NULL: weights alone) gives the ranges of channels. options may be NULL. */
-OCTET_API octet_status octet_equalize(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
-                                      octet_error *err);
+OCTET_API octet_status octet_equalize(octet_graph *graph, octet_equalization how, octet_dataset *data,
+                                      const octet_calibrate_options *options, octet_error *err);
+
+/* Two Conv or Gemm nodes, by name: the second reads what the first makes. */
+typedef struct octet_pair {
+    const char *first, *second;
+} octet_pair;
+
+/* PyTorch's torch.ao.quantization._equalize.equalize, on a fused float network: pair after pair, output channel c of
+   the first and input channel c of the second come to reach equally far, s = sqrt(r1 / (r2 + 1e-9)), W1 /= s, b1 /= s,
+   W2 *= s, with r = max - min of a channel's weights in float32; again, until the Frobenius norms of what the last step
+   on each layer changed add up to less than threshold (PyTorch: 1e-4), 1000 rounds at most. The first round always
+   runs. Batch norms are folded. Unlike PyTorch's: a channel with r1 or r2 = 0 stays as it is, a bias may be missing,
+   layers may have groups, and a pair is refused (OCTET_ERR_ARGUMENT, the graph is not changed but for batch norms)
+   where other factors than 1 would change the network: something that is not positively homogeneous lies between, or
+   the values between have other writers or readers. *steps (may be NULL): pairs equalized, all rounds together. */
+OCTET_API octet_status octet_equalize_pairs(octet_graph *graph, const octet_pair *pairs, size_t count, double threshold,
+                                            size_t *steps, octet_error *err);
 
 /* Of a calibrated network: weights move onto their grids so that the layer's output error on data is least, and biases
    take the mean of what is left; octet_convert then changes neither. options may be NULL. */
