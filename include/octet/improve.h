@@ -20,13 +20,20 @@ typedef enum octet_bias_correction {
 
 /* How channels are scaled against each other. */
 typedef enum octet_equalization {
-    OCTET_EQUALIZE_SCALE = 0, /* activations: every channel up to its tensor's range, as seen on data */
-    OCTET_EQUALIZE_BALANCE,   /* weights: output channels of one layer against input channels of the next; what
-                                 weights with one scale per tensor need */
+    OCTET_EQUALIZE_SCALE = 0, /* activations: every channel up towards its tensor's range, half the way */
+    OCTET_EQUALIZE_BALANCE,   /* activations against the weights that read them: for weights with a scale per channel */
+    OCTET_EQUALIZE_BALANCE_TENSOR, /* also the weights that make them: for weights with one scale per tensor */
+    OCTET_EQUALIZATIONS
 } octet_equalization;
 
-/* Balances weights across layers of a fused float network (OCTET_STAGE_FUSED): outputs stay equal up to float rounding.
-   data (may be NULL: weights alone) gives the ranges of channels. options may be NULL. */
+/* Scales channels of a fused float network (OCTET_STAGE_FUSED) so that int8 keeps more of it: k times larger where a
+   channel is made, 1/k in the weights of everything that reads it, whatever homogeneous operators, residual sums and
+   concatenations lie between. Outputs stay equal up to float rounding, for all inputs; channels that reach a network's
+   border or an operator that does not scale keep their scale. A clamp from above whose channels get different factors
+   becomes one without, and a Min with a bound per channel; octet_prepare makes one bound of them again, which clips
+   nothing that data showed. Batch norms are folded. data gives the ranges of channels; NULL: the weights that make them
+   stand for these (an OCTET_ERR_ARGUMENT for OCTET_EQUALIZE_SCALE). options may be NULL. Results do not depend on the
+   number of threads. */
 OCTET_API octet_status octet_equalize(octet_graph *graph, octet_equalization how, octet_dataset *data,
                                       const octet_calibrate_options *options, octet_error *err);
 

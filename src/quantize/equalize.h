@@ -28,8 +28,10 @@ bool octet_layer_of(octet_layer *layer, octet_node *node);
 /* The copies, as the graph has them. */
 octet_status octet_layer_load(octet_layer *layer, octet_arena *arena, octet_error *err);
 
-/* The copies become the node's constants; other readers of the old ones keep these. */
-octet_status octet_layer_store(octet_graph *graph, const octet_layer *layer, octet_error *err);
+/* The copies become the node's constants; other readers of the old ones keep these. twin, unless NULL, is a layer of
+   the same weights that was stored before: they go on sharing. */
+octet_status octet_layer_store(octet_graph *graph, const octet_layer *layer, const octet_layer *twin,
+                               octet_error *err);
 
 /* How many weights it has. */
 static inline int64_t octet_layer_count(const octet_layer *layer)
@@ -97,5 +99,31 @@ int octet_labels_axis(const octet_labels *labels, const octet_value *value);
 
 /* The label that stands for all that are joined with it. */
 int octet_ties_root(const octet_ties *ties, int label);
+
+/* ---- what was seen (equalize_seen.c) ---- */
+
+/* Means over samples of the least (or 0) and the largest value (or 0). */
+typedef struct octet_ends {
+    double lo, hi;
+} octet_ends;
+
+/* A value of which some channels may be scaled, and what was seen of each: [c] of labels.at[c]. */
+typedef struct octet_seen {
+    const octet_value *value;
+    octet_labels       labels;
+    octet_range       *ranges; /* of all samples */
+    octet_ends        *ends;
+    size_t             samples;
+} octet_seen;
+
+/* Every such value that will be levels, and what data (NULL: nothing) shows of it. */
+octet_status octet_ties_see(octet_seen **seen, size_t *count, const octet_ties *ties, octet_dataset *data,
+                            const octet_calibrate_options *options, octet_error *err);
+
+/* ---- bounds (equalize_bounds.c) ---- */
+
+/* The bound becomes one per channel of its value, times factor[root of the channel's label]. */
+octet_status octet_bound_scale(const octet_ties *ties, const octet_bound *bound, const double *factor,
+                               octet_error *err);
 
 #endif

@@ -63,12 +63,13 @@ octet_status octet_layer_load(octet_layer *layer, octet_arena *arena, octet_erro
     return OCTET_OK;
 }
 
-octet_status octet_layer_store(octet_graph *graph, const octet_layer *layer, octet_error *err)
+octet_status octet_layer_store(octet_graph *graph, const octet_layer *layer, const octet_layer *twin, octet_error *err)
 {
     octet_tensor       weight = *layer->node->inputs[1]->constant;
     const octet_tensor bias   = { .dtype = OCTET_F32, .rank = 1, .dims = { layer->outputs }, .data = layer->bias };
     weight.data               = layer->weights;
-    OCTET_TRY(octet_replace_constant(graph, layer->node, 1, &weight, err));
+    if (twin) OCTET_TRY(octet_node_set_input(graph, layer->node, 1, twin->node->inputs[1], err));
+    else OCTET_TRY(octet_replace_constant(graph, layer->node, 1, &weight, err));
     return layer->bias ? octet_replace_constant(graph, layer->node, 2, &bias, err) : OCTET_OK;
 }
 

@@ -174,7 +174,7 @@ static octet_status equalize(work *w, const octet_pair *names, double threshold,
     while (++round < MOST_ROUNDS && !(change(w) < threshold));
     if (steps) *steps = (size_t)round * w->count;
     for (size_t l = 0; l < w->ties.layer_count; l++)
-        if (w->before[l]) OCTET_TRY(octet_layer_store(w->graph, &w->ties.layers[l], err));
+        if (w->before[l]) OCTET_TRY(octet_layer_store(w->graph, &w->ties.layers[l], NULL, err));
     octet_graph_sweep(w->graph);
     return octet_graph_check(w->graph, err);
 }
