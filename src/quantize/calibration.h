@@ -118,6 +118,9 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
    sums integers: bias += mean over positions of (W - Wq) applied to the mean input. */
 octet_status octet_correct_means(octet_graph *graph, octet_error *err);
 
+/* The same for one node, where that can be done. mean: its input's, one sample; NULL: as calibration saw it. */
+octet_status octet_correct_mean(octet_graph *graph, octet_node *node, const octet_tensor *mean, octet_error *err);
+
 /* Threads and sample count in force. */
 int octet_calibrate_threads(const octet_calibrate_options *options);
 

@@ -84,13 +84,13 @@ static void add_means(float *bias, const octet_tensor *shift, int axis)
     }
 }
 
-static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *arena, octet_error *err)
+static octet_status correct(octet_graph *graph, octet_node *node, const octet_tensor *x, octet_arena *arena,
+                            octet_error *err)
 {
-    octet_tensor weight = *node->inputs[1]->constant, x, shift;
+    octet_tensor weight = *node->inputs[1]->constant, shift;
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
     OCTET_TRY(rounding_error(weight.data, node, arena, err));
-    OCTET_TRY(mean_image(&x, graph->calibration, node, arena, err));
-    OCTET_TRY(apply(&shift, node, &x, &weight, arena, err));
+    OCTET_TRY(apply(&shift, node, x, &weight, arena, err));
     const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
     const int64_t channels = shift.dims[axis];
     OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
@@ -101,14 +101,18 @@ static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *a
     return octet_replace_constant(graph, node, 2, &bias, err);
 }
 
-static octet_status correct_mean(octet_graph *graph, octet_node *node, octet_error *err)
+octet_status octet_correct_mean(octet_graph *graph, octet_node *node, const octet_tensor *mean, octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
-                     !octet_node_is(node, "MatMul") && mean_of(graph->calibration, node->inputs[0]);
+                     !octet_node_is(node, "MatMul") && (mean || mean_of(graph->calibration, node->inputs[0]));
+    octet_tensor x;
     if (!can) return OCTET_OK;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
-    const octet_status status = correct(graph, node, arena, err);
+    octet_status status = OCTET_OK;
+    if (mean) x = *mean;
+    else status = mean_image(&x, graph->calibration, node, arena, err);
+    if (status == OCTET_OK) status = correct(graph, node, &x, arena, err);
     octet_arena_free(arena);
     return status;
 }
@@ -120,7 +124,7 @@ octet_status octet_correct_means(octet_graph *graph, octet_error *err)
     for (octet_node *n = graph->first; n; n = n->next) {
         if (!octet_sums_integers(n) || c->target->real_bias) continue;
         OCTET_TRY(octet_raise_weight_scales(graph, n, err));
-        if (correct) OCTET_TRY(correct_mean(graph, n, err));
+        if (correct) OCTET_TRY(octet_correct_mean(graph, n, NULL, err));
     }
     return OCTET_OK;
 }

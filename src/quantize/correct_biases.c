@@ -380,7 +380,7 @@ octet_status octet_correct_biases(octet_graph *graph, octet_bias_correction how,
         graph->biases_corrected = true;
         return OCTET_OK;
     case OCTET_BIAS_SEQUENTIAL: return octet_correct_biases_sequentially(&work, graph, data, options, err);
-    case OCTET_BIAS_ANALYTIC: break;
+    case OCTET_BIAS_ANALYTIC: return octet_correct_biases_analytically(graph, err);
     }
     return octet_fail(err, OCTET_ERR_UNSUPPORTED, "no such bias correction");
 }
