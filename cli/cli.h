@@ -103,7 +103,7 @@ typedef struct cli_args {
         size_t      limit, skip, every, skip_every;
     } validation, test;
 
-    const char *engine, *against;
+    const char *engine, *against, *recorded;
     size_t      batch, runs, max_levels, max_local;
     double      seconds;
     bool        layer_times, all_values;
