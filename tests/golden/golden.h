@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-enum { GOLDEN_ROWS = 128 };
+enum { GOLDEN_ROWS = 192 };
 
 /* What section 5 of the vectors' README lists. */
 typedef struct golden_row {
@@ -127,5 +127,6 @@ void golden_seed_flow(golden_case *c);
 void golden_seed_fake(golden_case *c);
 void golden_seed_one_sided(golden_case *c);
 void golden_zoo(golden_case *c);
+void golden_numeric_suite(golden_case *c);
 
 #endif

@@ -60,6 +60,7 @@ static const group groups[] = {
     { "seed/*/weight_or_activation_only", golden_seed_one_sided, NULL },
     { "seed/*", golden_seed_flow, NULL },
     { "zoo/*", golden_zoo, NULL },
+    { "numeric_suite/*", golden_numeric_suite, NULL },
     { "*", NULL, NULL },
 };
 
