@@ -117,6 +117,10 @@ octet_status octet_comparing_make(octet_comparing *c, const octet_pairing *pairi
                                   octet_error *err);
 void         octet_comparing_release(octet_comparing *c);
 
+/* Adds the errors of a layer that has just run in `fed`, and puts the float network's value there. False: the plans do
+   not keep it in blocks and in pixels (blocks.c). */
+bool octet_compare_blocks(octet_comparing *c, const octet_layer *layer);
+
 /* Adds what the sample in c->input shows to c->sums. */
 octet_status octet_compare_sample(octet_comparing *c, octet_error *err);
 

@@ -38,15 +38,17 @@ static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, 
 {
     const octet_pairing *const p    = c->pairing;
     octet_layer_sums *const    sums = &c->sums.layers[layer - p->layers];
-    const size_t               count     = octet_compared_count(p->quantized_plan, layer->value);
-    const float *const         reference = octet_workspace_reals(c->real, layer->reference, c->rooms[0]);
-    if (!reference) return OCTET_OK;
+    if (!octet_workspace_raw(c->real, layer->reference).data) return OCTET_OK;
     OCTET_TRY(octet_workspace_run_node(c->fed, layer->node, err));
-    const float *const own   = octet_workspace_reals(c->fed, layer->value, c->rooms[1]);
-    const float *const whole = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
-    if (own && whole)
-        octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own }, count);
-    if (own && layer->rounds) OCTET_TRY(look_closer(c, layer, reference, own, err));
+    const bool closer = layer->rounds && (c->wanted || c->look);
+    if (!closer && octet_compare_blocks(c, layer)) return OCTET_OK;
+    const float *const reference = octet_workspace_reals(c->real, layer->reference, c->rooms[0]);
+    const float *const own       = octet_workspace_reals(c->fed, layer->value, c->rooms[1]);
+    const float *const whole     = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
+    if (!reference || !own || !whole) return OCTET_OK;
+    octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own },
+                       octet_compared_count(p->quantized_plan, layer->value));
+    if (closer) OCTET_TRY(look_closer(c, layer, reference, own, err));
     octet_workspace_put_reals(c->fed, layer->value, reference);
     return OCTET_OK;
 }
