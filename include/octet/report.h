@@ -34,7 +34,7 @@ typedef struct octet_evaluate_options {
     octet_progress_function progress;
     void                   *progress_context;
     /* octet_compare: effects on the output need a run per layer; they are measured on so many samples, evenly spaced.
-       0: 4 to 16 by the network's size. */
+       0: 3 to 16 by the network's size. */
     size_t                  effects;
     bool                    no_effects;
 } octet_evaluate_options;
