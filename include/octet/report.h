@@ -61,7 +61,9 @@ typedef enum octet_cause {
     OCTET_CAUSE_FLOAT,           /* the operator was left in float */
 } octet_cause;
 
-/* One layer of a comparison. Everything in dB is SQNR; NAN: not comparable, or not asked for. */
+/* One layer of a comparison. Everything in dB is SQNR; NAN: not comparable, or not asked for. Effects on "the output"
+   are judged by all outputs, each relative to its own energy, and by what a last squashing function is fed: behind a
+   saturated Softmax only luck shows. */
 typedef struct octet_layer_error {
     const char *name, *op;
     const char *merged;          /* original nodes that it stands for, "a + b", or "" */

@@ -52,7 +52,7 @@ typedef struct octet_origins {
 typedef struct octet_compared {
     octet_layer_sums *layers;
     octet_origins    *origins; /* per layer, and one more: of the network's input */
-    octet_sqnr        output; /* the first, of all samples */
+    octet_sqnr        output; /* of the first, of all samples */
     double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
     size_t            layer_count, output_count;
 } octet_compared;
@@ -72,7 +72,8 @@ struct octet_pairing {
     octet_layer **by_value; /* of the quantized network's values; NULL: none */
     size_t        output_count, most; /* most: elements of the largest value */
     bool          has_integers; /* values that are computed and are no real numbers, which layers may read */
-    const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* float, quantized */
+    const octet_value *first[2]; /* outputs of the float and of the quantized network; NULL: not comparable */
+    const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* where all outputs are judged (octet_judged_value) */
 };
 
 /* What is measured on a sample beyond the errors of layers: the output with one layer quantized, or in float; where
