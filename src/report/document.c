@@ -102,6 +102,7 @@ static octet_status put_values(octet_json *json, const octet_report_source *sour
     }
     octet_json_open(json, "values", '{');
     octet_json_text(json, "name", value->name);
+    octet_json_flag(json, "scaled", statistics->scaled[twin->index]);
     if (q && q->count == 1) {
         octet_json_text(json, "type", octet_dtype_name(q->dtype));
         octet_json_number(json, "scale", (double)q->scale[0]);
