@@ -34,7 +34,10 @@ function nameCell(l) {
 }
 function optionCell(l) {
   const text = option(l);
-  return text ? [l.remedy ? el('code', {}, text) : null, copyButton(text, l.remedy ? 'Copy' : 'Copy =float')] : '\u2013';
+  if (!text) return '\u2013';
+  const rule = text.startsWith('--layer ') && /(=[\w.%:-]+)'$/.exec(text);
+  return [rule ? null : el('code', {}, text), copyButton(text, rule ? `Copy ${rule[1]}` : null),
+    known(l.remedy_db) ? el('span', { class: 'soft num' }, ` ${l.remedy_db > 0 ? "+" : ""}${fixed(l.remedy_db, 1)}\u2009dB`) : null];
 }
 
 function makeHead() {
