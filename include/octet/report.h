@@ -111,10 +111,10 @@ typedef struct octet_report_source {
 } octet_report_source;
 
 typedef struct octet_report_options {
-    octet_evaluate_options evaluate; /* for one more run of reference on every sample: baseline_plan, progress */
-    const char *title;                                  /* NULL: the quantized network's name */
+    octet_evaluate_options evaluate; /* for one more run of both on every sample: plans, progress */
+    const char *title;               /* NULL: the quantized network's name */
     const char *reference_name, *quantized_name, *data_name; /* as the page calls them; NULL: the files' paths, or "" */
-    bool        replace;                                /* path may exist: it is replaced, atomically */
+    bool        replace;             /* path may exist: it is replaced, atomically */
 } octet_report_options;
 
 /* Writes one HTML file that holds everything it needs and asks no network (docs/report.md): the comparison, the times,
