@@ -257,6 +257,25 @@ static void layouts_do_not_show(void **state)
     }
 }
 
+/* The same where samples are looked at more closely, which happens in logical order; here with 8 channels, half a
+   block. */
+static void looking_closer_changes_nothing(void **state)
+{
+    (void)state;
+    setup             s = make_setup();
+    octet_comparison *c[2];
+    for (int i = 0; i < 2; i++)
+        c[i] = compare(&s, &(octet_evaluate_options){ .no_effects = i == 0, .effects = SAMPLES });
+    for (size_t i = 0; i < c[0]->layer_count; i++) {
+        const octet_layer_error *const a = &c[0]->layers[i], *const b = layer_of(c[1], a->name);
+        assert_near(a->local_db, b->local_db, 1e-9);
+        assert_near(a->accumulated_db, b->accumulated_db, 1e-9);
+        assert_near(a->max_abs, b->max_abs, 0);
+    }
+    for (int i = 0; i < 2; i++) octet_comparison_free(c[i]);
+    drop(&s);
+}
+
 static void threads_do_not_show(void **state)
 {
     (void)state;
@@ -331,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone_as_in_a_whole_run),
         cmocka_unit_test(layouts_do_not_show),
+        cmocka_unit_test(looking_closer_changes_nothing),
         cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(nodes_one_by_one_are_a_run),
         cmocka_unit_test(gain_is_that_of_the_layer_in_float),
