@@ -115,16 +115,20 @@ static octet_status set_bytes(size_t *value, const char *text, octet_error *err)
 static octet_status add_layer(cli_args *args, const char *text, octet_error *err)
 {
     const char *const equals = strrchr(text, '=');
-    if (!equals || equals == text || strcmp(equals + 1, "float") != 0)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "not a layer rule (got '%.60s', need GLOB=float)", text);
+    octet_layer_rule  rule   = { 0 };
+    if (!equals || equals == text)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "not a layer rule (got '%.60s', need GLOB=float or GLOB=METHOD)",
+                          text);
+    OCTET_TRY(octet_layer_rule_parse(&rule, equals + 1, err));
     if (args->layer_count == args->layer_capacity) {
         args->layer_capacity = args->layer_capacity ? 2 * args->layer_capacity : 8;
         args->layers         = cli_grow(args->layers, args->layer_capacity, sizeof *args->layers);
     }
     char *const match = strdup(text);
     if (!match) cli_out_of_memory();
-    match[equals - text]             = '\0';
-    args->layers[args->layer_count++] = (octet_layer_rule){ .match = cli_args_keep(args, match), .keep_float = true };
+    match[equals - text]              = '\0';
+    rule.match                        = cli_args_keep(args, match);
+    args->layers[args->layer_count++] = rule;
     free(match);
     return OCTET_OK;
 }

@@ -30,7 +30,7 @@ typedef enum cli_kind {
     CLI_INTEGER,  /* int within low..high */
     CLI_NUMBER,   /* double within low..high */
     CLI_BYTES,    /* size_t with k, M, G */
-    CLI_LAYER,    /* GLOB=float; may be repeated */
+    CLI_LAYER,    /* GLOB=float, GLOB=mse, ...; may be repeated */
 } cli_kind;
 
 typedef struct cli_option {
@@ -121,12 +121,14 @@ typedef struct cli_args {
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_qconfig_options[];
+    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_type_options[], cli_qconfig_options[];
 
 /* The rows of a data set beside --data, in cli_args.member: --NAME PATH, --NAME-labels and so on. */
 #define CLI_OTHER_DATA(name, member, what)                                                                          \
     { name, 0, CLI_TEXT, "PATH", offsetof(cli_args, member.path), NULL, what },                                     \
         { name "-labels", 0, CLI_TEXT, "FILE", offsetof(cli_args, member.labels), "those beside it", "as --labels" }, \
+        { name "-reference", 0, CLI_TEXT, "FILE.npy", offsetof(cli_args, member.reference), NULL,                   \
+          "true outputs, for mse and psnr" },                                                                       \
         { name "-limit", 0, CLI_COUNT, "N", offsetof(cli_args, member.limit), "all", "as --limit", NULL, 1, 1e15 }, \
         { name "-skip", 0, CLI_COUNT, "N", offsetof(cli_args, member.skip), "0", "as --skip", NULL, 0, 1e15 },      \
         { name "-every", 0, CLI_COUNT, "N", offsetof(cli_args, member.every), "1", "as --every", NULL, 1, 1e15,     \
@@ -217,8 +219,8 @@ void cli_help_markdown(void);
 
 /* Whether results go to stdout as text: not with --json to stdout, not with -q. */
 bool cli_talks(const cli_call *call);
-/* printf to stdout if cli_talks. */
-void cli_say(const cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* printf to stdout if cli_talks, with the line of progress out of the way. */
+void cli_say(cli_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "octet: warning: ..." on stderr, unless -q; every line of text. */
 void cli_warn(const cli_call *call, const char *text);
 /* The one line of an error. */

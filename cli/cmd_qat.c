@@ -94,8 +94,10 @@ static octet_status load_float(job *j, cli_call *call, octet_error *err)
 static void choose_metric(job *j, const cli_call *call)
 {
     j->metric = (octet_metric)cli_word_index(call->args.metric, cli_metric_word);
-    if (call->args.metric || !j->validation || octet_dataset_has_labels(j->validation)) return;
-    j->metric = j->networks[FLOAT] ? OCTET_METRIC_SQNR : OCTET_METRIC_MSE;
+    const octet_dataset *const judge = j->validation ? j->validation : j->test;
+    if (call->args.metric || !judge || octet_dataset_has_labels(judge)) return;
+    const bool apart = j->networks[FLOAT] && j->train.loss != OCTET_LOSS_MSE;
+    j->metric        = apart ? OCTET_METRIC_SQNR : OCTET_METRIC_MSE;
 }
 
 static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
@@ -106,6 +108,7 @@ static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(load_float(j, call, err));
     OCTET_TRY(open_data(j, call, err));
     choose_metric(j, call);
+    j->log.metric = j->metric;
     return OCTET_OK;
 }
 
@@ -300,9 +303,17 @@ static void report_scores(job *j, cli_call *call)
     cli_say(call, "\n");
 }
 
+static void warn_if_worse(const job *j, const cli_call *call)
+{
+    const octet_scores pair[2] = { j->scores[0][TRAINED], j->scores[0][START] };
+    if (pair[0].count && pair[1].count && octet_score_drop(pair, j->metric) > 0)
+        cli_warn(call, "quantization alone scores better on validation (try another --lr, or more epochs)");
+}
+
 static octet_status report(job *j, cli_call *call, octet_error *err)
 {
     report_scores(j, call);
+    warn_if_worse(j, call);
     cli_report_nodes(call, j->networks[TRAINED]);
     cli_report_cost(call, j->began);
     cli_json_set(call->document, "model", cli_json_text(call->args.operands[0]));
@@ -375,7 +386,8 @@ static const cli_group qat_groups[] = {
     { "other data", qat_data_options },
     { "result", qat_run_options },
     { "training", qat_train_options },
-    { "types", qat_type_options },
+    { "types", cli_type_options },
+    { "learned parameters", qat_learn_options },
     { "quantization", cli_qconfig_options },
     { "preparing samples", cli_preprocess_options },
     { "engines", cli_engine_options },

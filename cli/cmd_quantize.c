@@ -163,18 +163,10 @@ octet_status cli_quantize(cli_call *call, octet_error *err)
 
 /* ---- what can be typed ---- */
 
-#define AT(member) offsetof(cli_args, member)
-
-static const cli_option quantize_options[] = {
-    { "activations", 0, CLI_WORD, "u8|s8", AT(activations), "as qconfig says", "type of activations",
-      .section = "quantize" },
-    { "weights", 0, CLI_WORD, "s8", AT(weights), "s8", "type of weights", .section = "quantize" },
-    { NULL },
-};
 static const cli_group quantize_groups[] = {
     { "input and output", cli_data_options },
     { "result", cli_output_options },
-    { "types", quantize_options },
+    { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },

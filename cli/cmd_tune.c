@@ -288,8 +288,6 @@ octet_status cli_tune(cli_call *call, octet_error *err)
 
 static const cli_option tune_data_options[] = {
     CLI_OTHER_DATA("val", validation, "data that trials are judged by; needed"),
-    { "val-reference", 0, CLI_TEXT, "FILE.npy", AT(validation.reference), NULL,
-      "true outputs of --val, for mse and psnr" },
     { NULL },
 };
 static const cli_option tune_options[] = {
@@ -316,20 +314,13 @@ static const cli_option tune_output_options[] = {
     { "frontier", 0, CLI_TEXT, "FILE.svg", AT(frontier), NULL, "draw accuracy against time of all trials" },
     { NULL },
 };
-static const cli_option tune_type_options[] = {
-    { "activations", 0, CLI_WORD, "u8|s8", AT(activations), "as qconfig says", "type of activations",
-      .section = "quantize" },
-    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2", AT(weights), "as qconfig says", "type of weights",
-      .section = "quantize" },
-    { NULL },
-};
 static const cli_group tune_groups[] = {
     { "calibration data", cli_data_options },
     { "which samples", cli_subset_options },
     { "validation data", tune_data_options },
     { "search", tune_options },
     { "result", tune_output_options },
-    { "types", tune_type_options },
+    { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
     { "preparing samples", cli_preprocess_options },
     { "engines", cli_engine_options },

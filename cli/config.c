@@ -144,27 +144,34 @@ static octet_status read_section(config_reader *reader, const char *name, json_t
 static octet_status read_layer(config_reader *reader, const json_t *layer)
 {
     if (!json_is_object(layer)) return refuse(reader, "layers", type_name(layer), "objects");
-    const char *match = NULL, *key;
-    bool        keep  = false;
-    json_t     *value;
+    const char      *key;
+    octet_layer_rule rule = { 0 };
+    json_t          *value;
     reader->section = "layers";
     json_object_foreach((json_t *)(uintptr_t)layer, key, value)
     {
         if (!strcmp(key, "match")) {
-            match = json_string_value(value);
-            if (!match || !*match) return refuse(reader, key, type_name(value), "a pattern");
+            rule.match = json_string_value(value);
+            if (!rule.match || !*rule.match) return refuse(reader, key, type_name(value), "a pattern");
         } else if (!strcmp(key, "keep_float")) {
             if (!json_is_boolean(value)) return refuse(reader, key, type_name(value), "true or false");
-            keep = json_is_true(value);
+            rule.keep_float = json_is_true(value);
+        } else if (!strcmp(key, "method")) {
+            if (!json_is_string(value)) return refuse(reader, key, type_name(value), "a name");
+            octet_error why = { 0 };
+            if (octet_layer_rule_parse(&rule, json_string_value(value), &why) == OCTET_OK) continue;
+            octet_error_field(reader->err, "layers.method");
+            return octet_fail(reader->err, OCTET_ERR_FORMAT, "%.200s", why.text);
         } else {
             octet_error_field(reader->err, "layers");
-            return octet_fail(reader->err, OCTET_ERR_FORMAT, "unknown key '%.60s' (need match, keep_float)", key);
+            return octet_fail(reader->err, OCTET_ERR_FORMAT,
+                              "unknown key '%.60s' (need match, keep_float, method)", key);
         }
     }
-    if (!match) return refuse(reader, "match", "nothing", "a pattern");
+    if (!rule.match) return refuse(reader, "match", "nothing", "a pattern");
     cli_args *const args = reader->args;
     args->layers         = cli_grow(args->layers, args->layer_count + 1, sizeof *args->layers);
-    args->layers[args->layer_count++] = (octet_layer_rule){ .match = match, .keep_float = keep };
+    args->layers[args->layer_count++] = rule;
     args->layer_capacity              = args->layer_count;
     reader->section = "";
     return OCTET_OK;
@@ -309,7 +316,10 @@ json_t *cli_config_document(const cli_args *args, const cli_syntax *syntax)
     for (size_t i = 0; i < args->layer_count; i++) {
         json_t *const layer = cli_json_object();
         cli_json_set(layer, "match", cli_json_text(args->layers[i].match));
-        cli_json_set(layer, "keep_float", json_boolean(args->layers[i].keep_float));
+        char text[48];
+        octet_layer_rule_print(text, sizeof text, &args->layers[i]);
+        if (args->layers[i].ranges) cli_json_set(layer, "method", cli_json_text(text));
+        else cli_json_set(layer, "keep_float", json_boolean(args->layers[i].keep_float));
         cli_json_add(layers, layer);
     }
     cli_json_set(root, "layers", layers);

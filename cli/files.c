@@ -21,7 +21,7 @@ static octet_status check_output(const cli_args *args, const char *output, octet
     const char *const inputs[] = { args->data_path,       args->data.labels, args->data.reference,
                                    args->baseline,        args->config,      args->names,
                                    args->validation.path, args->test.path,   args->validation.labels,
-                                   args->test.labels,     args->validation.reference };
+                                   args->test.labels,     args->validation.reference, args->test.reference };
     for (int i = 0; i < args->operand_count; i++) OCTET_TRY(check_not_input(output, args->operands[i], err));
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) OCTET_TRY(check_not_input(output, inputs[i], err));
     return octet_output_check(output, args->force, err);

@@ -14,9 +14,10 @@ bool cli_talks(const cli_call *call)
     return !call->args.quiet && !(call->args.json && !strcmp(call->args.json, "-"));
 }
 
-void cli_say(const cli_call *call, const char *format, ...)
+void cli_say(cli_call *call, const char *format, ...)
 {
     if (!cli_talks(call)) return;
+    cli_progress_end(call);
     va_list list;
     va_start(list, format);
     vprintf(format, list);

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-extern const cli_option qat_data_options[], qat_type_options[], qat_train_options[], qat_run_options[];
+extern const cli_option qat_data_options[], qat_learn_options[], qat_train_options[], qat_run_options[];
 
 /* The library's options from the texts given. */
 octet_status qat_options(octet_train_options *train, const cli_args *args, octet_error *err);
@@ -17,6 +17,7 @@ typedef struct qat_log {
     cli_call *call;
     FILE     *file;       /* NULL: no log */
     int       file_error; /* errno of the first write that failed, 0: none */
+    octet_metric       metric; /* that epochs are shown by */
     octet_fit_progress last;
 } qat_log;
 

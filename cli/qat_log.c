@@ -154,13 +154,16 @@ static void show_step(qat_log *log, const octet_fit_progress *p)
 
 static void show_epoch(qat_log *log, const octet_fit_progress *p)
 {
-    char top1[32], score[64] = "";
-    cli_progress_end(log->call);
+    const bool   share = log->metric <= OCTET_METRIC_TOP5;
+    const double score = p->scores ? octet_score(p->scores, log->metric) : NAN;
+    char         loss[32] = "the start", top1[32];
     share_text(top1, "top-1", p->mean_top1);
-    if (p->scores && !isnan(p->scores->top1))
-        snprintf(score, sizeof score, "; validation top-1 %.2f %%", 100 * p->scores->top1);
-    cli_say(log->call, "%-14s%zu: loss %.4g%s%s%s\n", "epoch", p->epoch, p->mean_loss, top1, score,
-            p->best ? ", the best so far" : "");
+    if (p->epoch) snprintf(loss, sizeof loss, "loss %.4g", p->mean_loss);
+    cli_say(log->call, "%-14s%zu: %s%s", "epoch", p->epoch, loss, top1);
+    if (p->scores)
+        cli_say(log->call, "; validation %s %.*f%s%s", octet_metric_name(log->metric), share ? 2 : 4,
+                share ? 100 * score : score, share ? " %" : "", p->best ? ", the best so far" : "");
+    cli_say(log->call, "\n");
     fflush(stdout);
 }
 

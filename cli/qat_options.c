@@ -52,11 +52,7 @@ const cli_option qat_data_options[] = {
     { NULL },
 };
 
-const cli_option qat_type_options[] = {
-    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|f32", AT(weights), "as qconfig says",
-      "type of weights", .section = "quantize" },
-    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|f32", AT(activations),
-      "as qconfig says", "type of activations", .section = "quantize" },
+const cli_option qat_learn_options[] = {
     { "lsq", 0, CLI_FLAG, NULL, AT(lsq), NULL, "learn scales and zero points, too", .section = "train" },
     { NULL },
 };

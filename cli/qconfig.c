@@ -59,6 +59,14 @@ octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_err
 
 #define AT(member) offsetof(cli_args, member)
 
+const cli_option cli_type_options[] = {
+    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|f32", AT(weights), "as qconfig says",
+      "type of weights", .section = "quantize" },
+    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|f32", AT(activations),
+      "as qconfig says", "type of activations", .section = "quantize" },
+    { NULL },
+};
+
 const cli_option cli_qconfig_options[] = {
     { "qconfig", 0, CLI_WORD, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },
@@ -73,8 +81,9 @@ const cli_option cli_qconfig_options[] = {
       .word = cli_method_word },
     { "percentile", 0, CLI_NUMBER, "P", AT(percentile), "99.99", "share of values inside the range, in percent",
       .section = "calibration", .low = 50, .high = 100 },
-    { "layer", 0, CLI_LAYER, "GLOB=float", AT(layers), NULL,
-      "keep matching layers in float; may be repeated, the last match wins" },
+    { "layer", 0, CLI_LAYER, "GLOB=HOW", AT(layers), NULL,
+      "float: matching layers stay in float; minmax, mse, percentile:99.9: how their results' ranges are found; may be "
+      "repeated, the last match wins" },
     { "config", 0, CLI_TEXT, "FILE.json", AT(config), NULL, "read options from a file; the command line wins" },
     { "print-config", 0, CLI_FLAG, NULL, AT(print_config), NULL, "print the options in force as such a file and stop" },
     { "dry-run", 'n', CLI_FLAG, NULL, AT(dry_run), NULL, "check everything, calculate and write nothing" },

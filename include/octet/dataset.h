@@ -70,6 +70,11 @@ OCTET_API octet_status octet_dataset_read(const octet_dataset *data, size_t inde
 /* The sample's true output where options.reference was given: a view into the dataset (data NULL otherwise). */
 OCTET_API octet_tensor octet_dataset_reference(const octet_dataset *data, size_t index);
 
+/* The samples at 0, every, 2 every, ... of whole, or all others; whole must outlive it. The caller frees *part. A part
+   without samples is OCTET_ERR_ARGUMENT. */
+OCTET_API octet_status octet_dataset_part(octet_dataset **part, const octet_dataset *whole, size_t every, bool others,
+                                          octet_error *err);
+
 /* A name for messages: "n01440764/x.JPEG", "#17". Belongs to the dataset. */
 OCTET_API const char *octet_dataset_name(const octet_dataset *data, size_t index);
 

@@ -50,8 +50,11 @@ typedef struct octet_quantizer {
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */
 typedef struct octet_layer_rule {
-    const char *match;
-    bool        keep_float;
+    const char  *match;
+    bool         keep_float;
+    bool         ranges; /* of their results are found by method and percentile, whatever the others do */
+    octet_method method; /* minmax, percentile or mse */
+    double       percentile;
 } octet_layer_rule;
 
 typedef struct octet_qconfig {
@@ -74,6 +77,12 @@ OCTET_API const char          *octet_qconfig_name(size_t index);
 OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int version);
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
+
+/* Reads what a rule asks for: "float", "minmax", "mse", "percentile" or "percentile:99.9". rule->match stays. */
+OCTET_API octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, octet_error *err);
+
+/* The same back: writes such a text. */
+OCTET_API void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule);
 
 /* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8" or "s2" to "s8", either "f32" (that
    side stays real) or NULL (as it is). */

@@ -137,7 +137,7 @@ typedef enum octet_fit_event {
     OCTET_FIT_START = 0, /* before the first step: the plan, and what a checkpoint has already done */
     OCTET_FIT_STEP,
     OCTET_FIT_VALIDATE, /* now and then while an epoch's state is validated */
-    OCTET_FIT_EPOCH,
+    OCTET_FIT_EPOCH,    /* epoch 0: the start has been validated */
 } octet_fit_event;
 
 typedef struct octet_fit_progress {
@@ -169,10 +169,10 @@ typedef struct octet_fit_options {
     void              *progress_context;
 } octet_fit_options;
 
-/* Trains for all epochs of the trainer's options; *quantized is the best state (by validation) or the last one, which
-   the trainer has then, too. scores (may be NULL): of that state, in the engine; count 0 without validation. Samples
-   that fill no whole batch at the end of an epoch's order are left out of that epoch. A label that the network has no
-   class for is refused before the first step. The caller frees *quantized. */
+/* Trains for all epochs of the trainer's options; *quantized is the best state by validation (of the start and the
+   ends of epochs), or the last one; the trainer has it then, too. scores (may be NULL): of that state, in the engine;
+   count 0 without validation. Samples that fill no whole batch at the end of an epoch's order are left out of that
+   epoch. A label that the network has no class for is refused before the first step. The caller frees *quantized. */
 OCTET_API octet_status octet_fit(octet_graph **quantized, octet_scores *scores, octet_trainer *trainer,
                                  octet_dataset *data, const octet_fit_options *options, octet_error *err);
 

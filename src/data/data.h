@@ -43,6 +43,7 @@ typedef struct octet_format octet_format;
 
 struct octet_dataset {
     octet_arena          *arena;
+    const octet_dataset  *whole; /* what this is a part of, whose file and lists it reads; NULL: it has its own */
     const octet_format   *format;
     const char           *path;
     octet_dataset_options options; /* strings are valid while opening only */
@@ -68,6 +69,9 @@ struct octet_dataset {
     const char           *warnings; /* NULL: none */
     char                  input_name[128];
 };
+
+/* Names of samples for messages, where files have none; in order. */
+octet_status octet_dataset_name_all(octet_dataset *data, octet_error *err);
 
 /* One kind of data. accepts sees the first (unpacked) bytes; the first row that accepts is taken. */
 struct octet_format {

@@ -101,7 +101,7 @@ static octet_status choose_recipe(octet_dataset *data, octet_error *err)
 
 /* ---- opening ---- */
 
-static octet_status make_names(octet_dataset *data, octet_error *err)
+octet_status octet_dataset_name_all(octet_dataset *data, octet_error *err)
 {
     if (data->files) return OCTET_OK;
     char longest[32];
@@ -134,7 +134,7 @@ static octet_status drop_bad(octet_dataset *data, octet_error *err)
     }
     data->count = kept;
     if (kept == 0) return octet_fail(err, OCTET_ERR_FORMAT, "no sample is readable");
-    return make_names(data, err);
+    return octet_dataset_name_all(data, err);
 }
 
 static octet_status open_all(octet_dataset *data, octet_error *err)
@@ -146,9 +146,9 @@ static octet_status open_all(octet_dataset *data, octet_error *err)
     OCTET_TRY(data->format->open(data, data->path, err));
     OCTET_TRY(octet_labels_settle(data, err));
     OCTET_TRY(octet_subset_apply(data, err));
-    OCTET_TRY(octet_references_open(data, err));
-    OCTET_TRY(make_names(data, err));
+    OCTET_TRY(octet_dataset_name_all(data, err));
     OCTET_TRY(drop_bad(data, err));
+    OCTET_TRY(octet_references_open(data, err)); /* of those that are left */
     const int64_t bytes = octet_port_count(&data->port) * (int64_t)sizeof(float);
     return octet_check_memory((size_t)bytes, data->limits.max_memory, err);
 }
@@ -182,7 +182,7 @@ octet_status octet_dataset_open(octet_dataset **data, const char *path, const oc
 void octet_dataset_free(octet_dataset *data)
 {
     if (!data) return;
-    octet_source_close(&data->source);
+    if (!data->whole) octet_source_close(&data->source);
     octet_arena_free(data->arena);
 }
 

@@ -32,6 +32,7 @@ const octet_target *octet_target_find(const char *name); /* NULL name: native; N
 typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
     octet_value         *representative; /* the value whose rounding stands for the group's in a search */
+    const octet_layer_rule *rule;        /* how its range is found; NULL: as qconfig says */
     octet_observer       observer;
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
@@ -98,6 +99,10 @@ octet_levels_range octet_stored_levels(const octet_calibration *calibration, oct
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
                                const octet_range *ranges, int64_t count, octet_error *err);
 
+/* The range that group's method finds in what its observer saw, and that method's name. */
+octet_status octet_group_range(octet_range *range, const char **method, const octet_graph *graph,
+                               const octet_group *group, octet_error *err);
+
 /* Chooses every group's range by the model's output (choose.c). */
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                     octet_error *err);
@@ -114,10 +119,8 @@ octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_er
 /* Raises weight scales whose bias would not fit (numerics section 2). */
 octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err);
 
-/* bias += mean over positions of (W - Wq) applied to the mean input. */
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err);
-
-/* Threads and sample count in force. */
-int octet_calibrate_threads(const octet_calibrate_options *options);
+/* bias += mean over positions of (W - Wq) applied to the mean input. before: W where a step has moved the weights
+   since; NULL: they are W. */
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "engine/run.h"
 #include "observe/qparams.h"
+#include "quantize/samples.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -212,6 +213,10 @@ static octet_status make_candidates(search *s, size_t group, octet_error *err)
     const octet_quantizer *const quantizer = &s->graph->calibration->qconfig.activation;
     const octet_observer *const  observer  = &s->graph->calibration->groups[group].observer;
     candidate *const             all       = s->candidates[group];
+    if (s->graph->calibration->groups[group].rule) { /* nothing to choose */
+        all[0].alive = true;
+        return OCTET_OK;
+    }
     for (int c = 0; c < CANDIDATES; c++) {
         const octet_estimate want = { s->levels.qmin, s->levels.qmax, quantizer->symmetric, methods[c].percentile };
         OCTET_TRY(octet_estimator_find(methods[c].estimator)->read(&all[c].range, observer, &want, err));
@@ -260,6 +265,7 @@ static octet_status take_best(search *s, octet_error *err)
     octet_calibration *const c    = s->graph->calibration;
     const bool               pays = choice_pays(s);
     for (size_t g = 0; g < c->group_count; g++) {
+        if (c->groups[g].rule) continue;
         const int best                     = pays ? best_of(s, g) : 0;
         c->groups[g].fake_quantize->method = methods[best].name;
         OCTET_TRY(octet_set_qparams(s->graph, c->groups[g].fake_quantize, &c->qconfig.activation,

@@ -44,7 +44,7 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     for (octet_node *n = graph->first; n; n = n->next) {
         if (!octet_sums_integers(n) || !integer_bias) continue;
         OCTET_TRY(octet_raise_weight_scales(graph, n, err));
-        if (correct) OCTET_TRY(octet_correct_bias(graph, n, err));
+        if (correct) OCTET_TRY(octet_correct_bias(graph, n, NULL, err));
     }
     OCTET_TRY(octet_integerize_constants(graph, octet_profile_find(c->target->profile), err));
     if (integer_bias) OCTET_TRY(octet_integerize_biases(graph, err));

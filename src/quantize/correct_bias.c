@@ -18,8 +18,9 @@ static const octet_mean *mean_of(const octet_calibration *c, const octet_value *
     return mean && mean->sum ? mean : NULL;
 }
 
-/* W - Wq, real numbers, in W's layout. */
-static octet_status rounding_error(float *error, const octet_node *node, octet_arena *arena, octet_error *err)
+/* W - Wq, real numbers, in W's layout: Wq is what node's weights become, W what they were before any step. */
+static octet_status rounding_error(float *error, const octet_node *node, const float *before, octet_arena *arena,
+                                   octet_error *err)
 {
     const octet_tensor *const  w     = node->inputs[1]->constant;
     const octet_qparams *const q     = &node->inputs[1]->fake_quantize->qparams;
@@ -34,7 +35,7 @@ static octet_status rounding_error(float *error, const octet_node *node, octet_a
         const octet_level_rule to = { q->scale[c], q->zero_point[c], q->qmin, q->qmax };
         octet_profile_octet.quantize(row, real + at, (size_t)inner, &to);
         for (int64_t i = 0; i < inner; i++)
-            error[at + i] = real[at + i] - (float)(row[i] - to.zero_point) * to.scale;
+            error[at + i] = before[at + i] - (float)(row[i] - to.zero_point) * to.scale;
     }
     return OCTET_OK;
 }
@@ -84,11 +85,12 @@ static void add_means(float *bias, const octet_tensor *shift, int axis)
     }
 }
 
-static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *arena, octet_error *err)
+static octet_status correct(octet_graph *graph, octet_node *node, const float *before, octet_arena *arena,
+                            octet_error *err)
 {
     octet_tensor weight = *node->inputs[1]->constant, x, shift;
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
-    OCTET_TRY(rounding_error(weight.data, node, arena, err));
+    OCTET_TRY(rounding_error(weight.data, node, before, arena, err));
     OCTET_TRY(mean_image(&x, graph->calibration, node, arena, err));
     OCTET_TRY(apply(&shift, node, &x, &weight, arena, err));
     const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
@@ -101,14 +103,15 @@ static octet_status correct(octet_graph *graph, octet_node *node, octet_arena *a
     return octet_replace_constant(graph, node, 2, &bias, err);
 }
 
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, octet_error *err)
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
                      !octet_node_is(node, "MatMul") && mean_of(graph->calibration, node->inputs[0]);
     if (!can) return OCTET_OK;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
-    const octet_status status = correct(graph, node, arena, err);
+    const octet_status status = correct(graph, node, before ? before : octet_constant_floats(node->inputs[1]), arena,
+                                        err);
     octet_arena_free(arena);
     return status;
 }

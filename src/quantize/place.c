@@ -309,6 +309,8 @@ static octet_status place_values(placing *p, octet_error *err)
         v->fake_quantize  = (*group)->fake_quantize;
         const bool source = is_source(p, v);
         represent(*group, v, source);
+        const octet_layer_rule *const rule = source && v->producer ? rule_for(&c->qconfig, v->producer) : NULL;
+        if (rule && rule->ranges) (*group)->rule = rule;
         if (source) c->watches[v->index].group = *group;
     }
     return OCTET_OK;

@@ -3,6 +3,7 @@
 #include "quantize/calibration.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The sides that PyTorch's qconfigs are made of; WEIGHT ones are also per channel. Its default weight FakeQuantize is
@@ -133,6 +134,36 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
         range.qmax = octet_floor_half(range.qmax);
     }
     return range;
+}
+
+/* ---- layers ---- */
+
+octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, octet_error *err)
+{
+    static const octet_method allowed[] = { OCTET_METHOD_MINMAX, OCTET_METHOD_MSE, OCTET_METHOD_PERCENTILE };
+    const char *const         colon     = strchr(text, ':');
+    const size_t              length    = colon ? (size_t)(colon - text) : strlen(text);
+    char                     *end       = NULL;
+    *rule = (octet_layer_rule){ .match = rule->match, .keep_float = !strcmp(text, "float") };
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+        const char *const name = octet_method_name(allowed[i]);
+        if (strncmp(name, text, length) != 0 || name[length]) continue;
+        rule->ranges = true;
+        rule->method = allowed[i];
+    }
+    if (colon && rule->ranges) rule->percentile = strtod(colon + 1, &end);
+    const bool number = !colon || (rule->method == OCTET_METHOD_PERCENTILE && end != colon + 1 && !*end &&
+                                   rule->percentile > 50 && rule->percentile <= 100);
+    if ((rule->keep_float || rule->ranges) && number) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "got '%.60s', need float, minmax, mse, percentile or percentile:99.9",
+                      text);
+}
+
+void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule)
+{
+    const char *const name = rule->keep_float ? "float" : rule->ranges ? octet_method_name(rule->method) : "";
+    if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
+    else snprintf(text, size, "%s", name);
 }
 
 /* ---- bits ---- */

@@ -138,7 +138,8 @@ static octet_status validate(octet_scores scores[2], fit *f, octet_error *err)
     return status;
 }
 
-static octet_status end_epoch(fit *f, octet_error *err)
+/* Scores the present state as that of `ended` epochs. */
+static octet_status close_epoch(fit *f, uint64_t ended, octet_error *err)
 {
     octet_scores scores[2];
     f->progress.best   = false;
@@ -151,13 +152,13 @@ static octet_status end_epoch(fit *f, octet_error *err)
         OCTET_TRY(status);
     }
     update_progress(f);
-    f->record->ended++;
-    f->progress.epoch = (size_t)f->record->ended;
+    f->record->ended  = ended;
+    f->progress.epoch = (size_t)ended;
     if (f->options->validation) OCTET_TRY(judge(f, scores, err));
     f->record->sum_loss = f->record->sum_top1 = 0;
     if (!tell(f, OCTET_FIT_EPOCH)) return stop(f, err);
     f->progress.scores = NULL;
-    return save_if_due(f, true, err);
+    return save_if_due(f, ended > 0, err);
 }
 
 /* ---- steps ---- */
@@ -184,9 +185,11 @@ static bool patience_is_out(const fit *f)
 static octet_status run(fit *f, octet_error *err)
 {
     if (!tell(f, OCTET_FIT_START)) return stop(f, err);
+    const bool begun = f->record->has_best || octet_trainer_steps(f->trainer) > 0;
+    if (f->options->validation && !begun) OCTET_TRY(close_epoch(f, 0, err)); /* training may make it worse */
     for (;;) {
         const size_t step = octet_trainer_steps(f->trainer);
-        if (f->record->ended < step / f->per_epoch) OCTET_TRY(end_epoch(f, err));
+        if (f->record->ended < step / f->per_epoch) OCTET_TRY(close_epoch(f, f->record->ended + 1, err));
         else if (step >= f->progress.steps || patience_is_out(f)) return save(f, err);
         else OCTET_TRY(take_step(f, err));
     }

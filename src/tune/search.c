@@ -156,10 +156,25 @@ static octet_status try_methods(const octet_tune_trial **best, octet_search *s, 
     return OCTET_OK;
 }
 
+static void round_weights(octet_tune_config *config) { config->rounding = OCTET_ROUND_FEEDBACK; }
+
+/* Each on top of what was best so far. */
+static octet_status try_steps(const octet_tune_trial **best, octet_search *s, octet_error *err)
+{
+    static void (*const steps[])(octet_tune_config *config) = { round_weights };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && *best && !s->options->ranges_only; i++) {
+        octet_tune_config config = (*best)->config;
+        steps[i](&config);
+        OCTET_TRY(try_plain(best, s, &config, err));
+    }
+    return OCTET_OK;
+}
+
 octet_status octet_search_run(octet_search *s, octet_error *err)
 {
     const octet_tune_trial *best = NULL;
     OCTET_TRY(try_methods(&best, s, err));
+    OCTET_TRY(try_steps(&best, s, err));
     if (!best || best->failed || s->stopped) return OCTET_OK;
     s->plain = best->config;
     OCTET_TRY(octet_search_time_layers(s, err));

@@ -82,7 +82,7 @@ static octet_status identify_options(const char **text, const octet_qconfig *q, 
                                      octet_arena *arena, octet_error *err)
 {
     const char *const sides[] = { describe_side(arena, &q->weight), describe_side(arena, &q->activation) };
-    char              clean[256];
+    char              clean[256], rule[64];
     if (!sides[0] || !sides[1]) return octet_fail_memory(err);
     *text = octet_arena_format(arena,
                                "%s, border %d, target %s, weights %s, activations %s%s, %zu to choose, engines %s",
@@ -92,7 +92,8 @@ static octet_status identify_options(const char **text, const octet_qconfig *q, 
                                o->evaluate.plan.engines ? o->evaluate.plan.engines : "all");
     for (size_t i = 0; i < q->layer_count && *text; i++) {
         octet_text_clean(clean, sizeof clean, q->layers[i].match);
-        *text = octet_arena_format(arena, "%s, %s=%s", *text, clean, q->layers[i].keep_float ? "float" : "levels");
+        octet_layer_rule_print(rule, sizeof rule, &q->layers[i]);
+        *text = octet_arena_format(arena, "%s, %s=%s", *text, clean, rule);
     }
     return *text ? OCTET_OK : octet_fail_memory(err);
 }

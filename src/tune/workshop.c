@@ -111,9 +111,11 @@ static octet_status calibrated_with(octet_graph **graph, octet_workshop *w, cons
     return octet_calibrate_like(*graph, base->calibrated, w->data, &w->options->calibrate, err);
 }
 
-static octet_status finish(octet_graph *graph, octet_error *err)
+static octet_status finish(octet_graph *graph, octet_workshop *w, const octet_tune_config *config, octet_error *err)
 {
+    const octet_calibrate_options *const options = &w->options->calibrate;
     OCTET_TRY(octet_graph_own(graph, err));
+    if (config->rounding == OCTET_ROUND_FEEDBACK) OCTET_TRY(octet_round_weights(graph, w->data, options, err));
     return octet_convert(graph, err);
 }
 
@@ -125,7 +127,7 @@ octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, con
     *quantized             = NULL;
     OCTET_TRY(find_base(&base, w, config, err));
     octet_status status = calibrated_with(&graph, w, config, base, err);
-    if (status == OCTET_OK) status = finish(graph, err);
+    if (status == OCTET_OK) status = finish(graph, w, config, err);
     if (status == OCTET_OK) *quantized = graph;
     else octet_graph_free(graph);
     return status;

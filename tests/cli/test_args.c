@@ -90,7 +90,9 @@ static void refuses_with_a_reason(void **state)
         { { "--percentile", "nan" }, "not a number in range (got 'nan'" },
         { { "--max-memory", "12Q" }, "not a size (got '12Q'" },
         { { "--max-memory", "-1" }, "not a size (got '-1'" },
-        { { "--layer", "a*=int4" }, "not a layer rule (got 'a*=int4'" },
+        { { "--layer", "a*=int4" }, "got 'int4', need float" },
+        { { "--layer", "=float" }, "not a layer rule (got '=float'" },
+        { { "--layer", "a=percentile:20" }, "got 'percentile:20'" },
         { { "--per-channel", "--per-tensor" }, "contradict each other" },
         { { "--every", "4", "--skip-every", "4" }, "contradict each other" },
         { { "--data", "" }, "empty (need PATH)" },
@@ -160,6 +162,13 @@ static void command_line_wins_over_config(void **state)
     assert_string_equal("fc", args.layers[0].match);
     assert_string_equal("a", args.layers[1].match); /* later rules win */
     cli_args_free(&args);
+    static const char method[] = HEAD "\"layers\": [{\"match\": \"c\", \"method\": \"percentile:99.5\"}]}";
+    assert_int_equal(OCTET_OK, configure(&args, method, "--layer=a=mse", &err));
+    assert_true(args.layers[0].ranges && args.layers[1].ranges && !args.layers[0].keep_float);
+    assert_int_equal(OCTET_METHOD_PERCENTILE, args.layers[0].method);
+    assert_true(args.layers[0].percentile == 99.5);
+    assert_int_equal(OCTET_METHOD_MSE, args.layers[1].method);
+    cli_args_free(&args);
 }
 
 static void refuses_bad_configs(void **state)
@@ -179,6 +188,7 @@ static void refuses_bad_configs(void **state)
         { HEAD "\"calibration\": {\"limit\": {}}}", "calibration.limit", "got an object" },
         { HEAD "\"layers\": [{\"keep_float\": true}]}", "layers.match", "got nothing" },
         { HEAD "\"layers\": [{\"match\": \"a\", \"bits\": 4}]}", "layers", "unknown key 'bits'" },
+        { HEAD "\"layers\": [{\"match\": \"a\", \"method\": \"mse:3\"}]}", "layers.method", "got 'mse:3'" },
         { HEAD "\"layers\": {}}", "layers", "need an array" },
         { "{\"format\": 1,\n \"format\": 2}", "2:", "duplicate" },
         { HEAD "\"quantize\": {}}}", "1:", "end of file" },

@@ -171,9 +171,9 @@ python3 - <<'PY' || fail 'qat: values'
 import json
 result, scores = json.load(open("qat.json")), json.load(open("out"))
 log = [json.loads(line) for line in open("qat.jsonl")]
-assert [e["event"] for e in log] == ["start"] + (["step"] * 4 + ["epoch"]) * 4 + ["end"]
+assert [e["event"] for e in log] == ["start", "epoch"] + (["step"] * 4 + ["epoch"]) * 4 + ["end"]
 assert log[0]["resumed"] == 0 and log[0]["steps"] == 16 and log[0]["options"]["train"]["epochs"] == 4
-assert [e["step"] for e in log if e["event"] == "step"] == list(range(1, 17)) and log[16]["integer"]
+assert [e["step"] for e in log if e["event"] == "step"] == list(range(1, 17)) and log[17]["integer"]
 epochs = [e for e in log if e["event"] == "epoch"]
 best = max(e["validation"]["top1"] for e in epochs)
 assert result["validation"]["trained"]["top1"] == best == scores["top1"] == result["test"]["trained"]["top1"]
@@ -244,6 +244,10 @@ refused 3 'missing.onnx' bench net.onnx --baseline missing.onnx
 # ---- diff ----
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-tensor -o tensor.onnx
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-channel -o channel.onnx
+expect 0 quantize net.onnx --data calib.npy --weights s4 --activations u6 -o low.onnx
+expect 0 run low.onnx calib.npy --limit 2
+expect 0 quantize net.onnx --data calib.npy --activations f32 -o weights.onnx
+refused 2 'unknown word' quantize net.onnx --data calib.npy --weights s9 -o n.onnx
 expect 0 diff tensor.onnx channel.onnx --data calib.npy --json
 is_json out
 keys out a b samples accumulated.histogram.0 accumulated.max accumulated.worst values.name values.op \

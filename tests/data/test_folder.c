@@ -160,6 +160,13 @@ static void test_skip_bad(void **state)
     assert_string_equal(octet_dataset_name(data, 1), "c.png");
     assert_non_null(strstr(octet_dataset_warnings(data), "left out b.png"));
     octet_dataset_free(data);
+    const uint8_t        bytes[] = {0, 51, 255};
+    octet_dataset *const with = must_open(
+        in_scratch("rot"), &(octet_dataset_options){.skip_bad = 1,
+                                                    .reference = write_npy("rot.npy", "|u1", "(3, 1)", bytes, 3)});
+    const octet_tensor ref = octet_dataset_reference(with, 1); /* c.png's, not that of what is left out */
+    assert_true(((const float *)ref.data)[0] == 1.0f);
+    octet_dataset_free(with);
     write_text("rot/d.png", "");
     expect_refusal(in_scratch("rot"), &(octet_dataset_options){.skip_bad = 1}, "d.png");
 }
@@ -232,6 +239,49 @@ static void test_shuffle(void **state)
     }
     assert_int_equal(seen, 6);
     assert_true(changed > 5);
+}
+
+static void check_part(const octet_dataset *whole, size_t every, bool others)
+{
+    octet_dataset *part;
+    octet_error    err = {0};
+    assert_int_equal(octet_dataset_part(&part, whole, every, others, &err), OCTET_OK);
+    size_t at = 0;
+    for (size_t i = 0; i < octet_dataset_count(whole); i++) {
+        int64_t labels[2];
+        float   first;
+        if ((i % every == 0) == others) continue;
+        must_read(whole, i, &labels[0]);
+        first = values[0];
+        must_read(part, at, &labels[1]);
+        assert_true(values[0] == first);
+        assert_int_equal(labels[0], labels[1]);
+        assert_string_equal(octet_dataset_name(part, at), octet_dataset_name(whole, i));
+        const octet_tensor a = octet_dataset_reference(whole, i), b = octet_dataset_reference(part, at++);
+        assert_true(((const float *)a.data)[0] == ((const float *)b.data)[0]);
+    }
+    assert_int_equal(octet_dataset_count(part), at);
+    octet_dataset_free(part);
+}
+
+static void test_parts(void **state)
+{
+    uint8_t bytes[10];
+    (void)state;
+    for (int i = 0; i < 10; i++) bytes[i] = (uint8_t)(i * 20);
+    octet_dataset *const data = must_open(
+        ten(), &(octet_dataset_options){.labels = write_text("part.txt", "9\n8\n7\n6\n5\n4\n3\n2\n1\n0\n"),
+                                        .shuffle = true, .seed = 3, .limit = 7,
+                                        .reference = write_npy("part.npy", "|u1", "(10, 1)", bytes, 10)});
+    for (size_t every = 2; every < 8; every++) {
+        check_part(data, every, false);
+        check_part(data, every, true);
+    }
+    octet_dataset *part;
+    octet_error    err = {0};
+    assert_int_equal(octet_dataset_part(&part, data, 1, true, &err), OCTET_ERR_ARGUMENT);
+    assert_null(part);
+    octet_dataset_free(data);
 }
 
 /* The subset is chosen before anything else is looked at, and labels and references follow it. */
@@ -359,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flat),        cmocka_unit_test(test_classes),     cmocka_unit_test(test_tables),
         cmocka_unit_test(test_bad_tables),  cmocka_unit_test(test_mixed_sizes), cmocka_unit_test(test_skip_bad),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_subsets),     cmocka_unit_test(test_shuffle),     cmocka_unit_test(test_labels_follow),
         cmocka_unit_test(test_label_range), cmocka_unit_test(test_shared),
     };

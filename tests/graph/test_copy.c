@@ -130,6 +130,27 @@ static void copies_of_quantized_networks_are_equal(void **state)
     }
 }
 
+/* A name that was taken once is not made again, on a copy neither. */
+static void copies_make_the_same_names(void **state)
+{
+    (void)state;
+    octet_graph  *graph;
+    octet_value  *gone, *made, *again;
+    const int64_t dims[] = { 1 };
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 1, &err));
+    add_node(graph, "Relu", "y", NULL, INPUTS("x"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    MUST(octet_value_new_near(&gone, graph, "x", &err));
+    octet_graph_sweep(graph);
+    octet_graph *const copy = copy_of(graph);
+    MUST(octet_value_new_near(&made, graph, "x", &err));
+    MUST(octet_value_new_near(&again, copy, "x", &err));
+    assert_string_equal(made->name, again->name);
+    octet_graph_free(copy);
+    octet_graph_free(graph);
+}
+
 /* x -> Relu -> Flatten, prepared: the last two share a FakeQuantize that observes. */
 static void sharing_stays_and_observing_does_not(void **state)
 {
@@ -165,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_of_files_are_equal_and_fuse_alike),
         cmocka_unit_test(copies_of_quantized_networks_are_equal),
+        cmocka_unit_test(copies_make_the_same_names),
         cmocka_unit_test(sharing_stays_and_observing_does_not),
     };
     return cmocka_run_group_tests(tests, make, clean);

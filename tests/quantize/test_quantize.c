@@ -85,6 +85,36 @@ static void layer_rules_keep_float_and_must_match(void **state)
     octet_graph_free(graph);
 }
 
+/* The method of node's result, and its scale. */
+static const char *method_of(const octet_graph *graph, const char *node, float *scale)
+{
+    const octet_fake_quantize *const fq = node_of(graph, node)->outputs[0]->fake_quantize;
+    *scale                              = fq->qparams.scale[0];
+    return fq->method;
+}
+
+static void layer_rules_choose_ranges(void **state)
+{
+    (void)state;
+    const octet_layer_rule rules[]   = { { "*", false, true, OCTET_METHOD_PERCENTILE, 60 },
+                                         { "conv1", false, true, OCTET_METHOD_MINMAX, 0 } };
+    octet_qconfig          qconfig   = *octet_qconfig_find("octet");
+    octet_graph           *graphs[2] = { network(1), network(1) };
+    float                  cut, wide, plain;
+    qconfig.activation.method = OCTET_METHOD_MINMAX;
+    MUST(quantize(graphs[0], &qconfig, 1, &err));
+    qconfig.activation.method = OCTET_METHOD_OUTPUT;
+    qconfig.layers = rules, qconfig.layer_count = 2;
+    MUST(quantize(graphs[1], &qconfig, 1, &err));
+    method_of(graphs[0], "conv1", &plain);
+    assert_string_equal(method_of(graphs[1], "conv1", &wide), "minmax");
+    assert_true(wide == plain);
+    method_of(graphs[0], "sum", &plain);
+    assert_string_equal(method_of(graphs[1], "sum", &cut), "percentile");
+    assert_true(cut < 0.7f * plain);
+    for (int i = 0; i < 2; i++) octet_graph_free(graphs[i]);
+}
+
 static void assert_same_graphs(const octet_graph *a, const octet_graph *b)
 {
     const octet_value *w = b->values;
@@ -174,6 +204,7 @@ int main(void)
         cmocka_unit_test(every_sum_is_integer_and_close_to_float),
         cmocka_unit_test(native_sums_in_the_accumulator_and_portable_does_not),
         cmocka_unit_test(layer_rules_keep_float_and_must_match),
+        cmocka_unit_test(layer_rules_choose_ranges),
         cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(a_bias_that_does_not_fit_raises_the_scale),
         cmocka_unit_test(bias_correction_restores_channel_means),

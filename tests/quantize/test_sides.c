@@ -45,6 +45,9 @@ static void assert_one_side(const octet_graph *graph, const side *s)
     for (const octet_node *n = graph->first; n; n = n->next)
         if (n->op->quant == OCTET_QUANT_MAC)
             assert_int_equal(octet_node_compute_mode(graph, n), OCTET_MODE_REAL);
+    const octet_node *const sum = octet_graph_find_node(graph, "sum"); /* of two real sums, rounded before */
+    assert_int_equal(octet_node_compute_mode(graph, sum),
+                     strcmp(s->activations, "f32") ? OCTET_MODE_INTEGER : OCTET_MODE_REAL);
     for (size_t i = 0; i < graph->decision_count; i++)
         told += !strncmp(graph->decisions[i].node, "conv", 4) && strstr(graph->decisions[i].why, "stay real");
     assert_int_equal(told, 3);

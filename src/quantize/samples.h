@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All samples of a dataset through a network, several at a time, and somebody who sees every value. */
+#ifndef OCTET_QUANTIZE_SAMPLES_H
+#define OCTET_QUANTIZE_SAMPLES_H
+
+#include <octet/quantize.h>
+
+#include "engine/run.h"
+
+/* One value of one sample. worker, below octet_samples' workers, is the thread's; calls of different workers happen at
+   the same time, so what is summed must not depend on order. */
+typedef struct octet_seen {
+    size_t              sample;
+    int                 worker;
+    const octet_value  *value;
+    const octet_tensor *tensor;
+} octet_seen;
+
+typedef octet_status (*octet_samples_hook)(void *context, const octet_seen *seen, octet_error *err);
+
+/* How samples are run. */
+typedef struct octet_samples_options {
+    const octet_calibrate_options *calibrate; /* threads, limits, progress; may be NULL */
+    const char                    *phase;     /* of the progress */
+    bool                           raw;       /* values come as by octet_workspace_set_raw_hook */
+    bool                           in_order;  /* one worker */
+    size_t                         rounds;    /* for the progress: how often all samples are run */
+} octet_samples_options;
+
+typedef struct octet_samples {
+    const octet_graph     *graph;
+    octet_dataset         *data;
+    octet_samples_options  options;
+    octet_arena           *arena;
+    octet_plan            *plan;
+    struct octet_sampler  *samplers; /* one per worker */
+    int                    workers;
+    octet_samples_hook     see;
+    void                  *context;
+    size_t                 next, done, total, end; /* done: of all rounds */
+} octet_samples;
+
+/* A plan of graph (one input) and workspaces to run it. *samples may be freed whatever comes back. */
+octet_status octet_samples_open(octet_samples *samples, const octet_graph *graph, octet_dataset *data,
+                                const octet_samples_options *options, octet_error *err);
+void         octet_samples_free(octet_samples *samples);
+
+/* Runs all samples once. The first runs alone. The error is that of the earliest sample that failed. */
+octet_status octet_samples_run(octet_samples *samples, octet_samples_hook see, void *context, octet_error *err);
+
+/* Worker 0's, for octet_workspace_order_sums. */
+const octet_workspace *octet_samples_workspace(const octet_samples *samples);
+
+/* Threads in force. */
+int octet_calibrate_threads(const octet_calibrate_options *options);
+
+#endif
