@@ -94,6 +94,7 @@ static void set_options(job *j, const cli_args *args)
     o->explore         = args->explore;
     o->trials          = args->trials;
     o->seconds         = args->seconds_at_most;
+    o->bench_seconds   = args->seconds;
     o->journal         = args->journal;
     o->restart         = args->restart;
     o->evaluate        = cli_evaluate_options(j->call);
@@ -301,6 +302,7 @@ static const cli_option tune_options[] = {
     { "trials", 0, CLI_COUNT, "N", AT(trials), "as many as it takes", "end the search after so many", NULL, 1, 1e9 },
     { "time", 0, CLI_NUMBER, "SECONDS", AT(seconds_at_most), "as long as it takes",
       "begin no trial after that time", NULL, 0.001, 1e9 },
+    { "bench-time", 0, CLI_NUMBER, "SECONDS", AT(seconds), "2", "for which each network is timed", NULL, 0.001, 1e6 },
     { "explore", 0, CLI_FLAG, NULL, AT(explore), NULL,
       "go on after the budget is met: what more float layers would give" },
     { "ranges-only", 0, CLI_FLAG, NULL, AT(ranges_only), NULL, "try no equalization, rounding or bias correction" },

@@ -131,7 +131,7 @@ void octet_tune_config_print(char *text, size_t size, const octet_tune_config *c
 }
 
 /* The fastest that meets the budget; of those the better one. */
-static void choose(octet_tuning *tuning, const octet_search *s)
+static void choose(octet_tuning *tuning)
 {
     for (size_t i = 0; i < tuning->trial_count; i++) {
         const octet_tune_trial *const t = &tuning->trials[i], *const best = tuning->best;
@@ -139,7 +139,7 @@ static void choose(octet_tuning *tuning, const octet_search *s)
         if (!tuning->closest || t->drop < tuning->closest->drop) tuning->closest = t;
         if (!t->meets) continue;
         const bool as_fast = best && t->predicted == best->predicted;
-        if (!best || t->predicted < best->predicted || (as_fast && octet_search_better(s, t, best))) tuning->best = t;
+        if (!best || t->predicted < best->predicted || (as_fast && octet_tune_scores_better(t, best))) tuning->best = t;
     }
 }
 
@@ -153,7 +153,7 @@ static void sum_up(octet_tuning *tuning, const octet_search *s)
                               .resumed = journal->resumed, .metric = o->metric, .float_score = NAN,
                               .float_latency = times->layers ? times->float_seconds / times->seconds : NAN,
                               .layer_count = times->layer_count, .stopped = s->stopped };
-    choose(tuning, s);
+    choose(tuning);
     if (tuning->closest) tuning->float_score = tuning->closest->float_score;
     tuning->max_drop = o->metric == OCTET_METRIC_SQNR ? 0
                        : o->max_drop_share            ? o->max_drop / 100 * fabs(tuning->float_score)

@@ -53,6 +53,9 @@ octet_arena *octet_tuning_arena(octet_tuning *tuning);
 
 /* ---- frontier.c ---- */
 
+/* Less lost, or as much and a better output. */
+bool octet_tune_scores_better(const octet_tune_trial *a, const octet_tune_trial *b);
+
 /* Fills frontier of every trial. */
 void octet_tune_mark_frontier(octet_tune_trial *trials, size_t count);
 
