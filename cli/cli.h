@@ -114,6 +114,11 @@ typedef struct cli_args {
     double      seconds;
     bool        layer_times, all_values;
 
+    size_t effects;
+    bool   no_effects;
+    const char *title;
+    bool        untimed;
+
     size_t    given[128]; /* offsets of what the command line has set */
     size_t    given_count;
     json_t   *settings; /* the configuration file: owns texts that members point to */
@@ -201,13 +206,15 @@ octet_status cli_eval(cli_call *call, octet_error *err);
 octet_status cli_compare(cli_call *call, octet_error *err);
 octet_status cli_diff(cli_call *call, octet_error *err);
 octet_status cli_bench(cli_call *call, octet_error *err);
+octet_status cli_report_page(cli_call *call, octet_error *err);
 octet_status cli_run(cli_call *call, octet_error *err);
 octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
 extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
-    cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_run_syntax, cli_doctor_syntax, cli_demo_syntax,
+    cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax,
+    cli_demo_syntax,
     cli_help_syntax;
 
 /* ---- help.c ---- */

@@ -20,6 +20,8 @@ const cli_command cli_commands[] = {
       &cli_compare_syntax },
     { "diff", cli_diff, "counts where two models or two engines give other levels", &cli_diff_syntax },
     { "bench", cli_bench, "times every engine beside the float network, layer by layer if asked", &cli_bench_syntax },
+    { "report", cli_report_page, "makes a page of every layer's errors, ranges and times, with causes and remedies",
+      &cli_report_syntax },
     { "run", cli_run, "runs a network on inputs: top classes, or outputs as .npy or .npz", &cli_run_syntax },
     { "doctor", cli_doctor, "shows instruction sets, engines, memory and limits, and tests itself",
       &cli_doctor_syntax },

@@ -13,6 +13,7 @@
 #include <octet/improve.h>
 #include <octet/quantize.h>
 #include <octet/report.h>
+#include <octet/sensitivity.h>
 #include <octet/tensor.h>
 #include <octet/text.h>
 #include <octet/train.h>

@@ -3,6 +3,7 @@
 #ifndef OCTET_REPORT_H
 #define OCTET_REPORT_H
 
+#include <octet/bench.h>
 #include <octet/engine.h>
 #include <octet/quantize.h>
 
@@ -34,6 +35,10 @@ typedef struct octet_evaluate_options {
     int                     border;   /* pixels left out on each side for mse and psnr */
     octet_progress_function progress;
     void                   *progress_context;
+    /* octet_compare: effects on the output need a run per layer; they are measured on so many samples, evenly spaced.
+       0: 4 to 16 by the network's size. */
+    size_t                  effects;
+    bool                    no_effects;
 } octet_evaluate_options;
 
 /* Scores of model on data; where baseline is not NULL, also baseline's own scores and agreement and SQNR between the
@@ -83,6 +88,7 @@ OCTET_API const char *octet_cause_name(octet_cause cause);
 typedef struct octet_comparison {
     double                   output_sqnr_db, output_cosine, output_max_abs;
     size_t                   samples, layer_count;
+    size_t                   effect_samples; /* that output_db and gain_db were measured on */
     const octet_layer_error *layers; /* worst accumulated first */
 } octet_comparison;
 
@@ -91,5 +97,29 @@ typedef struct octet_comparison {
 OCTET_API octet_status octet_compare(octet_comparison **comparison, octet_graph *reference, octet_graph *quantized,
                                      octet_dataset *data, const octet_evaluate_options *options, octet_error *err);
 OCTET_API void octet_comparison_free(octet_comparison *comparison);
+
+/* ---- a page for people ---- */
+
+/* What a page is about. All belong to the caller. */
+typedef struct octet_report_source {
+    octet_graph            *reference, *quantized;
+    octet_dataset          *data;
+    const octet_comparison *comparison; /* of the two on data */
+    const octet_bench      *bench;      /* of quantized beside reference, with layers; NULL: no times */
+} octet_report_source;
+
+typedef struct octet_report_options {
+    octet_evaluate_options evaluate; /* for one more run of reference on every sample: baseline_plan, progress */
+    const char *title;                                  /* NULL: the quantized network's name */
+    const char *reference_name, *quantized_name, *data_name; /* as the page calls them; NULL: the files' paths, or "" */
+    bool        replace;                                /* path may exist: it is replaced, atomically */
+} octet_report_options;
+
+/* Writes one HTML file that holds everything it needs and asks no network (docs/report.md): the comparison, the times,
+   and for every layer how its weights and values lie beside the ranges that were chosen for them. Names from files are
+   shown as text, whatever is in them. options may be NULL. OCTET_ERR_UNSUPPORTED for networks of several inputs;
+   nothing is written then. */
+OCTET_API octet_status octet_report_write(const char *path, const octet_report_source *source,
+                                          const octet_report_options *options, octet_error *err);
 
 #endif

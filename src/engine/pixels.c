@@ -240,19 +240,33 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
     return octet_plan_add_step(&step, plan, &new, err);
 }
 
-static void move_levels(const octet_plan *plan, void *dense, const octet_form *form, void *pixels, bool to_pixels)
+/* s->real: the dense side holds real numbers, else levels. */
+static void move_rows(pixels_step *s, const octet_plan *plan, void *dense, const octet_form *form, void *pixels)
 {
-    const pixels_step s    = { .planes = plan->kernels->planes, .area = form->area, .to_pixels = to_pixels };
-    const size_t      rows = s.area.images * s.area.height;
-    for (size_t r = 0; r < rows; r++) convert_row(&s, r, dense, pixels);
+    const size_t rows = form->area.images * form->area.height;
+    s->planes         = plan->kernels->planes;
+    s->area           = form->area;
+    if (s->real) s->rule = real_rule(form->logical.qparams);
+    if (s->to_pixels) octet_area_fill_border(&s->area, pixels);
+    for (size_t r = 0; r < rows; r++) convert_row(s, r, dense, pixels);
 }
 
 void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, void *pixels)
 {
-    move_levels(plan, dense, form, pixels, false);
+    move_rows(&(pixels_step){ 0 }, plan, dense, form, pixels);
 }
 
 void octet_pixels_from_dense(const octet_plan *plan, void *pixels, const octet_form *form, void *dense)
 {
-    move_levels(plan, dense, form, pixels, true);
+    move_rows(&(pixels_step){ .to_pixels = true }, plan, dense, form, pixels);
+}
+
+void octet_pixels_to_reals(const octet_plan *plan, float *reals, const octet_form *form, void *pixels)
+{
+    move_rows(&(pixels_step){ .real = true }, plan, reals, form, pixels);
+}
+
+void octet_pixels_from_reals(const octet_plan *plan, void *pixels, const octet_form *form, float *reals)
+{
+    move_rows(&(pixels_step){ .real = true, .to_pixels = true }, plan, reals, form, pixels);
 }

@@ -188,6 +188,10 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
 void octet_pixels_to_dense(const octet_plan *plan, void *dense, const octet_form *form, void *pixels);
 void octet_pixels_from_dense(const octet_plan *plan, void *pixels, const octet_form *form, void *dense);
 
+/* The same for real numbers, which are rounded to levels on the way. */
+void octet_pixels_to_reals(const octet_plan *plan, float *reals, const octet_form *form, void *pixels);
+void octet_pixels_from_reals(const octet_plan *plan, void *pixels, const octet_form *form, float *reals);
+
 /* ---- convert.c ---- */
 
 /* Which conversion leads from one form to another (they differ in one respect), as octet_step.conversion. */

@@ -23,6 +23,7 @@ struct octet_workspace {
     octet_value_hook     hook;
     void                *hook_context;
     bool                 raw;
+    uint64_t             nodes_run;
     double              *seconds; /* per step; NULL: not timed */
 };
 
@@ -66,6 +67,12 @@ static size_t carve(octet_workspace *ws, uint8_t *base, const octet_plan *plan)
     if (plan->keep_values) ws->dense = take(&at, base, dense_bytes(plan), 1);
     return at;
 }
+
+const octet_plan *octet_workspace_plan(const octet_workspace *workspace) { return workspace->plan; }
+
+uint64_t octet_workspace_nodes_run(const octet_workspace *workspace) { return workspace->nodes_run; }
+
+octet_tensor octet_plan_shape(const octet_plan *plan, const octet_value *value) { return plan->shapes[value->index]; }
 
 size_t octet_workspace_bytes(const octet_plan *plan)
 {
@@ -266,7 +273,11 @@ static octet_status run_steps(octet_workspace *ws, size_t *first, bool one, octe
         if (step->view) ws->tensors[step->out[0]].data = ws->tensors[step->in[0]].data;
         if (step->parts > most) most = step->parts;
     }
-    if (s.last == s.first) return run_whole(ws, (*first)++, err);
+    for (size_t i = s.first; i < s.last; i++) ws->nodes_run += plan->steps[i].node && !plan->steps[i].view;
+    if (s.last == s.first) {
+        ws->nodes_run += plan->steps[s.first].node != NULL;
+        return run_whole(ws, (*first)++, err);
+    }
     octet_team_run(most < plan->threads ? most : plan->threads, run_stretch, &s);
     *first = s.last;
     return OCTET_OK;
@@ -319,11 +330,17 @@ static octet_status put_input(octet_workspace *ws, size_t index, const octet_ten
     return show(ws, form, err);
 }
 
+void octet_workspace_own(octet_workspace *workspace)
+{
+    for (size_t i = 0; i < workspace->plan->form_count; i++)
+        workspace->tensors[i].data = own_place(workspace, (int)i);
+}
+
 octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, octet_tensor *outputs, octet_error *err)
 {
     const octet_plan *const plan = workspace->plan;
     OCTET_TRY(make_dense_room(workspace, err));
-    for (size_t i = 0; i < plan->form_count; i++) workspace->tensors[i].data = own_place(workspace, (int)i);
+    octet_workspace_own(workspace);
     for (size_t i = 0; i < plan->graph->input_count; i++) OCTET_TRY(put_input(workspace, i, &inputs[i], err));
     for (size_t i = 0; i < plan->step_count;) {
         const octet_step *const step = &plan->steps[i];
@@ -396,4 +413,27 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
         if (spread(to, &plan->steps[i])) OCTET_TRY(run_steps(to, &index, true, err));
     }
     return OCTET_OK;
+}
+
+/* Conversions of the inputs come before the step, as it is their reader; those of its outputs behind it. */
+octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_node *node, octet_error *err)
+{
+    const octet_plan *const plan = workspace->plan;
+    bool                    ran  = false;
+    assert(plan->keep_values);
+    octet_workspace_own(workspace);
+    if (plan->form_count) memset(workspace->dirty, 0, plan->form_count);
+    for (int i = 0; i < node->input_count; i++) {
+        const int form = node->inputs[i] ? octet_plan_shown_form(plan, node->inputs[i]) : -1;
+        if (form >= 0) workspace->dirty[form] = 1;
+    }
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const octet_step *const step  = &plan->steps[i];
+        const bool              is_it = step->node == node || (step->add && step->add == node);
+        size_t                  index = i;
+        if ((is_it || !step->node) && spread(workspace, step)) OCTET_TRY(run_steps(workspace, &index, true, err));
+        ran = ran || is_it;
+    }
+    if (ran) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "the plan has no step for node '%s'", node->name);
 }

@@ -8,6 +8,14 @@
 
 #include "graph/graph.h"
 
+const octet_plan *octet_workspace_plan(const octet_workspace *workspace);
+
+/* The value's shape as planned (logical order); data only where it is known already. */
+octet_tensor octet_plan_shape(const octet_plan *plan, const octet_value *value);
+
+/* Steps that this workspace has run so far: nodes, not conversions or views. */
+uint64_t octet_workspace_nodes_run(const octet_workspace *workspace);
+
 /* Bytes of one workspace of the plan. */
 size_t octet_workspace_bytes(const octet_plan *plan);
 
@@ -38,5 +46,12 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
 
 /* Where `to` keeps its own copy of a value, NULL where the plan does not form it. */
 void *octet_workspace_place(octet_workspace *to, const octet_value *value);
+
+/* Lets a workspace that was rerun look at its own copies again, whatever they hold. */
+void octet_workspace_own(octet_workspace *workspace);
+
+/* Runs the one step that makes node's outputs, on its inputs as the workspace itself holds them (engine/put.h puts
+   others there). Needs no run before. */
+octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_node *node, octet_error *err);
 
 #endif

@@ -13,6 +13,10 @@ typedef struct octet_sqnr {
 
 void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measured, size_t count);
 
+/* The same for measured[0]; of measured[1], in noise, only signal and noise: who needs no more pays no more. */
+void octet_sqnr_add_two(octet_sqnr *sqnr, octet_sqnr *noise, const float *reference, const float *const measured[2],
+                        size_t count);
+
 /* What was gathered elsewhere, added behind what is here. */
 void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from);
 

@@ -148,14 +148,17 @@ static octet_status prove(const octet_node *node, octet_error *err)
     return OCTET_OK;
 }
 
+octet_status octet_integerize_bias(octet_graph *graph, octet_node *node, octet_error *err)
+{
+    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    if (bias && bias->constant && !is_settled(node, bias->constant)) OCTET_TRY(bias_to_levels(graph, node, err));
+    return prove(node, err);
+}
+
 octet_status octet_integerize_biases(octet_graph *graph, octet_error *err)
 {
-    for (octet_node *n = graph->first; n; n = n->next) {
-        if (!octet_sums_integers(n)) continue;
-        const octet_value *const bias = n->input_count > 2 ? n->inputs[2] : NULL;
-        if (bias && bias->constant && !is_settled(n, bias->constant)) OCTET_TRY(bias_to_levels(graph, n, err));
-        OCTET_TRY(prove(n, err));
-    }
+    for (octet_node *n = graph->first; n; n = n->next)
+        if (octet_sums_integers(n)) OCTET_TRY(octet_integerize_bias(graph, n, err));
     octet_graph_sweep(graph);
     return OCTET_OK;
 }

@@ -17,6 +17,9 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
    are proven to fit 32 bits, from the actual weights. A node that does not fit is refused by name. */
 octet_status octet_integerize_biases(octet_graph *graph, octet_error *err);
 
+/* The same for one such node. */
+octet_status octet_integerize_bias(octet_graph *graph, octet_node *node, octet_error *err);
+
 /* The way back: constants of levels become real numbers with a FakeQuantize that holds their parameters, biases become
    plain real numbers. Both steps above make the same levels of them (a bias above 2^24 only if it once was float32). */
 octet_status octet_real_constants(octet_graph *graph, octet_error *err);

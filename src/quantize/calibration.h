@@ -53,6 +53,11 @@ typedef struct octet_watch {
     octet_lock  *lock;  /* the group's, where there is one */
 } octet_watch;
 
+/* The float network's constants of a weighted node, whatever later steps make of them. */
+typedef struct octet_original {
+    const octet_tensor *weight, *bias; /* bias NULL: none */
+} octet_original;
+
 typedef struct octet_calibration {
     octet_qconfig       qconfig;
     const octet_target *target;
@@ -62,6 +67,7 @@ typedef struct octet_calibration {
     size_t              mean_count;
     octet_watch        *watches; /* value_count entries */
     octet_node        **weighted; /* nodes whose constant weights become levels */
+    octet_original     *originals; /* one per weighted node */
     size_t              weighted_count;
     octet_value       **operands; /* constants that Add, Mul, ... read as levels */
     size_t              operand_count;
@@ -122,5 +128,9 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
 /* bias += mean over positions of (W - Wq) applied to the mean input. before: W where a step has moved the weights
    since; NULL: they are W. */
 octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err);
+
+/* Raises weight scales where they must be, and, unless biases have been corrected or shall not be, for every node that
+   sums integers: bias += mean over positions of (W - Wq) applied to the mean input. */
+octet_status octet_correct_means(octet_graph *graph, octet_error *err);
 
 #endif

@@ -40,12 +40,7 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     if (graph->stage != OCTET_STAGE_CALIBRATED || !c)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only a calibrated or trained network can be converted");
     const bool integer_bias = !c->target->real_bias;
-    const bool correct      = !c->qconfig.no_bias_correction && !graph->biases_corrected;
-    for (octet_node *n = graph->first; n; n = n->next) {
-        if (!octet_sums_integers(n) || !integer_bias) continue;
-        OCTET_TRY(octet_raise_weight_scales(graph, n, err));
-        if (correct) OCTET_TRY(octet_correct_bias(graph, n, NULL, err));
-    }
+    OCTET_TRY(octet_correct_means(graph, err));
     OCTET_TRY(octet_integerize_constants(graph, octet_profile_find(c->target->profile), err));
     if (integer_bias) OCTET_TRY(octet_integerize_biases(graph, err));
     for (octet_value *v = graph->values; v; v = v->next)

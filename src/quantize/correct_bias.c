@@ -115,3 +115,15 @@ octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const floa
     octet_arena_free(arena);
     return status;
 }
+
+octet_status octet_correct_means(octet_graph *graph, octet_error *err)
+{
+    const octet_calibration *const c       = graph->calibration;
+    const bool                     correct = !c->qconfig.no_bias_correction && !graph->biases_corrected;
+    for (octet_node *n = graph->first; n; n = n->next) {
+        if (!octet_sums_integers(n) || c->target->real_bias) continue;
+        OCTET_TRY(octet_raise_weight_scales(graph, n, err));
+        if (correct) OCTET_TRY(octet_correct_bias(graph, n, NULL, err));
+    }
+    return OCTET_OK;
+}

@@ -49,13 +49,21 @@ static octet_status watch_mean(octet_graph *graph, const octet_value *value, oct
     return OCTET_OK;
 }
 
+static octet_original original_of(const octet_node *node)
+{
+    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    return (octet_original){ node->inputs[1]->constant, bias ? bias->constant : NULL };
+}
+
 static octet_status quantize_constants(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c       = graph->calibration;
     const bool               correct = !c->qconfig.no_bias_correction && !c->target->real_bias;
     OCTET_TRY(octet_arena_get(&c->means, graph->arena, c->weighted_count, sizeof *c->means, err));
+    OCTET_TRY(octet_arena_get(&c->originals, graph->arena, c->weighted_count, sizeof *c->originals, err));
     for (size_t i = 0; i < c->weighted_count; i++) {
         OCTET_TRY(octet_prepare_weight(graph, c->weighted[i], err));
+        c->originals[i] = original_of(c->weighted[i]);
         if (correct && !c->qconfig.activation.off) OCTET_TRY(watch_mean(graph, c->weighted[i]->inputs[0], err));
     }
     for (size_t i = 0; i < c->operand_count; i++) OCTET_TRY(quantize_operand(graph, c->operands[i], err));

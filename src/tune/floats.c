@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it; noises of layers
-   add up nearly enough to rank them. The ranking is cut where the budget is met (doubling, then halving the interval),
-   and what turns out not to be needed goes back to levels. */
+/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it. The ranking by
+   gain per time is cut where the budget is met (doubling, then halving the interval), and what turns out not to be
+   needed goes back to levels. */
 #include "tune/search.h"
 
-#include "data/data.h"
+#include <octet/sensitivity.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ enum { SAMPLES = 32 }; /* that measure gains */
 typedef struct candidate {
     const char *name;
     size_t      index;
-    double      removed; /* share of the output's noise that goes with it */
+    double      removed; /* share of the output's noise that goes when it stays float */
     double      worth;   /* removed per cost */
     bool        chosen;
 } candidate;
@@ -31,62 +31,52 @@ typedef struct floating {
 
 /* ---- what layers gain ---- */
 
-static octet_status sqnr_with(double *sqnr_db, floating *f, const char *layer, octet_dataset *sample, octet_error *err)
+static octet_status measure_gains(octet_tune_gains *gains, floating *f, octet_error *err)
 {
-    octet_workshop *const  w      = &f->s->workshop;
-    octet_evaluate_options how    = f->s->options->evaluate;
-    octet_tune_config      config = f->base;
-    octet_scores           scores[2];
-    octet_graph           *graph;
-    config.floats      = &layer;
-    config.float_count = *layer ? 1 : 0;
-    OCTET_TRY(octet_workshop_make(&graph, w, &config, err));
-    const octet_status status = octet_evaluate(scores, graph, w->graph, sample, &how, err);
-    octet_graph_free(graph);
-    *sqnr_db = scores[0].sqnr_db;
+    octet_search *const             s = f->s;
+    const octet_tune_options *const o = s->options;
+    octet_sensitivity              *found;
+    octet_graph                    *network, *fused;
+    const octet_sensitivity_options how = { .measure          = OCTET_SENSITIVITY_WITHOUT,
+                                            .samples          = SAMPLES,
+                                            .plan             = o->evaluate.plan,
+                                            .baseline_plan    = o->evaluate.baseline_plan,
+                                            .progress         = o->calibrate.progress,
+                                            .progress_context = o->calibrate.progress_context };
+    OCTET_TRY(octet_search_network(&network, s, err));
+    OCTET_TRY(octet_workshop_fused(&fused, &s->workshop, &f->base, err));
+    OCTET_TRY(octet_sensitivity_measure(&found, fused, network, s->workshop.data, &how, err));
+    octet_status status = octet_arena_get(&gains->layers, s->arena, f->count, sizeof *gains->layers, err);
+    for (size_t i = 0; i < f->count && status == OCTET_OK; i++) {
+        octet_tune_gain *const gain = &gains->layers[i];
+        *gain                       = (octet_tune_gain){ f->candidates[i].name, NAN };
+        for (size_t k = 0; k < found->layer_count; k++)
+            if (!strcmp(found->layers[k].name, gain->layer)) gain->db = found->layers[k].gain_db;
+    }
+    octet_sensitivity_free(found);
+    gains->base        = f->base;
+    gains->layer_count = f->count;
     return status;
 }
-
-static bool interrupted(const octet_search *s, size_t done, size_t total)
-{
-    const octet_calibrate_options *const o        = &s->options->calibrate;
-    const octet_progress                 progress = { "gains of layers", done, total };
-    return o->progress && o->progress(o->progress_context, &progress);
-}
-
-/* The output's SQNR with layer alone in float. NAN where there is no time to measure it. */
-static octet_status find_gain(double *sqnr_db, floating *f, const char *layer, octet_dataset *sample, octet_error *err)
-{
-    octet_search *const          s     = f->s;
-    const octet_tune_gain *const known = octet_journal_find_gain(s->journal, &f->base, layer);
-    octet_tune_gain              gain  = { .base = &f->base, .layer = layer, .sqnr_db = NAN };
-    if (known) *sqnr_db = known->sqnr_db;
-    if (known) return OCTET_OK;
-    if (octet_search_goes_on(s)) {
-        OCTET_TRY(sqnr_with(&gain.sqnr_db, f, layer, sample, err));
-        OCTET_TRY(octet_journal_add_gain(s->journal, &gain, err));
-    }
-    *sqnr_db = gain.sqnr_db;
-    return OCTET_OK;
-}
-
-static double noise_of(double sqnr_db) { return pow(10, -sqnr_db / 10); }
 
 static octet_status find_gains(floating *f, octet_error *err)
 {
     octet_search *const           s     = f->s;
     const octet_tune_times *const times = &s->journal->times;
     const double least = times->seconds / 200; /* by which a layer costs: below half a percent, times mean little */
-    octet_dataset sample;
-    double        all, without;
-    OCTET_TRY(octet_dataset_spread(&sample, s->workshop.data, SAMPLES, s->arena, err));
-    OCTET_TRY(find_gain(&all, f, "", &sample, err));
-    for (size_t i = 0; i < f->count && !s->stopped; i++) {
-        candidate *const c = &f->candidates[i];
-        if (interrupted(s, i, f->count)) return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
-        OCTET_TRY(find_gain(&without, f, c->name, &sample, err));
-        c->removed = isfinite(all) ? 1 - noise_of(without) / noise_of(all) : 0;
-        c->worth   = c->removed / fmax(octet_tune_cost(times, s->workshop.graph, &c->name, 1), least);
+    const octet_tune_gains       *known = octet_journal_find_gains(s->journal, &f->base);
+    octet_tune_gains              gains;
+    if (!known && !octet_search_goes_on(s)) return OCTET_OK;
+    if (!known) {
+        OCTET_TRY(measure_gains(&gains, f, err));
+        OCTET_TRY(octet_journal_add_gains(s->journal, &gains, err));
+        known = &gains;
+    }
+    for (size_t i = 0; i < f->count && i < known->layer_count; i++) {
+        candidate *const c  = &f->candidates[i];
+        const double     db = known->layers[i].db;
+        c->removed          = isnan(db) ? 0 : 1 - pow(10, -db / 10);
+        c->worth            = c->removed / fmax(octet_tune_cost(times, s->workshop.graph, &c->name, 1), least);
     }
     return OCTET_OK;
 }

@@ -158,10 +158,12 @@ static octet_status try_methods(const octet_tune_trial **best, octet_search *s, 
 
 static void round_weights(octet_tune_config *config) { config->rounding = OCTET_ROUND_FEEDBACK; }
 
+static void correct_biases(octet_tune_config *config) { config->bias_correction = OCTET_BIAS_SEQUENTIAL; }
+
 /* Each on top of what was best so far. */
 static octet_status try_steps(const octet_tune_trial **best, octet_search *s, octet_error *err)
 {
-    static void (*const steps[])(octet_tune_config *config) = { round_weights };
+    static void (*const steps[])(octet_tune_config *config) = { round_weights, correct_biases };
     for (size_t i = 0; i < sizeof steps / sizeof *steps && *best && !s->options->ranges_only; i++) {
         octet_tune_config config = (*best)->config;
         steps[i](&config);

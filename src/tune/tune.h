@@ -33,6 +33,9 @@ typedef struct octet_workshop {
 /* Quantizes a network of its own, which the caller frees, by config. */
 octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, const octet_tune_config *config,
                                  octet_error *err);
+/* The float network that config's is quantized from; stays the workshop's, and is valid until the next call. */
+octet_status octet_workshop_fused(octet_graph **fused, octet_workshop *w, const octet_tune_config *config,
+                                  octet_error *err);
 void         octet_workshop_free(octet_workshop *w);
 
 /* Whether two configurations are the same. */

@@ -116,6 +116,8 @@ static octet_status finish(octet_graph *graph, octet_workshop *w, const octet_tu
     const octet_calibrate_options *const options = &w->options->calibrate;
     OCTET_TRY(octet_graph_own(graph, err));
     if (config->rounding == OCTET_ROUND_FEEDBACK) OCTET_TRY(octet_round_weights(graph, w->data, options, err));
+    if (config->bias_correction != OCTET_BIAS_MEAN)
+        OCTET_TRY(octet_correct_biases(graph, config->bias_correction, w->data, options, err));
     return octet_convert(graph, err);
 }
 
@@ -131,4 +133,13 @@ octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, con
     if (status == OCTET_OK) *quantized = graph;
     else octet_graph_free(graph);
     return status;
+}
+
+octet_status octet_workshop_fused(octet_graph **fused, octet_workshop *w, const octet_tune_config *config,
+                                  octet_error *err)
+{
+    octet_tune_base *base;
+    OCTET_TRY(find_base(&base, w, config, err));
+    *fused = base->fused;
+    return OCTET_OK;
 }

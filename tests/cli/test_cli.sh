@@ -74,7 +74,7 @@ has out 'octet quantize'
 expect 0 --version
 has out '^octet [0-9]'
 expect 0 --help
-for verb in inspect quantize qat tune eval compare diff bench run doctor; do
+for verb in inspect quantize qat tune eval compare diff bench report run doctor; do
     expect 0 "$verb" --help
     has out '^usage: octet'
     has out '^examples:'
@@ -264,6 +264,24 @@ refused 3 'calib.npy: no labels' qat net.onnx --data calib.npy -o n.onnx
 refused 3 'missing.npy' qat net.onnx --data calib.npy --labels labels.txt --val missing.npy -o n.onnx
 sed '3s/.*/4/' labels.txt >beyond.txt
 refused 3 'line 3: class 4 is out of range' qat net.onnx --data calib.npy --labels beyond.txt -n
+
+# ---- report (what the page shows: tests/report/test_page.py) ----
+expect 0 report net.onnx q.onnx --data calib.npy --untimed -o page.html --json=page.json
+has out '^output  *SQNR'
+keys page.json float quantized samples layers comparison.sqnr_db time_ratio file_bytes
+has page.html '^<!doctype html>'
+cp page.html page.before
+refused 1 'exists' report net.onnx q.onnx --data missing.npy --untimed -o page.html # before it looks at the data
+cmp -s page.html page.before || fail 'report: an existing page was touched'
+expect 0 report net.onnx q.onnx --data calib.npy --untimed -f --title 'another' -o page.html
+cmp -s page.html page.before && fail 'report -f: the page was not replaced'
+refused 2 "'--output FILE' is missing" report net.onnx q.onnx --data calib.npy
+refused 2 'files only' report net.onnx q.onnx --data calib.npy -o -
+refused 2 'same file as an input' report net.onnx q.onnx --data calib.npy -f -o q.onnx
+refused 2 'not quantized' report net.onnx net.onnx --data calib.npy -o other.html
+refused 2 'contradict' report net.onnx q.onnx --data calib.npy --untimed --seconds 1 -o other.html
+refused 3 'missing.npy' report net.onnx q.onnx --data missing.npy -o other.html
+[ ! -e other.html ] || fail 'report: a refused report left a page'
 
 # ---- bench ----
 expect 0 bench q.onnx --baseline net.onnx --layers --runs 3 --json

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The float network is folded on a copy, so that both sides hold what is multiplied. */
+#include "measure/weights.h"
+
+#include "passes/pass.h"
+
+#include <math.h>
+
+bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer)
+{
+    const octet_node *const  node = pairing->layers[layer].unrounded;
+    const octet_value *const twin = octet_graph_find_value(pairing->folded, pairing->layers[layer].reference->name);
+    if (!node || !twin || node->op->quant != OCTET_QUANT_MAC || node->input_count < 2) return false;
+    const octet_value *const real = twin->producer->inputs[1], *const rounded = node->inputs[1];
+    if (!octet_constant_floats(real) || !octet_constant_floats(rounded)) return false;
+    weights[0] = real->constant;
+    weights[1] = rounded->constant;
+    return octet_tensor_count(weights[0]) == octet_tensor_count(weights[1]);
+}
+
+double octet_weights_db(const octet_pairing *pairing, size_t layer)
+{
+    const octet_tensor *w[2];
+    octet_sqnr          sum = { 0 };
+    if (!octet_layer_weights(w, pairing, layer)) return NAN;
+    octet_sqnr_add(&sum, w[0]->data, w[1]->data, (size_t)octet_tensor_count(w[0]));
+    return octet_sqnr_db(&sum);
+}
