@@ -214,8 +214,7 @@ octet_status cli_help(cli_call *call, octet_error *err);
 
 extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
     cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax,
-    cli_demo_syntax,
-    cli_help_syntax;
+    cli_demo_syntax, cli_help_syntax;
 
 /* ---- help.c ---- */
 

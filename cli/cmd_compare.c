@@ -63,7 +63,7 @@ static const char *decibel(char text[32], double value)
     return text;
 }
 
-static void print_layer(const cli_call *call, const octet_layer_error *l)
+static void print_layer(cli_call *call, const octet_layer_error *l)
 {
     char clean[96], text[6][32];
     cli_say(call, "%-36s %-9.9s %7s %7s %7s %8s %7s  %s\n", shorten(clean, l->name, 36), l->op,
@@ -72,7 +72,7 @@ static void print_layer(const cli_call *call, const octet_layer_error *l)
             l->cause ? octet_cause_name(l->cause) : "");
 }
 
-static void print_remedy(const cli_call *call, const octet_layer_error *l)
+static void print_remedy(cli_call *call, const octet_layer_error *l)
 {
     char clean[96], text[32];
     cli_say(call, "\n%s: %s\n", cli_clean(clean, l->name), octet_cause_name(l->cause));

@@ -69,7 +69,9 @@ static octet_status write_page(const char *path, octet_graph *real, octet_graph 
           .accumulated_db = NAN, .cosine = NAN, .max_abs = NAN, .weights_db = NAN, .output_db = NAN,
           .gain_db = -3, .cause = OCTET_CAUSE_FLOAT, .why = "", .remedy = "", .remedy_db = NAN },
     };
-    const octet_comparison     comparison = { 17.5, 0.998, 0.25, octet_dataset_count(data), 4, layers };
+    const octet_comparison     comparison = { .output_sqnr_db = 17.5, .output_cosine = 0.998, .output_max_abs = 0.25,
+                                                .samples = octet_dataset_count(data), .layer_count = 4,
+                                                .layers = layers };
     const octet_report_source  source     = { real, quantized, data, &comparison, NULL };
     const octet_report_options options    = { .title = "</title>" NAME_SCRIPT, .replace = true };
     return octet_report_write(path, &source, &options, err);
