@@ -158,7 +158,8 @@ static void print_trial(const job *j, size_t index)
 static void print_trials(const job *j)
 {
     const octet_tuning *const t = j->tuning;
-    cli_say(j->call, "%4s    %-40s%10s%9s%11s%8s%9s%8s\n", "", "configuration", octet_metric_name(t->metric), "lost",
+    cli_say(j->call, "%4s    %-40s%10s%9s%11s%8s%9s%8s\n", "", "configuration", octet_metric_name(t->metric),
+            t->metric == OCTET_METRIC_SQNR ? "missing" : "lost",
             "SQNR", "time", "by sum", "took s");
     for (size_t i = 0; i < t->trial_count; i++) print_trial(j, i);
     cli_say(j->call, "> the result, * the frontier; time: of a run, by that without float layers");
