@@ -18,10 +18,40 @@ typedef enum octet_bias_correction {
     OCTET_BIAS_ANALYTIC,   /* from batch norm statistics, without data */
 } octet_bias_correction;
 
-/* Balances weights across layers of a fused float network (OCTET_STAGE_FUSED): outputs stay equal up to float rounding.
-   data (may be NULL: weights alone) gives the ranges of channels. options may be NULL. */
-OCTET_API octet_status octet_equalize(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
-                                      octet_error *err);
+/* How channels are scaled against each other. */
+typedef enum octet_equalization {
+    OCTET_EQUALIZE_SCALE = 0, /* activations: every channel up towards its tensor's range, half the way */
+    OCTET_EQUALIZE_BALANCE,   /* activations against the weights that read them: for weights with a scale per channel */
+    OCTET_EQUALIZE_BALANCE_TENSOR, /* also the weights that make them: for weights with one scale per tensor */
+    OCTET_EQUALIZATIONS
+} octet_equalization;
+
+/* Scales channels of a fused float network (OCTET_STAGE_FUSED) so that int8 keeps more of it: k times larger where a
+   channel is made, 1/k in the weights of everything that reads it, whatever homogeneous operators, residual sums and
+   concatenations lie between. Outputs stay equal up to float rounding, for all inputs; channels that reach a network's
+   border or an operator that does not scale keep their scale. A clamp from above whose channels get different factors
+   becomes one without, and a Min with a bound per channel; octet_prepare makes one bound of them again, which clips
+   nothing that data showed. Batch norms are folded. data gives the ranges of channels; NULL: the weights that make them
+   stand for these (an OCTET_ERR_ARGUMENT for OCTET_EQUALIZE_SCALE). options may be NULL. Results do not depend on the
+   number of threads. */
+OCTET_API octet_status octet_equalize(octet_graph *graph, octet_equalization how, octet_dataset *data,
+                                      const octet_calibrate_options *options, octet_error *err);
+
+/* Two Conv or Gemm nodes, by name: the second reads what the first makes. */
+typedef struct octet_pair {
+    const char *first, *second;
+} octet_pair;
+
+/* PyTorch's torch.ao.quantization._equalize.equalize, on a fused float network: pair after pair, output channel c of
+   the first and input channel c of the second come to reach equally far, s = sqrt(r1 / (r2 + 1e-9)), W1 /= s, b1 /= s,
+   W2 *= s, with r = max - min of a channel's weights in float32; again, until the Frobenius norms of what the last step
+   on each layer changed add up to less than threshold (PyTorch: 1e-4), 1000 rounds at most. The first round always
+   runs. Batch norms are folded. Unlike PyTorch's: a channel with r1 or r2 = 0 stays as it is, a bias may be missing,
+   layers may have groups, and a pair is refused (OCTET_ERR_ARGUMENT, the graph is not changed but for batch norms)
+   where other factors than 1 would change the network: something that is not positively homogeneous lies between, or
+   the values between have other writers or readers. *steps (may be NULL): pairs equalized, all rounds together. */
+OCTET_API octet_status octet_equalize_pairs(octet_graph *graph, const octet_pair *pairs, size_t count, double threshold,
+                                            size_t *steps, octet_error *err);
 
 /* Of a calibrated network: weights move onto their grids so that the layer's output error on data is least, and biases
    take the mean of what is left; octet_convert then changes neither. options may be NULL. */

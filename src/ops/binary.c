@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Add, Sub, Mul, Div: two tensors stretched to one shape. Every case walks the same rows, in which each operand either
-   goes along or stays at one element; what is done with a row depends on the type. An absorbed activation is applied
-   to the row as well. */
+/* Add, Sub, Mul, Div, Min: two tensors stretched to one shape. Every case walks the same rows, in which each operand
+   either goes along or stays at one element; what is done with a row depends on the type. An absorbed activation is
+   applied to the row as well. */
 #include "ops/binary.h"
 
 #include "ops/check.h"
@@ -12,9 +12,12 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum kind { ADD, SUB, MUL, DIV } kind;
+typedef enum kind { ADD, SUB, MUL, DIV, MIN } kind;
 
 enum { ROW = OCTET_WIDE_ROW };
+
+/* NaN where either is. */
+#define LEAST(a, b) ((b) < (a) || (b) != (b) ? (b) : (a))
 
 static octet_status infer(const octet_call *call, octet_error *err)
 {
@@ -51,6 +54,8 @@ static inline __attribute__((always_inline)) void real_row(float *y, const float
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] - b[i * step[1]];
     else if (what == MUL)
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] * b[i * step[1]];
+    else if (what == MIN)
+        for (int64_t i = 0; i < n; i++) y[i] = LEAST(a[i * step[0]], b[i * step[1]]);
     else
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] / b[i * step[1]];
 }
@@ -80,6 +85,7 @@ static void forward_f32(const octet_call *call, kind what)
 
 static double float_value(double a, double b, kind what)
 {
+    if (what == MIN) return LEAST(a, b);
     return what == ADD ? a + b : what == SUB ? a - b : what == MUL ? a * b : a / b;
 }
 
@@ -96,6 +102,7 @@ static int64_t integer_value(int64_t a, int64_t b, octet_dtype dtype, kind what)
 {
     const uint64_t x = (uint64_t)a, y = (uint64_t)b;
     if (what == DIV) return integer_quotient(a, b, dtype);
+    if (what == MIN) return (dtype == OCTET_U64 ? y < x : b < a) ? b : a;
     return (int64_t)(what == ADD ? x + y : what == SUB ? x - y : x * y);
 }
 
@@ -241,6 +248,7 @@ BINARY(add, ADD)
 BINARY(sub, SUB)
 BINARY(mul, MUL)
 BINARY(div, DIV)
+BINARY(min, MIN)
 BINARY_LEVELS(sub, SUB)
 BINARY_LEVELS(mul, MUL)
 
@@ -271,6 +279,7 @@ const octet_op octet_op_div = {.name = "Div",
                                TWO_TO_ONE,
                                .forward = div_forward,
                                .backward = octet_div_backward};
+const octet_op octet_op_min = {.name = "Min", .since = 8, TWO_TO_ONE, .forward = min_forward};
 const octet_op octet_op_mul = {.name = "Mul",
                                .since = 7,
                                TWO_TO_ONE,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two files of Add, Sub, Mul and Div share. */
+/* What the two files of Add, Sub, Mul, Div and Min share. */
 #ifndef OCTET_OPS_BINARY_H
 #define OCTET_OPS_BINARY_H
 

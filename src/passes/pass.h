@@ -17,6 +17,15 @@ octet_status octet_pass_remove_dead(octet_graph *graph, octet_error *err);
 /* Folds attached batch norm into weights and biases: what prepare and inference want. */
 octet_status octet_pass_fold_batch_norm(octet_graph *graph, octet_error *err);
 
+/* Metadata of a graph that was equalized. */
+#define OCTET_EQUALIZED "octet.equalized"
+
+/* Of equalized graphs: bounds per channel become one bound for all. What is to be quantized wants that. */
+octet_status octet_pass_merge_bounds(octet_graph *graph, octet_error *err);
+
+/* The upper bound of a node that has absorbed a clamp, or of a Clip with three inputs; INFINITY: none. */
+octet_status octet_set_upper_bound(octet_graph *graph, octet_node *node, float hi, octet_error *err);
+
 /* w = node's weights as its attached batch norm will make them, in their layout. */
 void octet_fold_weight(float *w, const octet_node *node);
 

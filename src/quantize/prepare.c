@@ -77,6 +77,7 @@ octet_status octet_prepare(octet_graph *graph, const octet_qconfig *qconfig, oct
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the network is %s already",
                           graph->training ? "prepared for training" : "quantized");
     OCTET_TRY(octet_pass_fold_batch_norm(graph, err));
+    OCTET_TRY(octet_pass_merge_bounds(graph, err));
     OCTET_TRY(octet_place_fake_quantize(graph, qconfig, err));
     OCTET_TRY(observe_groups(graph, err));
     OCTET_TRY(quantize_constants(graph, err));

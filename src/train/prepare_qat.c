@@ -224,6 +224,7 @@ static octet_status begin_training(octet_graph *graph, octet_error *err)
 
 static octet_status train_all(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err)
 {
+    OCTET_TRY(octet_pass_merge_bounds(graph, err));
     OCTET_TRY(octet_place_fake_quantize(graph, qconfig, err));
     const octet_calibration *const c = graph->calibration;
     OCTET_TRY(train_weights(graph, err));

@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-enum { GOLDEN_ROWS = 128 };
+enum { GOLDEN_ROWS = 192 };
 
 /* What section 5 of the vectors' README lists. */
 typedef struct golden_row {
@@ -110,6 +110,7 @@ void golden_fake_quant(golden_case *c);
 void golden_fused(golden_case *c);
 void golden_fixed(golden_case *c);
 void golden_fuse(golden_case *c);
+void golden_equalize(golden_case *c);
 void golden_qat_module(golden_case *c);
 void golden_qat_train(golden_case *c);
 void golden_mac(golden_case *c);

@@ -29,6 +29,7 @@ static const group groups[] = {
     { "quantize/*", golden_quantize, NULL },
     { "fake_quant/*", golden_fake_quant, NULL },
     { "fuse/*", golden_fuse, NULL },
+    { "equalize/*", golden_equalize, NULL },
     { "qat/module_*", golden_qat_module, NULL },
     { "qat/train_*", golden_qat_train, NULL },
     { "ops/conv_transpose*", NULL, "operator ConvTranspose" },

@@ -3,12 +3,12 @@
    against the formulas of docs/arithmetic.md written out here. */
 #include "case.h"
 
-static const char *const names[] = { "Add", "Sub", "Mul", "Div" };
+static const char *const names[] = { "Add", "Sub", "Mul", "Div", "Min" };
 
 static void real_arithmetic_broadcasts(void **state)
 {
     (void)state;
-    for (int op = 0; op < 4; op++) {
+    for (int op = 0; op < 5; op++) {
         op_case c;
         case_begin(&c, names[op], 1);
         const float *a = case_random_f32(&c, DIMS(2, 1, 300))->data, *b = case_random_f32(&c, DIMS(3, 1))->data;
@@ -18,7 +18,7 @@ static void real_arithmetic_broadcasts(void **state)
         assert_int_equal(octet_tensor_count(&c.out[0]), 1800);
         for (int i = 0; i < 1800; i++) {
             const float x = a[i / 900 * 300 + i % 300], y = b[i / 300 % 3];
-            const float t = op == 0 ? x + y : op == 1 ? x - y : op == 2 ? x * y : x / y;
+            const float t = op == 0 ? x + y : op == 1 ? x - y : op == 2 ? x * y : op == 3 ? x / y : x < y ? x : y;
             if (((float *)c.out[0].data)[i] != (t < -0.5f ? -0.5f : t)) fail_msg("%s at %d", names[op], i);
         }
         case_end(&c);
@@ -29,11 +29,12 @@ static void integer_arithmetic_wraps_and_never_traps(void **state)
 {
     (void)state;
     const int32_t a[] = { INT32_MIN, INT32_MAX, -7, 7, 5, 0 }, b[] = { -1, 1, 2, -2, 0, 0 };
-    const int32_t want[4][6] = { { INT32_MAX, INT32_MIN, -5, 5, 5, 0 },
+    const int32_t want[5][6] = { { INT32_MAX, INT32_MIN, -5, 5, 5, 0 },
                                  { INT32_MIN + 1, INT32_MAX - 1, -9, 9, 5, 0 },
                                  { INT32_MIN, INT32_MAX, -14, -14, 0, 0 },
-                                 { INT32_MIN, INT32_MAX, -3, -3, 0, 0 } };
-    for (int op = 0; op < 4; op++) {
+                                 { INT32_MIN, INT32_MAX, -3, -3, 0, 0 },
+                                 { INT32_MIN, 1, -7, -2, 0, 0 } };
+    for (int op = 0; op < 5; op++) {
         op_case c;
         case_begin(&c, names[op], 2);
         memcpy(case_input(&c, OCTET_I32, DIMS(6))->data, a, sizeof a);
@@ -55,6 +56,27 @@ static void unsigned_division_of_large_numbers(void **state)
     case_prepare(&c, 1, NULL, false);
     case_run(&c, false);
     assert_true(*(uint64_t *)c.out[0].data == UINT64_MAX / 2);
+    case_end(&c);
+}
+
+static void least_of_unordered_numbers(void **state)
+{
+    (void)state;
+    op_case c;
+    case_begin(&c, "Min", 4);
+    memcpy(case_input(&c, OCTET_F32, DIMS(4))->data, (const float[]){ NAN, 1, -INFINITY, 2 }, 16);
+    memcpy(case_input(&c, OCTET_F32, DIMS(4))->data, (const float[]){ 1, NAN, 3, INFINITY }, 16);
+    case_prepare(&c, 1, NULL, false);
+    case_run(&c, false);
+    const float *const y = c.out[0].data;
+    assert_true(isnan(y[0]) && isnan(y[1]) && y[2] == -INFINITY && y[3] == 2);
+    case_end(&c);
+    case_begin(&c, "Min", 5);
+    *(uint64_t *)case_input(&c, OCTET_U64, DIMS(1))->data = UINT64_MAX;
+    *(uint64_t *)case_input(&c, OCTET_U64, DIMS(1))->data = 2;
+    case_prepare(&c, 1, NULL, false);
+    case_run(&c, false);
+    assert_true(*(uint64_t *)c.out[0].data == 2);
     case_end(&c);
 }
 
@@ -313,6 +335,7 @@ int main(void)
         cmocka_unit_test(real_arithmetic_broadcasts),
         cmocka_unit_test(integer_arithmetic_wraps_and_never_traps),
         cmocka_unit_test(unsigned_division_of_large_numbers),
+        cmocka_unit_test(least_of_unordered_numbers),
         cmocka_unit_test(arithmetic_of_levels),
         cmocka_unit_test(add_to_the_sums_of_a_convolution),
         cmocka_unit_test(functions_of_real_numbers),
