@@ -173,7 +173,7 @@ static json_t *trial_object(const octet_tune_trial *t)
     for (size_t i = 0; i < t->config.float_count; i++) cli_json_add(floats, cli_json_text(t->config.floats[i]));
     cli_json_set(object, "method", cli_json_text(octet_method_name(t->config.method)));
     cli_json_set(object, "percentile", cli_json_number(t->config.percentile));
-    cli_json_set(object, "equalize", json_boolean(t->config.equalize));
+    cli_json_set(object, "equalize", cli_json_count((uint64_t)t->config.equalize));
     cli_json_set(object, "round_feedback", json_boolean(t->config.rounding == OCTET_ROUND_FEEDBACK));
     cli_json_set(object, "bias_correction", cli_json_count(t->config.bias_correction));
     cli_json_set(object, "float_layers", floats);

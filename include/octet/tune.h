@@ -12,7 +12,7 @@
 typedef struct octet_tune_config {
     octet_method          method;
     double                percentile; /* of OCTET_METHOD_PERCENTILE, in (50, 100] */
-    bool                  equalize;
+    int                   equalize; /* 0: not at all, else 1 + an octet_equalization */
     octet_rounding        rounding;
     octet_bias_correction bias_correction;
     const char *const    *floats; /* names of nodes of the fused network that stay float, in its order */

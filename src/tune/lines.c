@@ -21,7 +21,7 @@ static json_t *config_object(const octet_tune_config *c)
     for (size_t i = 0; i < c->float_count; i++) json_array_append_new(floats, json_string(c->floats[i]));
     json_object_set_new(object, "method", json_string(octet_method_name(c->method)));
     if (c->method == OCTET_METHOD_PERCENTILE) json_object_set_new(object, "percentile", number(c->percentile));
-    json_object_set_new(object, "equalize", json_boolean(c->equalize));
+    json_object_set_new(object, "equalize", json_integer(c->equalize));
     json_object_set_new(object, "rounding", json_integer(c->rounding));
     json_object_set_new(object, "bias_correction", json_integer(c->bias_correction));
     json_object_set_new(object, "float", floats);
@@ -161,16 +161,20 @@ static octet_status read_floats(octet_tune_config *config, octet_arena *arena, c
 static octet_status read_config(octet_tune_config *config, octet_arena *arena, const json_t *line, octet_error *err)
 {
     const json_t *const object   = json_object_get(line, "config");
-    const json_t *const rounding = json_object_get(object, "rounding"), *const bias =
-        json_object_get(object, "bias_correction");
+    const json_t *const equalize = json_object_get(object, "equalize");
+    const json_t *const rounding = json_object_get(object, "rounding");
+    const json_t *const bias     = json_object_get(object, "bias_correction");
     *config = (octet_tune_config){ 0 };
     OCTET_TRY(read_method(&config->method, object, err));
     if (config->method == OCTET_METHOD_PERCENTILE)
         OCTET_TRY(read_number(&config->percentile, object, "percentile", err));
-    if (!json_is_integer(rounding) || !json_is_integer(bias)) return refuse("rounding, bias_correction", err);
-    config->equalize        = json_is_true(json_object_get(object, "equalize"));
+    if (!json_is_integer(equalize) || !json_is_integer(rounding) || !json_is_integer(bias))
+        return refuse("equalize, rounding, bias_correction", err);
+    config->equalize        = (int)json_integer_value(equalize);
     config->rounding        = (octet_rounding)json_integer_value(rounding);
     config->bias_correction = (octet_bias_correction)json_integer_value(bias);
+    if (config->equalize < 0 || config->equalize > OCTET_EQUALIZATIONS)
+        return octet_fail(err, OCTET_ERR_FORMAT, "equalization %d is unknown", config->equalize);
     return read_floats(config, arena, json_object_get(object, "float"), err);
 }
 

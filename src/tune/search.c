@@ -156,17 +156,19 @@ static octet_status try_methods(const octet_tune_trial **best, octet_search *s, 
     return OCTET_OK;
 }
 
-static void round_weights(octet_tune_config *config) { config->rounding = OCTET_ROUND_FEEDBACK; }
-
-static void correct_biases(octet_tune_config *config) { config->bias_correction = OCTET_BIAS_SEQUENTIAL; }
-
 /* Each on top of what was best so far. */
 static octet_status try_steps(const octet_tune_trial **best, octet_search *s, octet_error *err)
 {
-    static void (*const steps[])(octet_tune_config *config) = { round_weights, correct_biases };
+    const octet_equalization balance = s->workshop.qconfig.weight.per_channel ? OCTET_EQUALIZE_BALANCE
+                                                                              : OCTET_EQUALIZE_BALANCE_TENSOR;
+    const octet_tune_config  steps[] = { { .equalize = 1 + OCTET_EQUALIZE_SCALE }, { .equalize = 1 + (int)balance },
+                                         { .rounding = OCTET_ROUND_FEEDBACK },
+                                         { .bias_correction = OCTET_BIAS_SEQUENTIAL } };
     for (size_t i = 0; i < sizeof steps / sizeof *steps && *best && !s->options->ranges_only; i++) {
         octet_tune_config config = (*best)->config;
-        steps[i](&config);
+        if (steps[i].equalize) config.equalize = steps[i].equalize;
+        if (steps[i].rounding) config.rounding = steps[i].rounding;
+        if (steps[i].bias_correction) config.bias_correction = steps[i].bias_correction;
         OCTET_TRY(try_plain(best, s, &config, err));
     }
     return OCTET_OK;

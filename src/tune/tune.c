@@ -119,10 +119,12 @@ static octet_status identify(octet_tune_identity identity[6], const octet_search
 
 void octet_tune_config_print(char *text, size_t size, const octet_tune_config *c)
 {
+    static const char *const ways[] = { "", ", equalize", ", equalize by balance", ", equalize by balance per tensor" };
+    _Static_assert(sizeof ways / sizeof *ways == OCTET_EQUALIZATIONS + 1, "a name for each");
     char percentile[32] = "";
     if (c->method == OCTET_METHOD_PERCENTILE) snprintf(percentile, sizeof percentile, " %g", c->percentile);
     const int n = snprintf(text, size, "%s%s%s%s%s", octet_method_name(c->method), percentile,
-                           c->equalize ? ", equalize" : "", c->rounding == OCTET_ROUND_FEEDBACK ? ", round" : "",
+                           ways[c->equalize], c->rounding == OCTET_ROUND_FEEDBACK ? ", round" : "",
                            c->bias_correction == OCTET_BIAS_SEQUENTIAL ? ", bias"
                            : c->bias_correction == OCTET_BIAS_ANALYTIC ? ", bias analytic"
                                                                        : "");

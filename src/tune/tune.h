@@ -15,7 +15,7 @@ enum { OCTET_TUNE_KEPT = 2 }; /* calibrations that are kept at once */
 typedef struct octet_tune_base {
     octet_method method;
     double       percentile;
-    bool         equalize;
+    int          equalize;
     octet_graph *fused, *calibrated; /* NULL: none */
     unsigned     used; /* when, for the least recently used to go */
 } octet_tune_base;

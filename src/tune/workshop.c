@@ -69,6 +69,8 @@ static octet_status make_base(octet_tune_base *base, octet_workshop *w, const oc
                                .equalize = config->equalize };
     OCTET_TRY(octet_graph_copy(&base->fused, w->graph, err));
     OCTET_TRY(octet_graph_own(base->fused, err));
+    if (config->equalize)
+        OCTET_TRY(octet_equalize(base->fused, (octet_equalization)(config->equalize - 1), w->data, options, err));
     OCTET_TRY(octet_graph_copy(&base->calibrated, base->fused, err));
     OCTET_TRY(prepare(base->calibrated, w, &plain, err));
     return octet_calibrate(base->calibrated, w->data, options, err);

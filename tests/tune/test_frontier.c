@@ -29,7 +29,7 @@ static void descriptions_name_what_was_done(void **state)
     (void)state;
     char              text[64];
     const char *const floats[] = { "a", "b" };
-    octet_tune_config config   = { .method = OCTET_METHOD_PERCENTILE, .percentile = 99.9, .equalize = true,
+    octet_tune_config config   = { .method = OCTET_METHOD_PERCENTILE, .percentile = 99.9, .equalize = 1,
                                    .rounding = OCTET_ROUND_FEEDBACK, .bias_correction = OCTET_BIAS_SEQUENTIAL,
                                    .floats = floats, .float_count = 2 };
     octet_tune_config_print(text, sizeof text, &config);
