@@ -98,7 +98,7 @@ OCTET_API octet_status octet_fuse(octet_graph *graph, octet_error *err);
 OCTET_API octet_status octet_prepare(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err);
 
 typedef struct octet_progress {
-    const char *phase; /* "calibrate", "choose ranges", "evaluate" */
+    const char *phase; /* "calibrate", "choose ranges", "second moments", "round weights", "evaluate" */
     size_t      done, total;
 } octet_progress;
 

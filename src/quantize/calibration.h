@@ -122,6 +122,9 @@ octet_status octet_calibrate_like(octet_graph *graph, const octet_graph *from, o
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
 
+/* The smallest float32 scale of node's weights with which channel's bias stays within +-2^30; 0 where any does. */
+float octet_least_weight_scale(const octet_node *node, int64_t channel);
+
 /* Raises weight scales whose bias would not fit (numerics section 2). */
 octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err);
 

@@ -11,7 +11,23 @@
 enum { BLOCK = 512, TILE = 4 };
 
 /* Windows beyond this many tell little more. */
-static size_t enough_windows(size_t terms) { return 32768 + 32 * terms; }
+static size_t enough_windows(size_t terms) { return 4096 + 32 * terms; }
+
+/* Pieces that count, spread over the samples; but no sample is spread out for fewer than a few. */
+static void choose_pieces(octet_moments *m, size_t samples)
+{
+    enum { FEW = 4 };
+    const octet_windows *const w     = &m->windows;
+    const size_t               every = w->row * w->rows * samples / enough_windows(w->terms);
+    m->every         = every > 1 ? every : 1;
+    m->samples_every = 1;
+    while (m->every * FEW > w->pieces && m->every > 1) {
+        m->every = (m->every + 1) / 2;
+        m->samples_every *= 2;
+    }
+}
+
+bool octet_moments_want(const octet_moments *m, size_t sample) { return sample % m->samples_every == 0; }
 
 octet_status octet_moments_plan(octet_moments *m, const octet_tensor *x, size_t samples, octet_arena *arena,
                                 octet_error *err)
@@ -19,10 +35,9 @@ octet_status octet_moments_plan(octet_moments *m, const octet_tensor *x, size_t 
     OCTET_TRY(octet_windows_make(&m->windows, m->node, x, arena, err));
     const octet_windows *const w      = &m->windows;
     const size_t               cuts   = (w->terms + OCTET_MOMENT_TERMS - 1) / OCTET_MOMENT_TERMS;
-    const size_t               length = (w->terms + cuts - 1) / cuts, enough = enough_windows(w->terms);
+    const size_t               length = (w->terms + cuts - 1) / cuts;
     const size_t               channels = octet_layer_weights_of(m->node).channels / w->groups;
-    m->every = w->row * w->rows * samples / enough;
-    if (m->every < 1) m->every = 1;
+    choose_pieces(m, samples);
     m->part_count = w->groups * cuts;
     OCTET_TRY(octet_arena_get(&m->parts, arena, m->part_count, sizeof *m->parts, err));
     OCTET_TRY(octet_arena_get(&m->lock, arena, 1, octet_lock_size(), err));
@@ -140,7 +155,7 @@ static void add_products(octet_moments *m, octet_moment *part, const octet_momen
 void octet_moments_add(octet_moments *m, const octet_moment_room *room, const octet_tensor *levels, size_t sample)
 {
     const size_t prime = 7919, pieces = m->windows.pieces; /* so that samples differ in the pieces that count */
-    const size_t first = (m->every - sample * prime % m->every) % m->every;
+    const size_t first = sample / m->samples_every * prime % m->every;
     octet_windows_fill(room->spread, &m->windows, levels);
     for (size_t i = 0; i < m->part_count; i++) {
         octet_moment *const part = &m->parts[i];

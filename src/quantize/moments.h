@@ -30,6 +30,7 @@ typedef struct octet_moments {
     size_t            bytes; /* of products and sums */
     octet_windows     windows;
     size_t            every; /* pieces of windows from one that counts to the next */
+    size_t            samples_every; /* the same of samples */
     octet_lock       *lock;
 } octet_moments;
 
@@ -48,6 +49,9 @@ typedef struct octet_moment_room {
 
 octet_status octet_moment_room_make(octet_moment_room *room, const octet_moments *moments, size_t count,
                                     octet_arena *arena, octet_error *err);
+
+/* Whether a sample counts: some do not where there are windows enough without. */
+bool octet_moments_want(const octet_moments *moments, size_t sample);
 
 /* x as int16_t levels less zero point, in room->levels; x is real (and rounded as q says) or has levels. */
 octet_tensor octet_moment_levels(const octet_moment_room *room, const octet_tensor *x, const octet_qparams *q);

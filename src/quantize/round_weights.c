@@ -2,40 +2,37 @@
 /* Weights onto their grids by second moments: samples run once through the float network (more often where moments
    would take more than ROOM bytes), every layer's inputs are rounded as they will be, then every layer is rounded by
    itself. Biases take the mean of what is left, so the error is measured about its mean. */
-#include "quantize/moments.h"
-
 #include <octet/improve.h>
 
 #include "engine/plan.h"
 #include "graph/copy.h"
-#include "ops/levels.h"
-#include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
-#include "quantize/round_row.h"
+#include "quantize/round_layer.h"
 #include "quantize/samples.h"
 
 #include <string.h>
 
 static const size_t ROOM = (size_t)256 << 20;
 
-/* One node; those that share their weights follow each other, the first is rounded for all. */
+/* Nodes that share their weights follow each other. */
 typedef struct layer {
-    octet_node   *node, *source; /* source: its twin in the network that is run */
-    octet_moments moments;
-    size_t        round;         /* of the samples */
-    bool          first;         /* of those that share its weights */
+    octet_value *weights;
+    size_t       first, count; /* of nodes, in moments */
+    size_t       round;        /* of the samples */
 } layer;
 
 typedef struct rounding {
-    octet_graph                   *graph, *source;
+    octet_graph                   *graph, *before; /* before: as graph was, and what runs */
     octet_dataset                 *data;
     const octet_calibrate_options *options;
     octet_arena                   *arena, *passing; /* passing: for one round */
     octet_samples                  samples;
     layer                         *layers;
-    size_t                         count, round, rounds;
+    octet_moments                 *moments; /* nodes are those of before */
+    size_t                        *round_of; /* by moments */
+    size_t                         layer_count, moment_count, round, rounds;
     octet_moment_room             *rooms; /* one per worker */
 } rounding;
 
@@ -48,47 +45,56 @@ static bool can_round(const octet_node *node)
     return octet_node_is(node, "Conv") || node->inputs[1]->constant->rank == 2;
 }
 
-/* All nodes that read weights, in order. */
-static void add_layers(rounding *r, const octet_value *weights)
+/* The layer of weights, if a node before `end` has not made it already. */
+static void add_layer(rounding *r, const octet_node *end)
 {
-    const octet_node *s    = r->source->first;
-    bool              first = true;
-    for (octet_node *n = r->graph->first; n; n = n->next, s = s->next) {
+    octet_value *const weights = end->inputs[1];
+    layer              l       = { .weights = weights, .first = r->moment_count };
+    const octet_node  *twin    = r->before->first;
+    bool               passed  = false;
+    for (const octet_node *n = r->graph->first; n; n = n->next, twin = twin->next) {
+        passed = passed || n == end;
         if (!can_round(n) || n->inputs[1] != weights) continue;
-        r->layers[r->count++] = (layer){ .node = n, .source = (octet_node *)(uintptr_t)s, .moments.node = s,
-                                         .first = first };
-        first = false;
+        if (!passed) return;
+        r->moments[l.first + l.count++].node = twin;
     }
+    r->moment_count += l.count;
+    r->layers[r->layer_count++] = l;
 }
 
 static octet_status list_layers(rounding *r, octet_error *err)
 {
-    OCTET_TRY(octet_arena_get(&r->layers, r->arena, (size_t)r->graph->node_count, sizeof *r->layers, err));
-    for (octet_node *n = r->graph->first; n; n = n->next) {
-        if (!can_round(n)) continue;
-        bool listed = false;
-        for (size_t i = 0; i < r->count && !listed; i++) listed = r->layers[i].node == n;
-        if (!listed) add_layers(r, n->inputs[1]);
-    }
+    const size_t nodes = (size_t)r->graph->node_count;
+    OCTET_TRY(octet_arena_get(&r->layers, r->arena, nodes, sizeof *r->layers, err));
+    OCTET_TRY(octet_arena_get(&r->moments, r->arena, nodes, sizeof *r->moments, err));
+    OCTET_TRY(octet_arena_get(&r->round_of, r->arena, nodes, sizeof *r->round_of, err));
+    for (const octet_node *n = r->graph->first; n; n = n->next)
+        if (can_round(n)) add_layer(r, n);
     return OCTET_OK;
 }
 
-/* Layers by rounds, as many in each as moments have room. */
+/* Layers by rounds: as many in each as moments have room. */
 static octet_status plan_layers(rounding *r, octet_error *err)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        layer *const       l = &r->layers[i];
-        const octet_tensor x = r->samples.plan->shapes[l->source->inputs[0]->index];
-        OCTET_TRY(octet_moments_plan(&l->moments, &x, r->samples.total, r->arena, err));
-        if (l->first && bytes + l->moments.bytes > ROOM && bytes) {
-            bytes = 0;
-            r->rounds++;
+    size_t held = 0;
+    for (size_t i = 0; i < r->layer_count; i++) {
+        layer *const l     = &r->layers[i];
+        size_t       bytes = 0;
+        for (size_t m = l->first; m < l->first + l->count; m++) {
+            const octet_tensor x = r->samples.plan->shapes[r->moments[m].node->inputs[0]->index];
+            OCTET_TRY(octet_moments_plan(&r->moments[m], &x, r->samples.total, r->arena, err));
+            bytes += r->moments[m].bytes;
         }
-        bytes += l->moments.bytes;
+        if (held && held + bytes > ROOM) {
+            r->rounds++;
+            held = 0;
+        }
+        held += bytes;
         l->round = r->rounds;
+        for (size_t m = l->first; m < l->first + l->count; m++) r->round_of[m] = l->round;
     }
     r->rounds++;
+    r->samples.options.rounds = r->rounds;
     return OCTET_OK;
 }
 
@@ -96,156 +102,72 @@ static octet_status plan_layers(rounding *r, octet_error *err)
 
 static octet_status see(void *context, const octet_seen *seen, octet_error *err)
 {
-    rounding *const                r     = context;
-    const octet_moment_room *const room  = &r->rooms[seen->worker];
+    rounding *const                r      = context;
+    const octet_moment_room *const room   = &r->rooms[seen->worker];
     octet_tensor                   levels = { 0 };
     (void)err;
-    for (size_t i = 0; i < r->count; i++) {
-        layer *const l = &r->layers[i];
-        if (l->source->inputs[0] != seen->value || l->round != r->round) continue;
-        if (!levels.data) levels = octet_moment_levels(room, seen->tensor, octet_future_levels(l->node->inputs[0]));
-        octet_moments_add(&l->moments, room, &levels, seen->sample);
+    for (size_t i = 0; i < r->moment_count; i++) {
+        octet_moments *const m = &r->moments[i];
+        if (m->node->inputs[0] != seen->value || r->round_of[i] != r->round) continue;
+        if (!octet_moments_want(m, seen->sample)) continue;
+        if (!levels.data) levels = octet_moment_levels(room, seen->tensor, octet_future_levels(seen->value));
+        octet_moments_add(m, room, &levels, seen->sample);
     }
     return OCTET_OK;
 }
 
 static octet_status make_rooms(rounding *r, octet_error *err)
 {
-    octet_moments *all;
-    OCTET_TRY(octet_arena_get(&all, r->arena, r->count, sizeof *all, err));
     OCTET_TRY(octet_arena_get(&r->rooms, r->arena, (size_t)r->samples.workers, sizeof *r->rooms, err));
-    for (size_t i = 0; i < r->count; i++) all[i] = r->layers[i].moments;
     for (int i = 0; i < r->samples.workers; i++)
-        OCTET_TRY(octet_moment_room_make(&r->rooms[i], all, r->count, r->arena, err));
+        OCTET_TRY(octet_moment_room_make(&r->rooms[i], r->moments, r->moment_count, r->arena, err));
     return OCTET_OK;
 }
 
-/* ---- rounding one layer ---- */
+/* ---- one layer ---- */
 
-/* The weights of one layer while parts of them are rounded. */
-typedef struct task {
-    const rounding      *rounding;
-    const layer         *layers; /* that share the weights */
-    size_t               layer_count;
-    const octet_qparams *q;
-    octet_layer_weights  shape;
-    const float         *from;
-    float               *to;
-    size_t               slices, longest;
-    char                *room; /* room_bytes for each slice */
-    size_t               room_bytes;
-    double              *factors; /* longest * longest for each slice that factors */
-    octet_quadratic      h;    /* of the part whose rows are shared out */
-    const octet_moment  *part;
-} task;
-
-static bool is_centred(const task *t)
+static bool corrects_biases(const octet_calibration *c)
 {
-    const octet_calibration *const c = t->rounding->graph->calibration;
-    const octet_node *const        n = t->layers[0].node;
-    return !c->qconfig.no_bias_correction && !c->target->real_bias && !octet_node_is(n, "MatMul") &&
-           c->watches[n->inputs[0]->index].mean;
+    return !c->qconfig.no_bias_correction && !c->target->real_bias;
 }
 
-/* The first layer's products become H: the sum over layers, in units of their scales. */
-static octet_quadratic combine(const task *t, size_t part)
+/* Fewer than 8 bits: at 8 a smaller scale gains as often as it loses. */
+static bool has_few_levels(const octet_qparams *q) { return q->qmax - q->qmin < 250; }
+
+/* One scale per channel to begin with, and the least that its bias allows. */
+static octet_status begin_scales(octet_round_layer *l, const rounding *r, size_t channels, octet_error *err)
 {
-    const octet_moment *const first   = &t->layers[0].moments.parts[part];
-    const size_t              n       = first->terms;
-    const bool                centred = is_centred(t);
-    for (size_t l = 0; l < t->layer_count; l++) {
-        const octet_moment *const m    = &t->layers[l].moments.parts[part];
-        const double scale = octet_future_levels(t->layers[l].node->inputs[0])->scale[0], unit = scale * scale;
-        for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j < n; j++) {
-                const double product = m->products[i * n + j];
-                const double own     = centred && m->count > 0 ? product - m->sums[i] * m->sums[j] / m->count : product;
-                first->products[i * n + j] = own * unit + (l ? first->products[i * n + j] : 0);
-            }
+    const octet_qparams *const q = octet_future_levels(l->moments[0].node->inputs[1]);
+    float                     *least;
+    OCTET_TRY(octet_arena_get(&l->scale, r->graph->arena, channels, sizeof *l->scale, err));
+    OCTET_TRY(octet_arena_get(&least, r->passing, channels, sizeof *least, err));
+    for (size_t c = 0; c < channels; c++) {
+        l->scale[c] = q->scale[q->count > 1 ? c : 0];
+        for (size_t n = 0; n < l->count && !r->graph->calibration->target->real_bias; n++) {
+            const float scale = octet_least_weight_scale(l->moments[n].node, (int64_t)c);
+            if (scale > least[c]) least[c] = scale;
+        }
     }
-    return (octet_quadratic){ .terms = n, .products = first->products };
+    l->least  = least;
+    l->search = q->count > 1 && has_few_levels(q);
+    return OCTET_OK;
 }
 
-static size_t place_of(const task *t, size_t channel, size_t term)
+static octet_status round_one(const rounding *r, const layer *at, octet_error *err)
 {
-    return (term / t->shape.inner * t->shape.channels + channel) * t->shape.inner + term % t->shape.inner;
-}
-
-static void round_channel(const task *t, const octet_moment *part, const octet_quadratic *h, size_t channel, char *room)
-{
-    const octet_qparams *const q     = t->q;
-    const int64_t              entry = octet_qparams_index(q, (int64_t)channel);
-    const octet_level_rule     to    = { q->scale[entry], q->zero_point[entry], q->qmin, q->qmax };
-    const size_t               n     = part->terms;
-    double *const              target = (double *)(void *)room;
-    int32_t *const             level  = (int32_t *)(void *)(target + (OCTET_ROW_ROOM + 1) * n);
-    float *const               real   = (float *)(void *)(level + n);
-    for (size_t k = 0; k < n; k++) real[k] = t->from[place_of(t, channel, part->first_term + k)];
-    for (size_t k = 0; k < n; k++) target[k] = (double)real[k] / (double)to.scale + to.zero_point;
-    octet_profile_octet.quantize(level, real, n, &to);
-    const octet_row row = { target, to.qmin, to.qmax, level, target + n };
-    octet_round_row(&row, h);
-    for (size_t k = 0; k < n; k++)
-        t->to[place_of(t, channel, part->first_term + k)] = (float)(level[k] - to.zero_point) * to.scale;
-}
-
-/* Every slices-th channel of one part. */
-static void round_channels(void *context, size_t slice)
-{
-    const task *const t = context;
-    for (size_t c = slice; c < t->part->channels; c += t->slices)
-        round_channel(t, t->part, &t->h, t->part->first_channel + c, t->room + slice * t->room_bytes);
-}
-
-/* Every slices-th part, all channels. */
-static void round_parts(void *context, size_t slice)
-{
-    const task *const t = context;
-    for (size_t p = slice; p < t->layers[0].moments.part_count; p += t->slices) {
-        const octet_moment *const part = &t->layers[0].moments.parts[p];
-        octet_quadratic           h = combine(t, p);
-        h.factor = t->factors + slice * t->longest * t->longest;
-        octet_quadratic_factor(&h, 1);
-        for (size_t c = 0; c < part->channels; c++)
-            round_channel(t, part, &h, part->first_channel + c, t->room + slice * t->room_bytes);
-    }
-}
-
-static void round_all(task *t, int threads)
-{
-    enum { SHORT = 64 }; /* parts of so few terms are many */
-    const octet_moments *const m = &t->layers[0].moments;
-    if (t->longest <= SHORT && m->part_count > 1) {
-        octet_parallel(t->slices, threads, round_parts, t);
-        return;
-    }
-    for (size_t p = 0; p < m->part_count; p++) {
-        t->part     = &m->parts[p];
-        t->h        = combine(t, p);
-        t->h.factor = t->factors;
-        octet_quadratic_factor(&t->h, threads);
-        octet_parallel(t->slices, threads, round_channels, t);
-    }
-}
-
-static octet_status round_layer(rounding *r, const layer *layers, size_t layer_count, octet_error *err)
-{
-    const int                  threads  = octet_calibrate_threads(r->options);
-    octet_tensor               constant = *layers[0].source->inputs[1]->constant;
-    const octet_moments *const m        = &layers[0].moments;
-    task t = { .rounding = r, .layers = layers, .layer_count = layer_count, .from = constant.data,
-               .q = &layers[0].node->inputs[1]->fake_quantize->qparams, .shape = octet_layer_weights_of(layers[0].node),
-               .slices = (size_t)threads * 4 };
-    for (size_t p = 0; p < m->part_count; p++)
-        if (m->parts[p].terms > t.longest) t.longest = m->parts[p].terms;
-    t.room_bytes = octet_aligned(t.longest * ((OCTET_ROW_ROOM + 1) * sizeof(double) + sizeof(int32_t) + sizeof(float)));
-    const size_t factors = t.longest <= 64 ? t.slices : 1;
-    OCTET_TRY(octet_arena_get(&t.factors, r->passing, factors * t.longest * t.longest, sizeof(double), err));
-    OCTET_TRY(octet_arena_get(&t.room, r->passing, t.slices, t.room_bytes, err));
-    OCTET_TRY(octet_arena_get(&t.to, r->passing, (size_t)octet_tensor_count(&constant), sizeof(float), err));
-    round_all(&t, threads);
-    constant.data = t.to;
-    return octet_value_set_constant(r->graph, layers[0].node->inputs[1], &constant, err);
+    const octet_calibration *const c     = r->graph->calibration;
+    octet_moments *const           first = &r->moments[at->first];
+    const octet_node *const        node  = first->node;
+    octet_tensor                   constant = *node->inputs[1]->constant;
+    octet_round_layer l = { .moments = first, .count = at->count, .weights = constant.data,
+                            .threads = octet_calibrate_threads(r->options) };
+    l.centred = corrects_biases(c) && !octet_node_is(node, "MatMul") && c->watches[node->inputs[0]->index].mean;
+    OCTET_TRY(begin_scales(&l, r, octet_layer_weights_of(node).channels, err));
+    OCTET_TRY(octet_arena_get(&l.rounded, r->passing, (size_t)octet_tensor_count(&constant), sizeof(float), err));
+    OCTET_TRY(octet_round_layer_run(&l, r->passing, err));
+    if (l.search) at->weights->fake_quantize->qparams.scale = l.scale;
+    constant.data = l.rounded;
+    return octet_value_set_constant(r->graph, at->weights, &constant, err);
 }
 
 /* ---- the whole ---- */
@@ -253,22 +175,20 @@ static octet_status round_layer(rounding *r, const layer *layers, size_t layer_c
 static octet_status report(const rounding *r, size_t done, octet_error *err)
 {
     if (!r->options || !r->options->progress) return OCTET_OK;
-    const octet_progress progress = { "round weights", done, r->count };
+    const octet_progress progress = { "round weights", done, r->layer_count };
     if (!r->options->progress(r->options->progress_context, &progress)) return OCTET_OK;
     return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
 }
 
 static octet_status run_round(rounding *r, octet_error *err)
 {
-    for (size_t i = 0; i < r->count; i++)
-        if (r->layers[i].round == r->round) OCTET_TRY(octet_moments_begin(&r->layers[i].moments, r->passing, err));
+    for (size_t i = 0; i < r->moment_count; i++)
+        if (r->round_of[i] == r->round) OCTET_TRY(octet_moments_begin(&r->moments[i], r->passing, err));
     OCTET_TRY(octet_samples_run(&r->samples, see, r, err));
-    for (size_t i = 0, next; i < r->count; i = next) {
-        for (next = i + 1; next < r->count && !r->layers[next].first;) next++;
+    for (size_t i = 0; i < r->layer_count; i++) {
         if (r->layers[i].round != r->round) continue;
-        for (size_t l = i; l < next; l++) octet_moments_end(&r->layers[l].moments);
-        OCTET_TRY(round_layer(r, &r->layers[i], next - i, err));
-        OCTET_TRY(report(r, next, err));
+        OCTET_TRY(round_one(r, &r->layers[i], err));
+        OCTET_TRY(report(r, i + 1, err));
     }
     return OCTET_OK;
 }
@@ -277,10 +197,10 @@ static octet_status run_rounds(rounding *r, octet_error *err)
 {
     const octet_samples_options how = { .calibrate = r->options, .phase = "second moments" };
     OCTET_TRY(list_layers(r, err));
-    if (r->count == 0) return OCTET_OK;
-    OCTET_TRY(octet_samples_open(&r->samples, r->source, r->data, &how, err));
+    if (r->layer_count == 0) return OCTET_OK;
+    if (!r->data) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to round weights with");
+    OCTET_TRY(octet_samples_open(&r->samples, r->before, r->data, &how, err));
     OCTET_TRY(plan_layers(r, err));
-    r->samples.options.rounds = r->rounds;
     OCTET_TRY(make_rooms(r, err));
     for (r->round = 0; r->round < r->rounds; r->round++) {
         r->passing = octet_arena_new();
@@ -298,14 +218,13 @@ static octet_status raise_scales(octet_graph *graph, octet_error *err)
     return OCTET_OK;
 }
 
-/* As octet_convert would, but for what the weights were before. */
+/* As octet_convert would, but by what the weights were before. */
 static octet_status correct_biases(rounding *r, octet_error *err)
 {
-    const octet_calibration *const c = r->graph->calibration;
-    const octet_node              *s = r->source->first;
-    for (octet_node *n = r->graph->first; n; n = n->next, s = s->next) {
-        if (c->target->real_bias || c->qconfig.no_bias_correction || !octet_sums_integers(n)) continue;
-        OCTET_TRY(octet_correct_bias(r->graph, n, octet_constant_floats(s->inputs[1]), err));
+    const octet_node *twin = r->before->first;
+    for (octet_node *n = r->graph->first; n; n = n->next, twin = twin->next) {
+        if (!corrects_biases(r->graph->calibration) || !octet_sums_integers(n)) continue;
+        OCTET_TRY(octet_correct_bias(r->graph, n, octet_constant_floats(twin->inputs[1]), err));
     }
     r->graph->biases_corrected = true;
     return OCTET_OK;
@@ -314,7 +233,7 @@ static octet_status correct_biases(rounding *r, octet_error *err)
 static octet_status round_graph(rounding *r, octet_error *err)
 {
     OCTET_TRY(raise_scales(r->graph, err));
-    OCTET_TRY(octet_graph_copy(&r->source, r->graph, err));
+    OCTET_TRY(octet_graph_copy(&r->before, r->graph, err));
     OCTET_TRY(run_rounds(r, err));
     return correct_biases(r, err);
 }
@@ -324,12 +243,11 @@ octet_status octet_round_weights(octet_graph *graph, octet_dataset *data, const 
 {
     if (graph->stage != OCTET_STAGE_CALIBRATED || graph->training || !graph->calibration)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only the weights of a calibrated network can be rounded");
-    if (!data) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to round weights with");
     rounding r = { .graph = graph, .data = data, .options = options, .arena = octet_arena_new() };
     if (!r.arena) return octet_fail_memory(err);
     const octet_status status = round_graph(&r, err);
     octet_samples_free(&r.samples);
-    octet_graph_free(r.source);
+    octet_graph_free(r.before);
     octet_arena_free(r.arena);
     return status;
 }

@@ -36,10 +36,10 @@ octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_er
     return octet_set_qparams(graph, value->fake_quantize, quantizer, ranges, channels, err);
 }
 
-/* The smallest float32 scale with which channel's bias stays within +-2^30; 0 where any does. */
-static float least_scale(const octet_node *node, int64_t channel)
+float octet_least_weight_scale(const octet_node *node, int64_t channel)
 {
-    const float *const bias = octet_constant_floats(node->inputs[2]);
+    const float *const bias = node->input_count > 2 ? octet_constant_floats(node->inputs[2]) : NULL;
+    if (!bias) return 0;
     const bool         one  = octet_tensor_count(node->inputs[2]->constant) == 1;
     const double       b    = fabs((double)bias[one ? 0 : channel]);
     const double       sx   = octet_future_levels(node->inputs[0])->scale[0];
@@ -61,7 +61,7 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
     OCTET_TRY(octet_arena_get(&zero, graph->arena, (size_t)channels, sizeof *zero, err));
     for (int64_t c = 0; c < channels; c++) {
         const int64_t from  = fq->qparams.count > 1 ? c : 0;
-        const float   least = least_scale(node, c);
+        const float   least = octet_least_weight_scale(node, c);
         scale[c]            = fmaxf(fq->qparams.scale[from], least);
         zero[c]             = fq->qparams.zero_point[from];
         raised += scale[c] > fq->qparams.scale[from];
