@@ -75,10 +75,12 @@ static octet_status score(octet_tune_trial *trial, octet_search *s, octet_graph 
 
 static octet_status make_and_score(octet_tune_trial *trial, octet_search *s, octet_error *err)
 {
+    const octet_tune_config *const c = &trial->config;
+    const bool   steps = c->equalize || c->rounding || c->bias_correction;
     octet_graph *graph;
     octet_error  why    = { 0 };
-    octet_status status = octet_workshop_make(&graph, &s->workshop, &trial->config, &why);
-    if (status == OCTET_ERR_UNSUPPORTED) { /* a step that this network does not allow: known, and no reason to end */
+    octet_status status = octet_workshop_make(&graph, &s->workshop, c, &why);
+    if (status == OCTET_ERR_UNSUPPORTED && steps) { /* that this network does not allow: no reason to end */
         trial->failed = octet_arena_copy(s->journal->arena, why.text);
         trial->score = trial->drop = trial->sqnr_db = trial->agreement = NAN;
         return trial->failed ? OCTET_OK : octet_fail_memory(err);
