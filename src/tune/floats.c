@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it. The ranking by
-   gain per time is cut where the budget is met (doubling, then halving the interval), and what turns out not to be
-   needed goes back to levels. */
+/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it. A ranking by
+   gain per time, and then one by gain, is cut where the budget is met (doubling, then halving the interval), and what
+   turns out not to be needed goes back to levels. */
 #include "tune/search.h"
 
 #include <octet/sensitivity.h>
@@ -27,6 +27,8 @@ typedef struct floating {
     candidate        *candidates, **ranked;
     size_t            count;
     const char      **names; /* room for a configuration */
+    double            most;  /* seconds that the cheapest set costs which meets the budget */
+    bool              explore; /* larger sets, too */
 } floating;
 
 /* ---- what layers gain ---- */
@@ -81,45 +83,79 @@ static octet_status find_gains(floating *f, octet_error *err)
     return OCTET_OK;
 }
 
+/* The greater key first, then the order of the network. */
+static int rank(double key, double other, size_t index, size_t other_index)
+{
+    if (key != other) return key > other ? -1 : 1;
+    return index < other_index ? -1 : index > other_index;
+}
+
 static int by_worth(const void *a, const void *b)
 {
     const candidate *const x = *(const candidate *const *)a, *const y = *(const candidate *const *)b;
-    if (x->worth != y->worth) return x->worth > y->worth ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+    return rank(x->worth, y->worth, x->index, y->index);
+}
+
+static int by_removed(const void *a, const void *b)
+{
+    const candidate *const x = *(const candidate *const *)a, *const y = *(const candidate *const *)b;
+    return rank(x->removed, y->removed, x->index, y->index);
 }
 
 /* ---- sets of layers ---- */
 
-/* The candidates that are chosen now. */
-static octet_status try_chosen(const octet_tune_trial **trial, floating *f, octet_error *err)
+/* The configuration with the candidates that are chosen now. */
+static octet_tune_config chosen(floating *f)
 {
     octet_tune_config config = f->base;
     config.floats            = f->names;
     config.float_count       = 0;
     for (size_t i = 0; i < f->count; i++)
         if (f->candidates[i].chosen) f->names[config.float_count++] = f->candidates[i].name;
-    return octet_search_try(trial, f->s, &config, err);
+    return config;
+}
+
+static double cost_of_chosen(floating *f)
+{
+    const octet_tune_config config = chosen(f);
+    return octet_tune_cost(&f->s->journal->times, f->s->workshop.graph, config.floats, config.float_count);
+}
+
+static octet_status try_chosen(const octet_tune_trial **trial, floating *f, octet_error *err)
+{
+    const octet_tune_config config = chosen(f);
+    OCTET_TRY(octet_search_try(trial, f->s, &config, err));
+    if (*trial && (*trial)->meets) f->most = fmin(f->most, cost_of_chosen(f));
+    return OCTET_OK;
+}
+
+static void choose_first(floating *f, size_t count)
+{
+    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < count;
 }
 
 static octet_status try_first(const octet_tune_trial **trial, floating *f, size_t count, octet_error *err)
 {
-    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < count;
+    choose_first(f, count);
     return try_chosen(trial, f, err);
 }
 
-/* The end of the doubling: *low layers do not meet the budget, *high do; *high 0: not even all. */
+/* The end of the doubling: *low layers do not meet the budget, *high do; *high 0: none that costs less than what is
+   known does. */
 static octet_status bracket(size_t *low, size_t *high, floating *f, bool met, octet_error *err)
 {
     const octet_tune_trial *trial;
     *low = *high = 0;
     for (size_t size = 1; f->count; size = size * 2 < f->count ? size * 2 : f->count) {
-        OCTET_TRY(try_first(&trial, f, size, err));
+        choose_first(f, size);
+        if (!f->explore && cost_of_chosen(f) >= f->most) return OCTET_OK;
+        OCTET_TRY(try_chosen(&trial, f, err));
         if (!trial) return OCTET_OK;
         if (trial->meets && !met) {
             *high = size;
             met   = true;
         } else if (!met) *low = size;
-        if ((met && !f->s->options->explore) || size == f->count) return OCTET_OK;
+        if ((met && !f->explore) || size == f->count) return OCTET_OK;
     }
     return OCTET_OK;
 }
@@ -149,7 +185,7 @@ static octet_status narrow(floating *f, size_t low, size_t high, octet_error *er
         if (trial->meets) high = middle;
         else low = middle;
     }
-    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < high;
+    choose_first(f, high);
     return high > 1 ? shrink(f, err) : OCTET_OK;
 }
 
@@ -179,14 +215,23 @@ static octet_status list_candidates(floating *f, octet_error *err)
     return OCTET_OK;
 }
 
+/* The cut through one ranking. */
+static octet_status cut(floating *f, int (*order)(const void *a, const void *b), bool met, octet_error *err)
+{
+    size_t low, high;
+    qsort(f->ranked, f->count, sizeof *f->ranked, order);
+    OCTET_TRY(bracket(&low, &high, f, met, err));
+    return high && !f->s->stopped ? narrow(f, low, high, err) : OCTET_OK;
+}
+
+/* By worth, many cheap layers come first. A few that gain much may do better. */
 octet_status octet_search_floats(octet_search *s, const octet_tune_trial *plain, octet_error *err)
 {
-    floating f = { .s = s, .base = plain->config };
-    size_t   low, high;
+    floating f = { .s = s, .base = plain->config, .most = INFINITY, .explore = s->options->explore };
     OCTET_TRY(list_candidates(&f, err));
     OCTET_TRY(find_gains(&f, err));
     if (s->stopped) return OCTET_OK;
-    qsort(f.ranked, f.count, sizeof *f.ranked, by_worth);
-    OCTET_TRY(bracket(&low, &high, &f, plain->meets, err));
-    return high && !s->stopped ? narrow(&f, low, high, err) : OCTET_OK;
+    OCTET_TRY(cut(&f, by_worth, plain->meets, err));
+    f.explore = false;
+    return s->stopped || plain->meets ? OCTET_OK : cut(&f, by_removed, false, err);
 }

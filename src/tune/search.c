@@ -92,6 +92,12 @@ static octet_status make_and_score(octet_tune_trial *trial, octet_search *s, oct
     return status;
 }
 
+octet_status octet_search_tell(const octet_search *s, const octet_tune_trial *trial, octet_error *err)
+{
+    if (!s->options->on_trial || !s->options->on_trial(s->options->on_trial_context, trial)) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
+}
+
 octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, const octet_tune_config *config,
                               octet_error *err)
 {
@@ -105,9 +111,8 @@ octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, c
         octet_search_judge(&made, s->options);
         OCTET_TRY(octet_journal_add(journal, &made, err));
         *trial = &journal->trials[journal->trial_count - 1];
+        OCTET_TRY(octet_search_tell(s, *trial, err));
     }
-    if (*trial && s->options->on_trial && s->options->on_trial(s->options->on_trial_context, *trial))
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
     return OCTET_OK;
 }
 

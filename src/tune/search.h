@@ -26,6 +26,9 @@ void         octet_search_free(octet_search *s);
 octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, const octet_tune_config *config,
                               octet_error *err);
 
+/* Tells the caller of a trial. */
+octet_status octet_search_tell(const octet_search *s, const octet_tune_trial *trial, octet_error *err);
+
 /* Fills in what the present budget says of a trial. */
 void octet_search_judge(octet_tune_trial *trial, const octet_tune_options *options);
 

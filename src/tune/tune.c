@@ -193,7 +193,10 @@ static octet_status run(octet_graph **quantized, struct owned *owned, octet_sear
     const octet_tune_options *const o       = s->options;
     OCTET_TRY(identify(identity, s, s->arena, err));
     OCTET_TRY(octet_journal_open(journal, o->journal, identity, o->restart, err));
-    for (size_t i = 0; i < journal->trial_count; i++) octet_search_judge(&journal->trials[i], o);
+    for (size_t i = 0; i < journal->trial_count; i++) {
+        octet_search_judge(&journal->trials[i], o);
+        OCTET_TRY(octet_search_tell(s, &journal->trials[i], err));
+    }
     OCTET_TRY(octet_search_run(s, err));
     sum_up(&owned->tuning, s);
     return owned->tuning.best ? make_best(quantized, s, owned->tuning.best, err) : OCTET_OK;

@@ -204,13 +204,14 @@ static void the_chart_takes_any_title(void **state)
 /* ---- going on ---- */
 
 typedef struct killer {
-    size_t left, seen;
+    size_t left, seen, told;
 } killer;
 
 static int kill_after(void *context, const octet_tune_trial *trial)
 {
     killer *const k = context;
     k->seen += !trial->resumed;
+    k->told++;
     return !trial->resumed && k->left-- == 0;
 }
 
@@ -247,7 +248,7 @@ static void interrupted_again_and_again(void **state)
     options.on_trial_context = &k;
     for (size_t lives = 0; lives < 20; lives++) {
         octet_error why = { 0 };
-        k.left          = 0;
+        k.left = k.told = 0;
         r               = begin(1000);
         const octet_status status = octet_tune(&r.result, &r.tuning, r.graph, r.data, &options, &why);
         if (status == OCTET_OK) break;
@@ -259,6 +260,7 @@ static void interrupted_again_and_again(void **state)
     assert_int_equal(r.tuning->trial_count, total);
     assert_int_equal(r.tuning->resumed, total);
     assert_int_equal(k.seen, total);
+    assert_int_equal(k.told, total); /* by the last life alone */
     save(resumed, &r, "resumed.onnx");
     assert_true(same_files(plain, resumed));
     end(&r);
