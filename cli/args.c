@@ -146,7 +146,8 @@ static octet_status set_value(cli_args *args, const cli_option *option, const ch
         *(const char **)member = text;
         return OCTET_OK;
     case CLI_OPTIONAL:
-        *(const char **)member = text && *text ? text : "-";
+        if (text && *text && option->word) return set_word(member, option, text, err);
+        *(const char **)member = text && *text ? text : option->word ? option->word(0) : "-";
         return OCTET_OK;
     case CLI_WORD:
         return set_word(member, option, text, err);

@@ -24,7 +24,8 @@ enum {
 typedef enum cli_kind {
     CLI_FLAG,     /* bool; takes no text */
     CLI_TEXT,     /* const char * */
-    CLI_OPTIONAL, /* const char *: --name or --name=TEXT; "-" where the text is left out */
+    CLI_OPTIONAL, /* const char *: --name or --name=TEXT; where the text is left out the first of cli_option.word's,
+                     else "-" */
     CLI_WORD,     /* const char *: one of cli_option.word's, or of those in argument, parted by '|' */
     CLI_COUNT,    /* size_t within low..high */
     CLI_INTEGER,  /* int within low..high */
@@ -83,7 +84,9 @@ typedef struct cli_args {
 
     const char       *qconfig, *method, *activations, *weights, *target, *config;
     double            percentile;
-    bool              per_channel, per_tensor, symmetric, print_config;
+    const char       *bias_correct, *rounding;
+    bool              per_channel, per_tensor, symmetric, equalize, print_config;
+    size_t            held_back;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
 

@@ -13,10 +13,11 @@
 /* What a run has in hand. */
 typedef struct job {
     octet_qconfig     config;
-    octet_graph      *graph, *reference; /* reference: the float network, read again for the check */
+    octet_graph      *real, *quantized;
     octet_dataset    *data, *sample;
     octet_scores      scores[2];
     octet_comparison *comparison;
+    octet_step_gains  gains;
     size_t            count; /* samples of the calibration */
     double            began;
 } job;
@@ -26,33 +27,43 @@ static void job_free(job *j)
     octet_comparison_free(j->comparison);
     octet_dataset_free(j->sample);
     octet_dataset_free(j->data);
-    octet_graph_free(j->reference);
-    octet_graph_free(j->graph);
+    octet_graph_free(j->quantized);
+    octet_graph_free(j->real);
 }
 
 static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
 {
     const char *const path = call->args.operands[0];
-    OCTET_TRY(cli_load(&j->graph, call, path, err));
-    OCTET_TRY(octet_fuse(j->graph, err));
-    if (octet_graph_stage(j->graph) == OCTET_STAGE_QUANTIZED) {
+    OCTET_TRY(cli_load(&j->real, call, path, err));
+    OCTET_TRY(octet_fuse(j->real, err));
+    if (octet_graph_stage(j->real) == OCTET_STAGE_QUANTIZED) {
         octet_error_file(err, path);
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
     }
-    OCTET_TRY(cli_open_data(&j->data, call, j->graph, 0, err));
+    OCTET_TRY(cli_open_data(&j->data, call, j->real, 0, err));
     j->count = octet_dataset_count(j->data);
     cli_warn(call, octet_dataset_warnings(j->data));
     return OCTET_OK;
 }
 
-static octet_status calibrate(job *j, cli_call *call, octet_error *err)
+static octet_bias_correction bias_correction(const char *word)
 {
-    const octet_calibrate_options options = { .threads          = call->args.threads,
-                                              .limits           = call->args.limits,
-                                              .progress         = cli_progress_step,
-                                              .progress_context = call };
-    OCTET_TRY(octet_calibrate(j->graph, j->data, &options, err));
-    return octet_convert(j->graph, err);
+    return !word ? OCTET_BIAS_MEAN : strcmp(word, "analytic") ? OCTET_BIAS_SEQUENTIAL : OCTET_BIAS_ANALYTIC;
+}
+
+static octet_status quantize(job *j, cli_call *call, octet_error *err)
+{
+    const cli_args *const        a       = &call->args;
+    const octet_quantize_options options = {
+        .qconfig         = &j->config,
+        .calibrate       = { .threads = a->threads, .limits = a->limits, .progress = cli_progress_step,
+                             .progress_context = call },
+        .equalize        = a->equalize,
+        .bias_correction = bias_correction(a->bias_correct),
+        .rounding        = a->rounding && !strcmp(a->rounding, "feedback") ? OCTET_ROUND_FEEDBACK : OCTET_ROUND_NEAREST,
+        .held_back       = a->held_back,
+    };
+    return octet_quantize(&j->quantized, j->real, j->data, &options, &j->gains, err);
 }
 
 /* How many samples cost that many multiply-accumulates, within low..high: enough for a figure, few enough that the
@@ -65,13 +76,12 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
     const octet_evaluate_options options = cli_evaluate_options(call);
-    OCTET_TRY(cli_load(&j->reference, call, call->args.operands[0], err));
-    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, affordable(j->graph, 4e9, 4, 64), err));
-    OCTET_TRY(octet_evaluate(j->scores, j->graph, j->reference, j->sample, &options, err));
+    OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));
+    OCTET_TRY(octet_evaluate(j->scores, j->quantized, j->real, j->sample, &options, err));
     octet_dataset_free(j->sample);
     j->sample = NULL;
-    OCTET_TRY(cli_open_data(&j->sample, call, j->graph, affordable(j->graph, 5e8, 1, 4), err));
-    return octet_compare(&j->comparison, j->reference, j->graph, j->sample, &options, err);
+    OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 5e8, 1, 4), err));
+    return octet_compare(&j->comparison, j->real, j->quantized, j->sample, &options, err);
 }
 
 /* ---- the report ---- */
@@ -106,6 +116,26 @@ static void report_layers(cli_call *call, const octet_comparison *comparison)
     free(rows);
 }
 
+static void report_steps(const job *j, cli_call *call)
+{
+    json_t *const list = cli_json_array();
+    char          text[2][32];
+    for (size_t i = 0; i < j->gains.count; i++) {
+        const octet_step_gain *const g   = &j->gains.at[i];
+        json_t *const                row = cli_json_object();
+        cli_json_set(row, "step", cli_json_text(g->step));
+        cli_json_set(row, "before_db", cli_json_number(g->before_db));
+        cli_json_set(row, "after_db", cli_json_number(g->after_db));
+        cli_json_set(row, "gain_db", cli_json_number(g->gain_db));
+        cli_json_set(row, "kept", json_boolean(g->kept));
+        cli_json_add(list, row);
+        cli_say(call, "%-14s%s: gains %.2f dB on samples held back (%s without, %s with it)\n", g->step,
+                g->kept ? "kept" : "left out", g->gain_db, cli_decibel(text[0], g->before_db),
+                cli_decibel(text[1], g->after_db));
+    }
+    cli_json_set(call->document, "steps", list);
+}
+
 static void report(job *j, cli_call *call)
 {
     char          text[32];
@@ -115,8 +145,9 @@ static void report(job *j, cli_call *call)
     cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
     cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
             cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
+    report_steps(j, call);
     report_layers(call, j->comparison);
-    cli_report_nodes(call, j->graph);
+    cli_report_nodes(call, j->quantized);
     cli_report_cost(call, j->began);
     cli_json_set(document, "model", cli_json_text(call->args.operands[0]));
     cli_json_set(document, "qconfig", cli_json_text(j->config.name));
@@ -131,19 +162,19 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(cli_qconfig(&j->config, &call->args, err));
     OCTET_TRY(open_inputs(j, call, err));
-    OCTET_TRY(cli_prepared(octet_prepare(j->graph, &j->config, err), &call->args, err));
     if (call->args.dry_run) {
+        OCTET_TRY(cli_prepared(octet_prepare(j->real, &j->config, err), &call->args, err));
         cli_say(call, "would quantize %zu nodes on %zu samples; nothing was run or written\n",
-                octet_graph_node_count(j->graph), j->count);
-        cli_print_decisions(call, j->graph);
+                octet_graph_node_count(j->real), j->count);
+        cli_print_decisions(call, j->real);
         cli_json_set(call->document, "dry_run", json_true());
         cli_json_set(call->document, "samples", cli_json_count(j->count));
         return OCTET_OK;
     }
-    OCTET_TRY(calibrate(j, call, err));
-    OCTET_TRY(cli_describe(j->graph, j->data, call, err));
+    OCTET_TRY(cli_prepared(quantize(j, call, err), &call->args, err));
+    OCTET_TRY(cli_describe(j->quantized, j->data, call, err));
     OCTET_TRY(check(j, call, err));
-    OCTET_TRY(cli_save(j->graph, call, err));
+    OCTET_TRY(cli_save(j->quantized, call, err));
     report(j, call);
     return cli_report_file(call, err);
 }
@@ -163,11 +194,32 @@ octet_status cli_quantize(cli_call *call, octet_error *err)
 
 /* ---- what can be typed ---- */
 
+#define AT(member) offsetof(cli_args, member)
+
+/* What --bias-correct means where nothing follows comes first. */
+static const char *bias_word(size_t index)
+{
+    static const char *const words[] = { "sequential", "analytic" };
+    return index < sizeof words / sizeof *words ? words[index] : NULL;
+}
+
+static const cli_option step_options[] = {
+    { "equalize", 0, CLI_FLAG, NULL, AT(equalize), NULL, "balance channels across layers", .section = "quantize" },
+    { "round", 0, CLI_WORD, "nearest|feedback", AT(rounding), "nearest",
+      "feedback: round weights so that each layer's output error is least", .section = "quantize" },
+    { "bias-correct", 0, CLI_OPTIONAL, "HOW", AT(bias_correct), NULL,
+      "take back every layer's mean error, measured in the quantized network or found without data from batch norms",
+      .section = "quantize", .word = bias_word },
+    { "held-back", 0, CLI_COUNT, "N", AT(held_back), "4", "one sample in N judges these steps and is unknown to them",
+      .section = "quantize", .low = 2, .high = 1e9 },
+    { NULL },
+};
 static const cli_group quantize_groups[] = {
     { "input and output", cli_data_options },
     { "result", cli_output_options },
     { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
+    { "losing less (a step stays only where it measures better)", step_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },
     { "common options", cli_common_options },
@@ -179,6 +231,8 @@ static const cli_example quantize_examples[] = {
       "calibrate on 512 images" },
     { "quantize net.onnx --data calib.npy --method mse --layer 'fc*=float' -o net.int8.onnx",
       "another range method; layers named fc... stay float" },
+    { "quantize net.onnx --data photos/ --equalize --round feedback --bias-correct -o net.int8.onnx",
+      "everything that may help; what does not is left out" },
     { "quantize net.onnx --data calib.npz --target portable --json=report.json -o net.int8.onnx",
       "for other runtimes, with a machine-readable report" },
     { NULL },

@@ -66,6 +66,7 @@ OCTET_API octet_status octet_correct_biases(octet_graph *graph, octet_bias_corre
 /* ---- the whole way ---- */
 
 typedef struct octet_quantize_options {
+    const octet_qconfig    *qconfig; /* NULL: "octet" */
     octet_calibrate_options calibrate;
     bool                    equalize;
     octet_bias_correction   bias_correction;
@@ -73,20 +74,27 @@ typedef struct octet_quantize_options {
     size_t                  held_back; /* every so manieth sample judges the steps and is unknown to them; 0: 4 */
 } octet_quantize_options;
 
-/* What one step did, measured on the samples that were held back. */
+/* What one step did, measured on the samples that were held back, at the output or at what a last Softmax or Sigmoid is
+   fed; all earlier steps that were kept included. */
 typedef struct octet_step_gain {
-    const char *step;               /* "equalize", "round", "bias-correct" */
-    double      before_db, after_db; /* output SQNR without and with it, all earlier steps that were kept included */
+    const char *step;                /* "equalize", "round", "bias-correct" */
+    double      before_db, after_db; /* SQNR of all samples as one vector */
+    double      gain_db; /* mean of two views: all samples as one vector, and the mean over samples; what decides */
     bool        kept;
 } octet_step_gain;
 
 enum { OCTET_STEPS = 3 };
 
+typedef struct octet_step_gains {
+    size_t          count;
+    octet_step_gain at[OCTET_STEPS]; /* in the order of trying */
+} octet_step_gains;
+
 /* From a float network to a quantized one of its own, which the caller frees: prepare, calibrate, the steps that are
-   asked for, convert. gains (OCTET_STEPS entries, may be NULL) and gain_count: what was tried. graph is fused if it is
-   not, and otherwise stays as it is. options may be NULL. */
-OCTET_API octet_status octet_quantize(octet_graph **quantized, octet_graph *graph, const octet_qconfig *qconfig,
-                                      octet_dataset *data, const octet_quantize_options *options,
-                                      octet_step_gain *gains, size_t *gain_count, octet_error *err);
+   asked for, convert. gains (may be NULL): what was tried; the quantized network's decisions say the same. graph is
+   fused if it is not, and otherwise stays as it is. Errors are those of octet_prepare, octet_calibrate, octet_convert;
+   fewer than two samples for steps are OCTET_ERR_ARGUMENT. options may be NULL. */
+OCTET_API octet_status octet_quantize(octet_graph **quantized, octet_graph *graph, octet_dataset *data,
+                                      const octet_quantize_options *options, octet_step_gains *gains, octet_error *err);
 
 #endif

@@ -95,6 +95,25 @@ double octet_log(double x)
     return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW));
 }
 
+/* erf x = 2 / sqrt(pi) * exp(-x^2) * (x + 2 x^3 / 3 + 4 x^5 / 15 + ...), all of one sign; from 2 on 1 less
+   exp(-x^2) / sqrt(pi) / (x + (1/2) / (x + 1 / (x + (3/2) / (x + ...)))). */
+double octet_erf(double x)
+{
+    const double inverse_root_pi = 0.56418958354775628695, a = fabs(x), e = octet_exp(-a * a);
+    double       y = 1;
+    if (x != x) return x;
+    if (a < 2) {
+        double p = 1;
+        for (int n = 40; n >= 1; n--) p = 1 + p * (2 * a * a) / (2 * n + 1);
+        y = 2 * inverse_root_pi * e * a * p;
+    } else if (a < 6) {
+        double q = a;
+        for (int n = 80; n >= 1; n--) q = a + 0.5 * n / q;
+        y = 1 - inverse_root_pi * e / q;
+    }
+    return copysign(y, x);
+}
+
 double octet_power(double x, uint64_t n)
 {
     double y = 1.0;

@@ -10,6 +10,9 @@ double octet_exp(double x);
 double octet_tanh(double x);
 double octet_log(double x);
 
+/* 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+double octet_erf(double x);
+
 /* x^n by squaring. */
 double octet_power(double x, uint64_t n);
 

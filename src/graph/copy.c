@@ -148,13 +148,13 @@ static octet_status copy_attributes(octet_node *node, const copying *c)
     return OCTET_OK;
 }
 
-static octet_status copy_batch_norm(octet_node *node, const copying *c)
+static octet_status copy_batch_norm(const octet_batch_norm **norm, const copying *c)
 {
     octet_batch_norm *bn;
-    if (!node->batch_norm) return OCTET_OK;
+    if (!*norm) return OCTET_OK;
     OCTET_TRY(octet_arena_get(&bn, c->arena, 1, sizeof *bn, c->err));
-    *bn              = *node->batch_norm;
-    node->batch_norm = bn;
+    *bn   = **norm;
+    *norm = bn;
     const float **const parts[] = { &bn->gamma, &bn->beta, &bn->mean, &bn->variance };
     for (int i = 0; i < 4; i++) OCTET_TRY(copy_array(parts[i], (size_t)bn->channels, sizeof(float), c));
     return copy_text(&bn->name, c);
@@ -191,7 +191,8 @@ static octet_status copy_node(const octet_node *from, const copying *c)
     n->next = NULL;
     OCTET_TRY(copy_texts(n, c));
     OCTET_TRY(copy_attributes(n, c));
-    OCTET_TRY(copy_batch_norm(n, c));
+    OCTET_TRY(copy_batch_norm(&n->batch_norm, c));
+    OCTET_TRY(copy_batch_norm(&n->folded, c));
     OCTET_TRY(copy_links(n, c));
     if (n->prev) n->prev->next = n;
     else c->to->first = n;

@@ -72,6 +72,7 @@ struct octet_node {
     int                     output_count;
     octet_activation        activation;
     const octet_batch_norm *batch_norm; /* NULL: none */
+    const octet_batch_norm *folded; /* the batch norm that weights and bias contain by now; NULL: none */
     const char             *merged;     /* "a + b": original nodes that this one stands for; NULL: itself */
     int                     index;      /* position in execution order */
     octet_node             *prev, *next;

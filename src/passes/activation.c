@@ -19,7 +19,7 @@ static bool clip_bounds(octet_activation *act, const octet_node *clip)
     return act->lo <= act->hi;
 }
 
-static bool bounds_of(octet_activation *act, const octet_node *node)
+bool octet_activation_bounds(octet_activation *act, const octet_node *node)
 {
     if (octet_node_is(node, "Clip")) return clip_bounds(act, node);
     act->lo = 0.0f;
@@ -34,7 +34,8 @@ octet_status octet_pass_absorb_activation(octet_graph *graph, octet_error *err)
         if (!(n->op->flags & OCTET_OP_LINEAR_CLAMP) || n->activation.on || !inner || inner->fake_quantize) continue;
         octet_node *const act    = octet_value_only_reader(inner);
         octet_activation  bounds = { .on = true };
-        if (inner->dtype != OCTET_F32 || !act || act->inputs[0] != inner || !bounds_of(&bounds, act)) continue;
+        if (inner->dtype != OCTET_F32 || !act || act->inputs[0] != inner) continue;
+        if (!octet_activation_bounds(&bounds, act)) continue;
         bounds.name   = act->name;
         bounds.op     = act->op->name;
         bounds.inner  = inner->name;

@@ -155,6 +155,7 @@ static octet_status fold(octet_graph *graph, octet_node *node, octet_error *err)
     node->inputs[1]->fake_quantize = trained;
     OCTET_TRY(octet_ensure_bias(graph, node, bn->channels, err));
     OCTET_TRY(octet_replace_constant(graph, node, 2, &bias, err));
+    node->folded     = bn;
     node->batch_norm = NULL;
     return OCTET_OK;
 }

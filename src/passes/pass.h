@@ -35,6 +35,9 @@ octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t cha
 /* Makes an absorbed activation a node of its own again. */
 octet_status octet_split_activation(octet_graph *graph, octet_node *node, octet_error *err);
 
+/* The bounds of a Relu, or of a Clip whose bounds are constants; false where node is neither. */
+bool octet_activation_bounds(octet_activation *bounds, const octet_node *node);
+
 /* Replaces node's input in slot, a constant, by a new one made near its name (other readers keep the old one). */
 octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int slot, const octet_tensor *tensor,
                                     octet_error *err);

@@ -128,9 +128,10 @@ float octet_least_weight_scale(const octet_node *node, int64_t channel);
 /* Raises weight scales whose bias would not fit (numerics section 2). */
 octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, octet_error *err);
 
-/* bias += mean over positions of (W - Wq) applied to the mean input. before: W where a step has moved the weights
-   since; NULL: they are W. */
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err);
+/* bias += mean over positions of (W - Wq) applied to the mean input, where that can be done. before: W where a step has
+   moved the weights since; NULL: they are W. mean: the input's, one sample; NULL: as calibration saw it. */
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, const octet_tensor *mean,
+                                octet_error *err);
 
 /* Raises weight scales where they must be, and, unless biases have been corrected or shall not be, for every node that
    sums integers: bias += mean over positions of (W - Wq) applied to the mean input. */

@@ -7,6 +7,7 @@
 
 #include "engine/run.h"
 #include "observe/qparams.h"
+#include "quantize/judge.h"
 #include "quantize/samples.h"
 
 #include <math.h>
@@ -65,22 +66,12 @@ static void round_trip(float *to, const float *x, size_t count, const candidate 
     }
 }
 
-/* Where a network's error is judged: its output, or what a last squashing function is fed (behind a saturated Softmax
-   the error of a few unsure samples is all that can be seen). */
-static const octet_value *judged_value(const octet_value *output)
-{
-    const octet_node *const last     = output->producer;
-    const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
-    const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
-    return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
-}
-
 /* Squared error of the output; of several, each relative to its own energy. */
 static double output_loss(const search *s, int worker)
 {
     double loss = 0;
     for (size_t o = 0; o < s->graph->output_count; o++) {
-        const octet_value *const value = judged_value(s->graph->outputs[o]);
+        const octet_value *const value = octet_judged_value(s->graph->outputs[o]);
         const octet_tensor       a = octet_workspace_value(s->base[worker], value);
         const octet_tensor       b = octet_workspace_value(s->changed[worker], value);
         double                   error = 0, energy = 0;

@@ -85,14 +85,19 @@ static void add_means(float *bias, const octet_tensor *shift, int axis)
     }
 }
 
-static octet_status correct(octet_graph *graph, octet_node *node, const float *before, octet_arena *arena,
+/* W before its rounding and the mean input of a node. */
+typedef struct known {
+    const float  *before;
+    octet_tensor  mean;
+} known;
+
+static octet_status correct(octet_graph *graph, octet_node *node, const known *k, octet_arena *arena,
                             octet_error *err)
 {
-    octet_tensor weight = *node->inputs[1]->constant, x, shift;
+    octet_tensor weight = *node->inputs[1]->constant, shift;
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
-    OCTET_TRY(rounding_error(weight.data, node, before, arena, err));
-    OCTET_TRY(mean_image(&x, graph->calibration, node, arena, err));
-    OCTET_TRY(apply(&shift, node, &x, &weight, arena, err));
+    OCTET_TRY(rounding_error(weight.data, node, k->before, arena, err));
+    OCTET_TRY(apply(&shift, node, &k->mean, &weight, arena, err));
     const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
     const int64_t channels = shift.dims[axis];
     OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
@@ -103,15 +108,19 @@ static octet_status correct(octet_graph *graph, octet_node *node, const float *b
     return octet_replace_constant(graph, node, 2, &bias, err);
 }
 
-octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, octet_error *err)
+octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, const octet_tensor *mean,
+                                octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
-                     !octet_node_is(node, "MatMul") && mean_of(graph->calibration, node->inputs[0]);
+                     !octet_node_is(node, "MatMul") && (mean || mean_of(graph->calibration, node->inputs[0]));
     if (!can) return OCTET_OK;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
-    const octet_status status = correct(graph, node, before ? before : octet_constant_floats(node->inputs[1]), arena,
-                                        err);
+    octet_status status = OCTET_OK;
+    known        k      = { before ? before : octet_constant_floats(node->inputs[1]), { 0 } };
+    if (mean) k.mean = *mean;
+    else status = mean_image(&k.mean, graph->calibration, node, arena, err);
+    if (status == OCTET_OK) status = correct(graph, node, &k, arena, err);
     octet_arena_free(arena);
     return status;
 }
@@ -123,7 +132,7 @@ octet_status octet_correct_means(octet_graph *graph, octet_error *err)
     for (octet_node *n = graph->first; n; n = n->next) {
         if (!octet_sums_integers(n) || c->target->real_bias) continue;
         OCTET_TRY(octet_raise_weight_scales(graph, n, err));
-        if (correct) OCTET_TRY(octet_correct_bias(graph, n, NULL, err));
+        if (correct) OCTET_TRY(octet_correct_bias(graph, n, NULL, NULL, err));
     }
     return OCTET_OK;
 }

@@ -20,16 +20,13 @@
 
 #define WALK_MEMORY ((size_t)256 << 20)
 
-enum {
-    WINDOW      = 8, /* levels */
-    MOST_ROUNDS = 3, /* at one depth: one more wherever most positions of a channel err beyond the window */
-};
+enum { WINDOW = 8 }; /* levels */
 
-/* Where float minus quantized lies in one channel of a layer's result, on one sample: positions free of bounds, and of
-   these those within the window. */
+/* Error of one channel of a layer's result on one sample: the sum of float minus quantized over the `inner` positions,
+   those that no bound holds and that err within the window. `all`: every position but those that are held where the
+   float network's lies at the same bound, or beyond it. */
 typedef struct channel_error {
-    double sum, inner_sum;
-    double count, inner_count;
+    double sum, inner, all;
 } channel_error;
 
 typedef struct correcting {
@@ -39,37 +36,37 @@ typedef struct correcting {
     channel_error       *errors;   /* [sample][channels of all sites of the segment] */
     size_t               channels; /* of all sites of the segment */
     float               *bias;     /* in the order of sites */
+    double              *bare[2];  /* per network, as errors: sums of what sites compute before activation */
     octet_bias_work     *work;
 } correcting;
 
 /* ---- error of a sample ---- */
 
-/* The real numbers between which a value is not held by its bounds, and the window of errors. */
+/* The real numbers that a value can be, half a level, and the window of errors. */
 typedef struct interval {
-    double lo, hi, window;
+    double lo, hi, half, window;
 } interval;
 
 static interval interval_of(const octet_kept *kept, const octet_value *value)
 {
     const octet_activation *const act = &value->producer->activation;
     if (!kept->form.qparams)
-        return (interval){ act->on ? (double)act->lo : -INFINITY, act->on ? (double)act->hi : INFINITY, INFINITY };
+        return (interval){ act->on ? (double)act->lo : -INFINITY, act->on ? (double)act->hi : INFINITY, 0, INFINITY };
     const octet_level_rule rule  = octet_level_rule_of(kept->form.qparams, 0, act);
-    const double           scale = rule.scale; /* half a level inside: levels as real numbers are rounded */
-    return (interval){ (rule.qmin - rule.zero_point + 0.5) * scale, (rule.qmax - rule.zero_point - 0.5) * scale,
+    const double           scale = rule.scale;
+    return (interval){ (rule.qmin - rule.zero_point) * scale, (rule.qmax - rule.zero_point) * scale, scale / 2,
                        WINDOW * scale };
 }
 
 static void add_row(channel_error *e, const float *real, const float *got, size_t count, interval in)
 {
     for (size_t i = 0; i < count; i++) {
-        const double d     = (double)real[i] - (double)got[i];
-        const bool   free  = (double)got[i] > in.lo && (double)got[i] < in.hi;
-        const bool   inner = free && d < in.window && d > -in.window;
-        e->sum += free ? d : 0;
-        e->count += free;
-        e->inner_sum += inner ? d : 0;
-        e->inner_count += inner;
+        const double x     = got[i], d = real[i] - x, best = fmin(fmax(real[i], in.lo), in.hi) - x;
+        const bool   held  = x <= in.lo + in.half || x >= in.hi - in.half;
+        const bool   inner = !held && fabs(d) < in.window;
+        e->sum += inner ? d : 0;
+        e->inner += inner;
+        e->all += !held || fabs(best) > in.half;
     }
 }
 
@@ -89,16 +86,43 @@ static void site_error(channel_error *errors, const octet_walk *w, const octet_s
     }
 }
 
-static void look(void *context, size_t sample, const octet_tensor *outputs)
+/* The segment's output that holds a site's result. */
+static const octet_tensor *output_of(const octet_segment *segment, size_t site, const octet_tensor *outputs)
 {
-    const correcting *const    c      = context;
-    const octet_segment *const s      = c->segment;
-    channel_error             *errors = c->errors + sample * c->channels;
+    size_t at = 0;
+    while (segment->outputs[at] != segment->sites[site].value) at++;
+    return &outputs[at];
+}
+
+static void look_at_error(void *context, size_t sample, const octet_tensor *outputs)
+{
+    const correcting *const c      = context;
+    channel_error          *errors = c->errors + sample * c->channels;
+    for (size_t i = 0; i < c->segment->site_count; i++) {
+        site_error(errors, &c->walk, &c->segment->sites[i], sample, output_of(c->segment, i, outputs));
+        errors += c->segment->sites[i].channels;
+    }
+}
+
+typedef struct bare_look {
+    const correcting *c;
+    double           *sums;
+} bare_look;
+
+static void look_at_bare(void *context, size_t sample, const octet_tensor *outputs)
+{
+    const bare_look *const     to   = context;
+    const octet_segment *const s    = to->c->segment;
+    double                    *sums = to->sums + sample * to->c->channels;
     for (size_t i = 0; i < s->site_count; i++) {
-        size_t o = 0;
-        while (s->outputs[o] != s->sites[i].value) o++;
-        site_error(errors, &c->walk, &s->sites[i], sample, &outputs[o]);
-        errors += s->sites[i].channels;
+        const octet_tensor *const got = output_of(s, i, outputs);
+        const octet_channel_shape shape = octet_channels_along(got, s->sites[i].axis);
+        for (size_t c = 0; c < shape.channels; c++, sums++) {
+            *sums = 0;
+            for (size_t o = 0; o < shape.outer; o++)
+                for (size_t n = 0; n < shape.inner; n++)
+                    *sums += (double)((const float *)got->data)[(o * shape.channels + c) * shape.inner + n];
+        }
     }
 }
 
@@ -111,34 +135,46 @@ static channel_error total_error(const correcting *c, size_t channel)
     for (size_t s = 0; s < c->walk.samples; s++) {
         const channel_error *const e = &c->errors[s * c->channels + channel];
         all.sum += e->sum;
-        all.count += e->count;
-        all.inner_sum += e->inner_sum;
-        all.inner_count += e->inner_count;
+        all.inner += e->inner;
+        all.all += e->all;
     }
     return all;
 }
 
-/* Whether the error lies inside the window: more than half of it does. */
-static bool is_inside(channel_error all) { return 2 * all.inner_count >= all.count; }
+/* Whether a channel as a whole has gone astray: most of what speaks is beyond the window or wrongly held by a bound. */
+static bool is_astray(channel_error all) { return 2 * all.inner < all.all; }
 
 /* Mean error of a channel, less where samples disagree: an estimate d of variance v is worth max(0, 1 - v / d^2) of
    itself. */
-static double shift_of(const correcting *c, size_t channel)
+static double inner_shift(const correcting *c, size_t channel)
 {
     const size_t        samples = c->walk.samples;
     const channel_error all     = total_error(c, channel);
-    const bool          inside  = is_inside(all);
-    const double        count   = inside ? all.inner_count : all.count;
-    const double        mean    = count > 0 ? (inside ? all.inner_sum : all.sum) / count : 0;
+    const double        count = all.inner, mean = count > 0 ? all.sum / count : 0;
     double              scatter = 0;
+    if (is_astray(all)) return 0;
     if (samples < 2 || mean == 0) return mean;
     for (size_t s = 0; s < samples; s++) {
         const channel_error *const e   = &c->errors[s * c->channels + channel];
-        const double               off = inside ? e->inner_sum - mean * e->inner_count : e->sum - mean * e->count;
+        const double               off = e->sum - mean * e->inner;
         scatter += off * off;
     }
     const double variance = scatter / (count * count) * (double)samples / (double)(samples - 1);
     return mean * fmax(0, 1 - variance / (mean * mean));
+}
+
+/* Of a channel astray: the mean difference of what the layer computes before any bound, which a bias moves exactly. */
+static double bare_shift(const correcting *c, const octet_site *site, size_t channel)
+{
+    const octet_kept *const kept = &c->walk.kept[site->value->index];
+    const double            each = (double)kept->count / (double)site->channels;
+    double                  sum  = 0;
+    if (!is_astray(total_error(c, channel))) return 0;
+    for (size_t s = 0; s < c->walk.samples; s++) {
+        const size_t at = s * c->channels + channel;
+        sum += c->bare[OCTET_WALK_FLOAT][at] - c->bare[OCTET_WALK_QUANTIZED][at];
+    }
+    return sum / (each * (double)c->walk.samples);
 }
 
 /* What a bias is in the kernel. */
@@ -148,17 +184,16 @@ static double effective_bias(const correcting *c, const octet_site *site, int64_
     return c->graph->calibration->target->real_bias ? (double)bias : rint((double)bias / unit) * unit;
 }
 
-/* c->bias moves by the error. again: a channel's error lay outside the window. */
-static bool move_biases(correcting *c, bool *again)
+/* c->bias moves by the error: of the channels astray, or of the others. False: not at all. */
+static bool move_biases(correcting *c, bool astray)
 {
     bool   moved = false;
     size_t at    = 0;
-    *again       = false;
     for (size_t i = 0; i < c->segment->site_count; i++) {
         const octet_site *const site = &c->segment->sites[i];
         for (int64_t n = 0; n < site->channels; n++, at++) {
-            const double shift = shift_of(c, at), to = effective_bias(c, site, n, c->bias[at]) + shift;
-            if (!is_inside(total_error(c, at))) *again = true;
+            const double shift = astray ? bare_shift(c, site, at) : inner_shift(c, at);
+            const double to    = effective_bias(c, site, n, c->bias[at]) + shift;
             if (shift == 0 || !(fabs(to / octet_bias_unit(site->node, n)) <= OCTET_BIAS_LIMIT)) continue;
             moved       = true;
             c->bias[at] = (float)to;
@@ -207,18 +242,54 @@ static octet_status set_biases(correcting *c, octet_error *err)
 
 /* ---- the walk ---- */
 
-static octet_status correct_segment(correcting *c, size_t k, octet_error *err)
+static octet_status run(correcting *c, octet_walk_pass pass, octet_error *err)
 {
-    bool again = true;
-    OCTET_TRY(octet_walk_run(&c->walk, OCTET_WALK_FLOAT, k, NULL, NULL, err));
-    OCTET_TRY(octet_walk_run(&c->walk, OCTET_WALK_QUANTIZED, k, look, c, err));
-    OCTET_TRY(read_biases(c, err));
-    for (int round = 0; again && round < MOST_ROUNDS; round++) {
-        if (!move_biases(c, &again)) break;
-        OCTET_TRY(set_biases(c, err));
-        OCTET_TRY(octet_walk_run(&c->walk, OCTET_WALK_QUANTIZED, k, look, c, err));
+    pass.segment = (size_t)(c->segment - c->walk.segments.at);
+    return octet_walk_run(&c->walk, &pass, err);
+}
+
+static octet_status run_quantized(correcting *c, octet_error *err)
+{
+    return run(c, (octet_walk_pass){ .network = OCTET_WALK_QUANTIZED, .look = look_at_error, .context = c }, err);
+}
+
+static bool any_astray(const correcting *c)
+{
+    for (size_t i = 0; i < c->channels; i++)
+        if (is_astray(total_error(c, i))) return true;
+    return false;
+}
+
+/* Both networks once more, bare, where a channel is astray. */
+static octet_status fetch_back(correcting *c, octet_error *err)
+{
+    if (!any_astray(c)) return OCTET_OK;
+    for (int i = 0; i < 2; i++) {
+        bare_look to = { c, c->bare[i] };
+        OCTET_TRY(run(c, (octet_walk_pass){ .network = i, .bare = true, .look = look_at_bare, .context = &to }, err));
     }
-    return OCTET_OK;
+    if (!move_biases(c, true)) return OCTET_OK;
+    OCTET_TRY(set_biases(c, err));
+    return run_quantized(c, err);
+}
+
+static octet_status correct_segment(correcting *c, octet_error *err)
+{
+    OCTET_TRY(run(c, (octet_walk_pass){ .network = OCTET_WALK_FLOAT }, err));
+    OCTET_TRY(run_quantized(c, err));
+    OCTET_TRY(read_biases(c, err));
+    OCTET_TRY(fetch_back(c, err));
+    if (!move_biases(c, false)) return OCTET_OK;
+    OCTET_TRY(set_biases(c, err));
+    return run_quantized(c, err);
+}
+
+static octet_status allocate(correcting *c, octet_arena *arena, octet_error *err)
+{
+    const size_t count = c->channels * c->walk.samples;
+    OCTET_TRY(octet_arena_get(&c->errors, arena, count, sizeof *c->errors, err));
+    for (int i = 0; i < 2; i++) OCTET_TRY(octet_arena_get(&c->bare[i], arena, count, sizeof **c->bare, err));
+    return octet_arena_get(&c->bias, arena, c->channels, sizeof *c->bias, err);
 }
 
 static octet_status walk_segment(correcting *c, size_t k, octet_error *err)
@@ -229,10 +300,9 @@ static octet_status walk_segment(correcting *c, size_t k, octet_error *err)
     c->work->layers += c->segment->site_count;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
-    octet_status status = octet_arena_get(&c->errors, arena, c->channels * c->walk.samples, sizeof *c->errors, err);
-    if (status == OCTET_OK) status = octet_arena_get(&c->bias, arena, c->channels, sizeof *c->bias, err);
+    octet_status status = allocate(c, arena, err);
     if (status == OCTET_OK) status = octet_walk_enter(&c->walk, k, err);
-    if (status == OCTET_OK) status = correct_segment(c, k, err);
+    if (status == OCTET_OK) status = correct_segment(c, err);
     octet_walk_leave(&c->walk, k);
     octet_arena_free(arena);
     return status;
@@ -311,7 +381,7 @@ octet_status octet_correct_biases(octet_graph *graph, octet_bias_correction how,
         graph->biases_corrected = true;
         return OCTET_OK;
     case OCTET_BIAS_SEQUENTIAL: return octet_correct_biases_sequentially(&work, graph, data, options, err);
-    case OCTET_BIAS_ANALYTIC: break;
+    case OCTET_BIAS_ANALYTIC: return octet_correct_biases_analytically(graph, err);
     }
     return octet_fail(err, OCTET_ERR_UNSUPPORTED, "no such bias correction");
 }

@@ -16,4 +16,7 @@ typedef struct octet_bias_work {
 octet_status octet_correct_biases_sequentially(octet_bias_work *work, octet_graph *graph, octet_dataset *data,
                                                const octet_calibrate_options *options, octet_error *err);
 
+/* octet_correct_biases(OCTET_BIAS_ANALYTIC). */
+octet_status octet_correct_biases_analytically(octet_graph *graph, octet_error *err);
+
 #endif

@@ -224,7 +224,7 @@ static octet_status correct_biases(rounding *r, octet_error *err)
     const octet_node *twin = r->before->first;
     for (octet_node *n = r->graph->first; n; n = n->next, twin = twin->next) {
         if (!corrects_biases(r->graph->calibration) || !octet_sums_integers(n)) continue;
-        OCTET_TRY(octet_correct_bias(r->graph, n, octet_constant_floats(twin->inputs[1]), err));
+        OCTET_TRY(octet_correct_bias(r->graph, n, octet_constant_floats(twin->inputs[1]), NULL, err));
     }
     r->graph->biases_corrected = true;
     return OCTET_OK;

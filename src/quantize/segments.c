@@ -240,11 +240,21 @@ static octet_status cut_copy(octet_graph *g, const octet_graph *graph, const oct
     return octet_graph_check(g, err);
 }
 
-octet_status octet_segment_cut(octet_graph **cut, const octet_graph *graph, const octet_segment *segment,
+static void lay_bare(octet_graph *g, const octet_segment *segment)
+{
+    for (size_t i = 0; i < segment->site_count; i++) {
+        octet_value *const v    = octet_graph_find_value(g, segment->sites[i].value->name);
+        v->fake_quantize        = NULL;
+        v->producer->activation = (octet_activation){ 0 };
+    }
+}
+
+octet_status octet_segment_cut(octet_graph **cut, const octet_graph *graph, const octet_segment *segment, bool bare,
                                octet_error *err)
 {
     OCTET_TRY(octet_graph_copy(cut, graph, err));
     const octet_status status = cut_copy(*cut, graph, segment, err);
+    if (status == OCTET_OK && bare) lay_bare(*cut, segment);
     if (status == OCTET_OK) return OCTET_OK;
     octet_graph_free(*cut);
     *cut = NULL;

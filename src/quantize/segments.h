@@ -36,8 +36,8 @@ octet_status octet_segments_find(octet_segments *segments, const octet_graph *gr
 
 /* A graph of its own that computes one segment, its inputs and outputs in the order of the lists; graph (or another of
    the same nodes and value names, as the float network) must outlive it. Levels are given as the real numbers they
-   stand for. The caller frees it. */
-octet_status octet_segment_cut(octet_graph **cut, const octet_graph *graph, const octet_segment *segment,
+   stand for. bare: what sites compute, without activation and never rounded to levels. The caller frees it. */
+octet_status octet_segment_cut(octet_graph **cut, const octet_graph *graph, const octet_segment *segment, bool bare,
                                octet_error *err);
 
 #endif

@@ -78,36 +78,39 @@ typedef struct hand {
 } hand;
 
 typedef struct passing {
-    octet_walk          *walk;
-    const octet_segment *segment;
-    int                  network;
-    octet_walk_look      look;
-    void                *context;
-    octet_graph         *cut;
-    octet_plan          *plan;
-    hand                 hands[MOST_WORKERS];
-    size_t               next;
+    octet_walk            *walk;
+    const octet_walk_pass *as;
+    const octet_segment   *segment;
+    octet_graph           *cut;
+    octet_plan            *plan;
+    hand                   hands[MOST_WORKERS];
+    size_t                 next;
 } passing;
+
+static octet_status keep_output(const passing *p, const hand *h, size_t sample, size_t output, octet_error *err)
+{
+    const octet_kept *const k   = &p->walk->kept[p->segment->outputs[output]->index];
+    const octet_tensor      got = h->outputs[output];
+    if ((size_t)octet_tensor_count(&got) != k->count || got.dtype != OCTET_F32)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "'%.80s' has no fixed shape", p->segment->outputs[output]->name);
+    if (p->as->bare) return OCTET_OK;
+    if (p->as->network == OCTET_WALK_FLOAT) memcpy(k->real + sample * k->count, got.data, k->count * sizeof *k->real);
+    else store(k, sample, got.data, h->row);
+    return OCTET_OK;
+}
 
 static octet_status pass_sample(passing *p, hand *h, size_t sample, octet_error *err)
 {
-    const octet_segment *const s = p->segment;
+    const octet_segment *const s       = p->segment;
+    const bool                 is_real = p->as->network == OCTET_WALK_FLOAT;
     for (size_t i = 0; i < s->input_count; i++) {
-        octet_kept *const k = &p->walk->kept[s->inputs[i]->index];
-        h->inputs[i]        = octet_value_tensor(s->inputs[i], 1);
-        h->inputs[i].data   = p->network == OCTET_WALK_FLOAT ? k->real + sample * k->count
-                                                             : load(k, sample, h->rooms[i]);
+        const octet_kept *const k = &p->walk->kept[s->inputs[i]->index];
+        h->inputs[i]              = octet_value_tensor(s->inputs[i], 1);
+        h->inputs[i].data         = is_real ? k->real + sample * k->count : load(k, sample, h->rooms[i]);
     }
     OCTET_TRY(octet_run(h->workspace, h->inputs, h->outputs, err));
-    for (size_t i = 0; i < s->output_count; i++) {
-        octet_kept *const k = &p->walk->kept[s->outputs[i]->index];
-        if ((size_t)octet_tensor_count(&h->outputs[i]) != k->count || h->outputs[i].dtype != OCTET_F32)
-            return octet_fail(err, OCTET_ERR_UNSUPPORTED, "'%.80s' has no fixed shape", s->outputs[i]->name);
-        if (p->network == OCTET_WALK_FLOAT)
-            memcpy(k->real + sample * k->count, h->outputs[i].data, k->count * sizeof *k->real);
-        else store(k, sample, h->outputs[i].data, h->row);
-    }
-    if (p->look) p->look(p->context, sample, h->outputs);
+    for (size_t i = 0; i < s->output_count; i++) OCTET_TRY(keep_output(p, h, sample, i, err));
+    if (p->as->look) p->as->look(p->as->context, sample, h->outputs);
     return OCTET_OK;
 }
 
@@ -134,20 +137,20 @@ static octet_status make_hand(hand *h, const passing *p, octet_arena *arena, oct
     OCTET_TRY(octet_arena_get(&h->rooms, arena, s->input_count, sizeof *h->rooms, err));
     for (size_t i = 0; i < s->input_count; i++) {
         const octet_kept *const k     = &p->walk->kept[s->inputs[i]->index];
-        const size_t            count = k->form.qparams && p->network == OCTET_WALK_QUANTIZED ? k->count : 0;
+        const size_t            count = k->form.qparams && p->as->network == OCTET_WALK_QUANTIZED ? k->count : 0;
         OCTET_TRY(octet_arena_get(&h->rooms[i], arena, count, sizeof **h->rooms, err));
     }
     for (size_t i = 0; i < s->output_count; i++)
         if (p->walk->kept[s->outputs[i]->index].count > most) most = p->walk->kept[s->outputs[i]->index].count;
-    return octet_arena_get(&h->row, arena, p->network == OCTET_WALK_QUANTIZED ? most : 0, sizeof *h->row, err);
+    return octet_arena_get(&h->row, arena, p->as->network == OCTET_WALK_QUANTIZED ? most : 0, sizeof *h->row, err);
 }
 
 static octet_status pass_all(passing *p, octet_arena *arena, octet_error *err)
 {
     const int                workers = p->walk->workers;
     const octet_plan_options options = { .threads = 1, .batch = 1,
-                                         .profile = p->network == OCTET_WALK_QUANTIZED ? p->walk->profile : NULL };
-    OCTET_TRY(octet_segment_cut(&p->cut, p->walk->networks[p->network], p->segment, err));
+                                         .profile = p->as->network == OCTET_WALK_QUANTIZED ? p->walk->profile : NULL };
+    OCTET_TRY(octet_segment_cut(&p->cut, p->walk->networks[p->as->network], p->segment, p->as->bare, err));
     OCTET_TRY(octet_plan_create(&p->plan, p->cut, &options, err));
     for (int i = 0; i < workers; i++) OCTET_TRY(make_hand(&p->hands[i], p, arena, err));
     octet_parallel((size_t)workers, workers, run_worker, p);
@@ -160,11 +163,9 @@ static octet_status pass_all(passing *p, octet_arena *arena, octet_error *err)
     return OCTET_OK;
 }
 
-octet_status octet_walk_run(octet_walk *walk, int network, size_t segment, octet_walk_look look, void *context,
-                            octet_error *err)
+octet_status octet_walk_run(octet_walk *walk, const octet_walk_pass *pass, octet_error *err)
 {
-    passing p = { .walk = walk, .segment = &walk->segments.at[segment], .network = network, .look = look,
-                  .context = context };
+    passing            p     = { .walk = walk, .as = pass, .segment = &walk->segments.at[pass->segment] };
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
     const octet_status status = pass_all(&p, arena, err);

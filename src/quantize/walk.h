@@ -41,13 +41,19 @@ typedef struct octet_walk_start {
 
 octet_status octet_walk_begin(octet_walk *walk, const octet_walk_start *start, octet_arena *arena, octet_error *err);
 
-/* Looks at the outputs of a segment on one sample, in float32; several threads call it, for different samples. */
-typedef void (*octet_walk_look)(void *context, size_t sample, const octet_tensor *outputs);
+/* One network's run of one segment on all samples. */
+typedef struct octet_walk_pass {
+    int    network;
+    size_t segment;
+    bool   bare; /* results of sites come without activation and rounding, and nothing is kept */
+    void (*look)(void *context, size_t sample, const octet_tensor *outputs); /* in float32; from several threads, for
+                                                                                different samples; may be NULL */
+    void *context;
+} octet_walk_pass;
 
 /* Segments in order: enter, run as often as is wanted (the last run's results are kept), leave. */
 octet_status octet_walk_enter(octet_walk *walk, size_t segment, octet_error *err);
-octet_status octet_walk_run(octet_walk *walk, int network, size_t segment, octet_walk_look look, void *context,
-                            octet_error *err);
+octet_status octet_walk_run(octet_walk *walk, const octet_walk_pass *pass, octet_error *err);
 void         octet_walk_leave(octet_walk *walk, size_t segment);
 
 /* Frees what is kept; harmless on a zeroed walk. */

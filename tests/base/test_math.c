@@ -25,6 +25,7 @@ static const function functions[] = {
     { "tanh", octet_tanh, tanhl, -25, 25 }, { "tanh", octet_tanh, tanhl, -0.5, 0.5 },
     { "log", octet_log, logl, 1e-300, 1e300 }, { "log", octet_log, logl, 1e-6, 4 },
     { "log", octet_log, logl, 0.9, 1.1 },
+    { "erf", octet_erf, erfl, -7, 7 }, { "erf", octet_erf, erfl, -1e-3, 1e-3 },
     { "cos", octet_cos_pi, cos_pi, 0, 0.4 }, { "cos", octet_cos_pi, cos_pi, 0.6, 1 },
 };
 
@@ -53,6 +54,7 @@ static void test_corners(void **state)
     assert_true(isnan(octet_log(-1)) && isnan(octet_log(NAN)));
     assert_true(fabs(octet_log(0x1p-1074) + 744.4400719213812) < 1e-12);
     assert_true(octet_cos_pi(0) == 1 && octet_cos_pi(0.5) == 0 && octet_cos_pi(1) == -1);
+    assert_true(octet_erf(0) == 0 && octet_erf(INFINITY) == 1 && octet_erf(-INFINITY) == -1 && isnan(octet_erf(NAN)));
     assert_true(octet_power(0.9, 0) == 1 && octet_power(2, 10) == 1024 && octet_power(-3, 3) == -27);
     assert_true(octet_power(0.5, UINT64_MAX) == 0 && octet_power(1, UINT64_MAX) == 1);
 }

@@ -61,6 +61,7 @@ static const group groups[] = {
     { "seed/*/weight_or_activation_only", golden_seed_one_sided, NULL },
     { "seed/*", golden_seed_flow, NULL },
     { "zoo/*", golden_zoo, NULL },
+    { "bias_correction/*", golden_bias_correction, NULL },
     { "*", NULL, NULL },
 };
 

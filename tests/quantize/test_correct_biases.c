@@ -297,7 +297,7 @@ static void segments_compute_what_the_network_computes(const char *target, octet
     MUST(octet_workspace_create(&whole, plan, &err));
     for (size_t k = 0; k < walk.segments.count; k++) {
         MUST(octet_walk_enter(&walk, k, &err));
-        MUST(octet_walk_run(&walk, OCTET_WALK_QUANTIZED, k, NULL, NULL, &err));
+        MUST(octet_walk_run(&walk, &(octet_walk_pass){ .network = OCTET_WALK_QUANTIZED, .segment = k }, &err));
         for (size_t s = 0; s < SAMPLES; s++) {
             const octet_tensor x = { .dtype = OCTET_F32, .rank = 4, .dims = { 1, CHANNELS, SIZE, SIZE },
                                      .data = samples + s * PIXELS };

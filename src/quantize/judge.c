@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The float network runs once, and its outputs stay; each network that is judged runs once. */
+#include "quantize/judge.h"
+
+#include "graph/op.h"
+#include "ops/levels.h"
+#include "quantize/samples.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct octet_judged_output {
+    float *real;
+    size_t count;
+    double noise, signal;
+} judged_output;
+
+/* One run over the samples; graph is the float network or the one that is judged. */
+typedef struct run {
+    octet_judge        *judge;
+    const octet_value **values; /* judged values of the float network, by output */
+    bool                keeps;  /* the float network's run */
+} run;
+
+const octet_value *octet_judged_value(const octet_value *output)
+{
+    const octet_node *const last     = output->producer;
+    const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
+    const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
+    return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
+}
+
+/* ---- one value ---- */
+
+static octet_status keep(judged_output *to, octet_arena *arena, const octet_tensor *tensor, octet_error *err)
+{
+    to->count  = (size_t)octet_tensor_count(tensor);
+    to->signal = 0;
+    OCTET_TRY(octet_arena_get(&to->real, arena, to->count, sizeof *to->real, err));
+    memcpy(to->real, tensor->data, to->count * sizeof *to->real);
+    for (size_t i = 0; i < to->count; i++) to->signal += (double)to->real[i] * to->real[i];
+    return OCTET_OK;
+}
+
+static void compare(judged_output *to, const octet_tensor *tensor)
+{
+    enum { PIECE = 1024 };
+    float        levels[PIECE];
+    const size_t count = (size_t)octet_tensor_count(tensor);
+    to->noise          = count == to->count ? 0 : INFINITY;
+    for (size_t at = 0; at < count && count == to->count; at += PIECE) {
+        const size_t piece = count - at < PIECE ? count - at : PIECE;
+        const float *real  = (const float *)tensor->data + at;
+        if (tensor->qparams) {
+            octet_levels_real(levels, tensor, at, piece, 0);
+            real = levels;
+        }
+        for (size_t i = 0; i < piece; i++) {
+            const double d = (double)real[i] - to->real[at + i];
+            to->noise += d * d;
+        }
+    }
+}
+
+static octet_status look(void *context, const octet_seen *seen, octet_error *err)
+{
+    const run *const r = context;
+    octet_judge     *j = r->judge;
+    for (size_t o = 0; o < j->outputs; o++) {
+        judged_output *const to = &j->values[seen->sample * j->outputs + o];
+        if (strcmp(seen->value->name, r->values[o]->name) != 0) continue;
+        if (!seen->tensor->qparams && seen->tensor->dtype != OCTET_F32) continue;
+        if (!r->keeps) compare(to, seen->tensor);
+        else OCTET_TRY(keep(to, j->arena, seen->tensor, err));
+    }
+    return OCTET_OK;
+}
+
+/* ---- all samples ---- */
+
+static octet_status run_samples(octet_judge *j, const octet_graph *graph, bool keeps, octet_error *err)
+{
+    const octet_samples_options options = { .calibrate = j->options, .phase = "judge", .in_order = keeps };
+    octet_samples               samples;
+    run                         r = { .judge = j, .keeps = keeps };
+    OCTET_TRY(octet_arena_get(&r.values, j->arena, j->outputs, sizeof *r.values, err));
+    for (size_t o = 0; o < j->outputs; o++) r.values[o] = octet_judged_value(j->real->outputs[o]);
+    octet_status status = octet_samples_open(&samples, graph, j->data, &options, err);
+    if (status == OCTET_OK) status = octet_samples_run(&samples, look, &r, err);
+    octet_samples_free(&samples);
+    return status;
+}
+
+octet_status octet_judge_open(octet_judge *judge, const octet_graph *real, octet_dataset *data,
+                              const octet_calibrate_options *options, octet_error *err)
+{
+    *judge = (octet_judge){ .arena = octet_arena_new(), .real = real, .data = data, .options = options,
+                            .samples = octet_dataset_count(data), .outputs = real->output_count };
+    if (!judge->arena) return octet_fail_memory(err);
+    OCTET_TRY(octet_arena_get(&judge->values, judge->arena, judge->samples * judge->outputs, sizeof *judge->values,
+                              err));
+    return run_samples(judge, real, true, err);
+}
+
+void octet_judge_free(octet_judge *judge)
+{
+    octet_arena_free(judge->arena);
+    *judge = (octet_judge){ 0 };
+}
+
+octet_status octet_judge_measure(octet_judgement *judgement, octet_judge *judge, const octet_graph *quantized,
+                                 octet_error *err)
+{
+    octet_judgement *const g = judgement;
+    *g                       = (octet_judgement){ .samples = judge->samples };
+    OCTET_TRY(octet_arena_get(&g->noise, judge->arena, g->samples, sizeof *g->noise, err));
+    OCTET_TRY(octet_arena_get(&g->signal, judge->arena, g->samples, sizeof *g->signal, err));
+    for (size_t i = 0; i < judge->samples * judge->outputs; i++) judge->values[i].noise = INFINITY;
+    OCTET_TRY(run_samples(judge, quantized, false, err));
+    for (size_t o = 0; o < judge->outputs; o++) {
+        double whole = 0;
+        for (size_t i = 0; i < g->samples; i++) whole += judge->values[i * judge->outputs + o].signal;
+        const double unit = judge->outputs > 1 && whole > 0 ? whole : 1;
+        for (size_t i = 0; i < g->samples; i++) {
+            const judged_output *const v = &judge->values[i * judge->outputs + o];
+            if (!v->real) continue; /* not float32: nothing that rounding could move */
+            g->noise[i] += v->noise / unit;
+            g->signal[i] += v->signal / unit;
+        }
+    }
+    return OCTET_OK;
+}
+
+/* ---- figures ---- */
+
+double octet_judgement_db(const octet_judgement *judgement)
+{
+    double noise = 0, signal = 0;
+    for (size_t i = 0; i < judgement->samples; i++) {
+        noise += judgement->noise[i];
+        signal += judgement->signal[i];
+    }
+    return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+}
+
+double octet_judgement_gain(const octet_judgement *before, const octet_judgement *after)
+{
+    double noise[2] = { 0 }, sum = 0;
+    size_t counted = 0;
+    for (size_t i = 0; i < before->samples; i++) {
+        noise[0] += before->noise[i];
+        noise[1] += after->noise[i];
+        if (!(before->noise[i] > 0) || !(after->noise[i] > 0)) continue; /* levels may hit float exactly */
+        sum += 10 * log10(before->noise[i] / after->noise[i]);
+        counted++;
+    }
+    if (!(noise[0] > 0) && !(noise[1] > 0)) return 0;
+    if (!counted) return noise[1] > 0 ? -INFINITY : INFINITY;
+    return (10 * log10(noise[0] / noise[1]) + sum / (double)counted) / 2;
+}
