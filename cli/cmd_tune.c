@@ -94,6 +94,7 @@ static void set_options(job *j, const cli_args *args)
     o->explore         = args->explore;
     o->trials          = args->trials;
     o->seconds         = args->seconds_at_most;
+    o->bench_seconds   = args->seconds;
     o->journal         = args->journal;
     o->restart         = args->restart;
     o->evaluate        = cli_evaluate_options(j->call);
@@ -157,7 +158,8 @@ static void print_trial(const job *j, size_t index)
 static void print_trials(const job *j)
 {
     const octet_tuning *const t = j->tuning;
-    cli_say(j->call, "%4s    %-40s%10s%9s%11s%8s%9s%8s\n", "", "configuration", octet_metric_name(t->metric), "lost",
+    cli_say(j->call, "%4s    %-40s%10s%9s%11s%8s%9s%8s\n", "", "configuration", octet_metric_name(t->metric),
+            t->metric == OCTET_METRIC_SQNR ? "missing" : "lost",
             "SQNR", "time", "by sum", "took s");
     for (size_t i = 0; i < t->trial_count; i++) print_trial(j, i);
     cli_say(j->call, "> the result, * the frontier; time: of a run, by that without float layers");
@@ -171,7 +173,7 @@ static json_t *trial_object(const octet_tune_trial *t)
     for (size_t i = 0; i < t->config.float_count; i++) cli_json_add(floats, cli_json_text(t->config.floats[i]));
     cli_json_set(object, "method", cli_json_text(octet_method_name(t->config.method)));
     cli_json_set(object, "percentile", cli_json_number(t->config.percentile));
-    cli_json_set(object, "equalize", json_boolean(t->config.equalize));
+    cli_json_set(object, "equalize", cli_json_count((uint64_t)t->config.equalize));
     cli_json_set(object, "round_feedback", json_boolean(t->config.rounding == OCTET_ROUND_FEEDBACK));
     cli_json_set(object, "bias_correction", cli_json_count(t->config.bias_correction));
     cli_json_set(object, "float_layers", floats);
@@ -301,6 +303,7 @@ static const cli_option tune_options[] = {
     { "trials", 0, CLI_COUNT, "N", AT(trials), "as many as it takes", "end the search after so many", NULL, 1, 1e9 },
     { "time", 0, CLI_NUMBER, "SECONDS", AT(seconds_at_most), "as long as it takes",
       "begin no trial after that time", NULL, 0.001, 1e9 },
+    { "bench-time", 0, CLI_NUMBER, "SECONDS", AT(seconds), "2", "for which each network is timed", NULL, 0.001, 1e6 },
     { "explore", 0, CLI_FLAG, NULL, AT(explore), NULL,
       "go on after the budget is met: what more float layers would give" },
     { "ranges-only", 0, CLI_FLAG, NULL, AT(ranges_only), NULL, "try no equalization, rounding or bias correction" },
@@ -314,20 +317,13 @@ static const cli_option tune_output_options[] = {
     { "frontier", 0, CLI_TEXT, "FILE.svg", AT(frontier), NULL, "draw accuracy against time of all trials" },
     { NULL },
 };
-static const cli_option tune_type_options[] = {
-    { "activations", 0, CLI_WORD, "u8|s8", AT(activations), "as qconfig says", "type of activations",
-      .section = "quantize" },
-    { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2", AT(weights), "as qconfig says", "type of weights",
-      .section = "quantize" },
-    { NULL },
-};
 static const cli_group tune_groups[] = {
     { "calibration data", cli_data_options },
     { "which samples", cli_subset_options },
     { "validation data", tune_data_options },
     { "search", tune_options },
     { "result", tune_output_options },
-    { "types", tune_type_options },
+    { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
     { "preparing samples", cli_preprocess_options },
     { "engines", cli_engine_options },

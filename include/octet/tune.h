@@ -12,7 +12,7 @@
 typedef struct octet_tune_config {
     octet_method          method;
     double                percentile; /* of OCTET_METHOD_PERCENTILE, in (50, 100] */
-    bool                  equalize;
+    int                   equalize; /* 0: not at all, else 1 + an octet_equalization */
     octet_rounding        rounding;
     octet_bias_correction bias_correction;
     const char *const    *floats; /* names of nodes of the fused network that stay float, in its order */
@@ -48,8 +48,8 @@ typedef struct octet_tuning {
     bool                    stopped;       /* by trials or seconds, before the search was over */
 } octet_tuning;
 
-/* A trial is done (or was found in the journal). A value other than 0 ends the work with OCTET_ERR_ARGUMENT and the
-   text "interrupted"; the journal has the trial. */
+/* A trial is done, or was found in the journal: once for each. A value other than 0 ends the work with
+   OCTET_ERR_ARGUMENT and the text "interrupted"; the journal has the trial. */
 typedef int (*octet_tune_function)(void *context, const octet_tune_trial *trial);
 
 /* Zero is a valid default for every member. */

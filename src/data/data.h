@@ -151,11 +151,6 @@ static inline int64_t octet_dataset_label(const octet_dataset *data, size_t inde
 
 /* ---- the rest ---- */
 
-/* A view of at most count samples of data, evenly spread, without references. Lives as long as data and arena; nobody
-   frees it. */
-octet_status octet_dataset_spread(octet_dataset *view, const octet_dataset *data, size_t count, octet_arena *arena,
-                                  octet_error *err);
-
 /* Classes of the first output: its last dimension, where all before it are the batch or 1; else 0. */
 int64_t octet_class_count_of(const octet_graph *graph);
 

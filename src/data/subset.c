@@ -4,8 +4,6 @@
 #include "base/random.h"
 #include "data/data.h"
 
-#include <string.h>
-
 octet_status octet_subset_apply(octet_dataset *data, octet_error *err)
 {
     const octet_dataset_options *const o = &data->options;
@@ -27,21 +25,4 @@ octet_status octet_subset_apply(octet_dataset *data, octet_error *err)
                data->raw_count, o->skip, o->every, o->skip_every);
     octet_error_file(err, data->path);
     return OCTET_ERR_ARGUMENT;
-}
-
-octet_status octet_dataset_spread(octet_dataset *view, const octet_dataset *data, size_t count, octet_arena *arena,
-                                  octet_error *err)
-{
-    *view            = *data;
-    view->count      = count < data->count ? count : data->count;
-    view->references = NULL;
-    OCTET_TRY(octet_arena_get(&view->order, arena, view->count, sizeof *view->order, err));
-    OCTET_TRY(octet_arena_get(&view->names, arena, view->count, view->name_size, err));
-    for (size_t i = 0; i < view->count; i++) {
-        const size_t from = i * data->count / view->count;
-        view->order[i]    = data->order[from];
-        if (data->names)
-            memcpy(view->names + i * view->name_size, data->names + from * view->name_size, view->name_size);
-    }
-    return OCTET_OK;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it; noises of layers
-   add up nearly enough to rank them. The ranking is cut where the budget is met (doubling, then halving the interval),
-   and what turns out not to be needed goes back to levels. */
+/* Layers in float. Each layer's gain is measured alone, as the noise that leaves the output with it. A ranking by
+   gain per time, and then one by gain, is cut where the budget is met (doubling, then halving the interval), and what
+   turns out not to be needed goes back to levels. */
 #include "tune/search.h"
 
-#include "data/data.h"
+#include <octet/sensitivity.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ enum { SAMPLES = 32 }; /* that measure gains */
 typedef struct candidate {
     const char *name;
     size_t      index;
-    double      removed; /* share of the output's noise that goes with it */
+    double      removed; /* share of the output's noise that goes when it stays float */
     double      worth;   /* removed per cost */
     bool        chosen;
 } candidate;
@@ -27,109 +27,135 @@ typedef struct floating {
     candidate        *candidates, **ranked;
     size_t            count;
     const char      **names; /* room for a configuration */
+    double            most;  /* seconds that the cheapest set costs which meets the budget */
+    bool              explore; /* larger sets, too */
 } floating;
 
 /* ---- what layers gain ---- */
 
-static octet_status sqnr_with(double *sqnr_db, floating *f, const char *layer, octet_dataset *sample, octet_error *err)
+static octet_status measure_gains(octet_tune_gains *gains, floating *f, octet_error *err)
 {
-    octet_workshop *const  w      = &f->s->workshop;
-    octet_evaluate_options how    = f->s->options->evaluate;
-    octet_tune_config      config = f->base;
-    octet_scores           scores[2];
-    octet_graph           *graph;
-    config.floats      = &layer;
-    config.float_count = *layer ? 1 : 0;
-    OCTET_TRY(octet_workshop_make(&graph, w, &config, err));
-    const octet_status status = octet_evaluate(scores, graph, w->graph, sample, &how, err);
-    octet_graph_free(graph);
-    *sqnr_db = scores[0].sqnr_db;
+    octet_search *const             s = f->s;
+    const octet_tune_options *const o = s->options;
+    octet_sensitivity              *found;
+    octet_graph                    *network, *fused;
+    const octet_sensitivity_options how = { .measure          = OCTET_SENSITIVITY_WITHOUT,
+                                            .samples          = SAMPLES,
+                                            .plan             = o->evaluate.plan,
+                                            .baseline_plan    = o->evaluate.baseline_plan,
+                                            .progress         = o->calibrate.progress,
+                                            .progress_context = o->calibrate.progress_context };
+    OCTET_TRY(octet_search_network(&network, s, err));
+    OCTET_TRY(octet_workshop_fused(&fused, &s->workshop, &f->base, err));
+    OCTET_TRY(octet_sensitivity_measure(&found, fused, network, s->workshop.data, &how, err));
+    octet_status status = octet_arena_get(&gains->layers, s->arena, f->count, sizeof *gains->layers, err);
+    for (size_t i = 0; i < f->count && status == OCTET_OK; i++) {
+        octet_tune_gain *const gain = &gains->layers[i];
+        *gain                       = (octet_tune_gain){ f->candidates[i].name, NAN };
+        for (size_t k = 0; k < found->layer_count; k++)
+            if (!strcmp(found->layers[k].name, gain->layer)) gain->db = found->layers[k].gain_db;
+    }
+    octet_sensitivity_free(found);
+    gains->base        = f->base;
+    gains->layer_count = f->count;
     return status;
 }
-
-static bool interrupted(const octet_search *s, size_t done, size_t total)
-{
-    const octet_calibrate_options *const o        = &s->options->calibrate;
-    const octet_progress                 progress = { "gains of layers", done, total };
-    return o->progress && o->progress(o->progress_context, &progress);
-}
-
-/* The output's SQNR with layer alone in float. NAN where there is no time to measure it. */
-static octet_status find_gain(double *sqnr_db, floating *f, const char *layer, octet_dataset *sample, octet_error *err)
-{
-    octet_search *const          s     = f->s;
-    const octet_tune_gain *const known = octet_journal_find_gain(s->journal, &f->base, layer);
-    octet_tune_gain              gain  = { .base = &f->base, .layer = layer, .sqnr_db = NAN };
-    if (known) *sqnr_db = known->sqnr_db;
-    if (known) return OCTET_OK;
-    if (octet_search_goes_on(s)) {
-        OCTET_TRY(sqnr_with(&gain.sqnr_db, f, layer, sample, err));
-        OCTET_TRY(octet_journal_add_gain(s->journal, &gain, err));
-    }
-    *sqnr_db = gain.sqnr_db;
-    return OCTET_OK;
-}
-
-static double noise_of(double sqnr_db) { return pow(10, -sqnr_db / 10); }
 
 static octet_status find_gains(floating *f, octet_error *err)
 {
     octet_search *const           s     = f->s;
     const octet_tune_times *const times = &s->journal->times;
     const double least = times->seconds / 200; /* by which a layer costs: below half a percent, times mean little */
-    octet_dataset sample;
-    double        all, without;
-    OCTET_TRY(octet_dataset_spread(&sample, s->workshop.data, SAMPLES, s->arena, err));
-    OCTET_TRY(find_gain(&all, f, "", &sample, err));
-    for (size_t i = 0; i < f->count && !s->stopped; i++) {
-        candidate *const c = &f->candidates[i];
-        if (interrupted(s, i, f->count)) return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
-        OCTET_TRY(find_gain(&without, f, c->name, &sample, err));
-        c->removed = isfinite(all) ? 1 - noise_of(without) / noise_of(all) : 0;
-        c->worth   = c->removed / fmax(octet_tune_cost(times, s->workshop.graph, &c->name, 1), least);
+    const octet_tune_gains       *known = octet_journal_find_gains(s->journal, &f->base);
+    octet_tune_gains              gains;
+    if (!known && !octet_search_goes_on(s)) return OCTET_OK;
+    if (!known) {
+        OCTET_TRY(measure_gains(&gains, f, err));
+        OCTET_TRY(octet_journal_add_gains(s->journal, &gains, err));
+        known = &gains;
+    }
+    for (size_t i = 0; i < f->count && i < known->layer_count; i++) {
+        candidate *const c  = &f->candidates[i];
+        const double     db = known->layers[i].db;
+        c->removed          = isnan(db) ? 0 : 1 - pow(10, -db / 10);
+        c->worth            = c->removed / fmax(octet_tune_cost(times, s->workshop.graph, &c->name, 1), least);
     }
     return OCTET_OK;
+}
+
+/* The greater key first, then the order of the network. */
+static int rank(double key, double other, size_t index, size_t other_index)
+{
+    if (key != other) return key > other ? -1 : 1;
+    return index < other_index ? -1 : index > other_index;
 }
 
 static int by_worth(const void *a, const void *b)
 {
     const candidate *const x = *(const candidate *const *)a, *const y = *(const candidate *const *)b;
-    if (x->worth != y->worth) return x->worth > y->worth ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+    return rank(x->worth, y->worth, x->index, y->index);
+}
+
+static int by_removed(const void *a, const void *b)
+{
+    const candidate *const x = *(const candidate *const *)a, *const y = *(const candidate *const *)b;
+    return rank(x->removed, y->removed, x->index, y->index);
 }
 
 /* ---- sets of layers ---- */
 
-/* The candidates that are chosen now. */
-static octet_status try_chosen(const octet_tune_trial **trial, floating *f, octet_error *err)
+/* The configuration with the candidates that are chosen now. */
+static octet_tune_config chosen(floating *f)
 {
     octet_tune_config config = f->base;
     config.floats            = f->names;
     config.float_count       = 0;
     for (size_t i = 0; i < f->count; i++)
         if (f->candidates[i].chosen) f->names[config.float_count++] = f->candidates[i].name;
-    return octet_search_try(trial, f->s, &config, err);
+    return config;
+}
+
+static double cost_of_chosen(floating *f)
+{
+    const octet_tune_config config = chosen(f);
+    return octet_tune_cost(&f->s->journal->times, f->s->workshop.graph, config.floats, config.float_count);
+}
+
+static octet_status try_chosen(const octet_tune_trial **trial, floating *f, octet_error *err)
+{
+    const octet_tune_config config = chosen(f);
+    OCTET_TRY(octet_search_try(trial, f->s, &config, err));
+    if (*trial && (*trial)->meets) f->most = fmin(f->most, cost_of_chosen(f));
+    return OCTET_OK;
+}
+
+static void choose_first(floating *f, size_t count)
+{
+    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < count;
 }
 
 static octet_status try_first(const octet_tune_trial **trial, floating *f, size_t count, octet_error *err)
 {
-    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < count;
+    choose_first(f, count);
     return try_chosen(trial, f, err);
 }
 
-/* The end of the doubling: *low layers do not meet the budget, *high do; *high 0: not even all. */
+/* The end of the doubling: *low layers do not meet the budget, *high do; *high 0: none that costs less than what is
+   known does. */
 static octet_status bracket(size_t *low, size_t *high, floating *f, bool met, octet_error *err)
 {
     const octet_tune_trial *trial;
     *low = *high = 0;
     for (size_t size = 1; f->count; size = size * 2 < f->count ? size * 2 : f->count) {
-        OCTET_TRY(try_first(&trial, f, size, err));
+        choose_first(f, size);
+        if (!f->explore && cost_of_chosen(f) >= f->most) return OCTET_OK;
+        OCTET_TRY(try_chosen(&trial, f, err));
         if (!trial) return OCTET_OK;
         if (trial->meets && !met) {
             *high = size;
             met   = true;
         } else if (!met) *low = size;
-        if ((met && !f->s->options->explore) || size == f->count) return OCTET_OK;
+        if ((met && !f->explore) || size == f->count) return OCTET_OK;
     }
     return OCTET_OK;
 }
@@ -159,7 +185,7 @@ static octet_status narrow(floating *f, size_t low, size_t high, octet_error *er
         if (trial->meets) high = middle;
         else low = middle;
     }
-    for (size_t i = 0; i < f->count; i++) f->ranked[i]->chosen = i < high;
+    choose_first(f, high);
     return high > 1 ? shrink(f, err) : OCTET_OK;
 }
 
@@ -189,14 +215,23 @@ static octet_status list_candidates(floating *f, octet_error *err)
     return OCTET_OK;
 }
 
+/* The cut through one ranking. */
+static octet_status cut(floating *f, int (*order)(const void *a, const void *b), bool met, octet_error *err)
+{
+    size_t low, high;
+    qsort(f->ranked, f->count, sizeof *f->ranked, order);
+    OCTET_TRY(bracket(&low, &high, f, met, err));
+    return high && !f->s->stopped ? narrow(f, low, high, err) : OCTET_OK;
+}
+
+/* By worth, many cheap layers come first. A few that gain much may do better. */
 octet_status octet_search_floats(octet_search *s, const octet_tune_trial *plain, octet_error *err)
 {
-    floating f = { .s = s, .base = plain->config };
-    size_t   low, high;
+    floating f = { .s = s, .base = plain->config, .most = INFINITY, .explore = s->options->explore };
     OCTET_TRY(list_candidates(&f, err));
     OCTET_TRY(find_gains(&f, err));
     if (s->stopped) return OCTET_OK;
-    qsort(f.ranked, f.count, sizeof *f.ranked, by_worth);
-    OCTET_TRY(bracket(&low, &high, &f, plain->meets, err));
-    return high && !s->stopped ? narrow(&f, low, high, err) : OCTET_OK;
+    OCTET_TRY(cut(&f, by_worth, plain->meets, err));
+    f.explore = false;
+    return s->stopped || plain->meets ? OCTET_OK : cut(&f, by_removed, false, err);
 }

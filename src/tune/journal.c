@@ -106,12 +106,10 @@ const octet_tune_trial *octet_journal_find(const octet_journal *journal, const o
     return NULL;
 }
 
-const octet_tune_gain *octet_journal_find_gain(const octet_journal *journal, const octet_tune_config *base,
-                                               const char *layer)
+const octet_tune_gains *octet_journal_find_gains(const octet_journal *journal, const octet_tune_config *base)
 {
-    for (size_t i = 0; i < journal->gain_count; i++)
-        if (!strcmp(journal->gains[i].layer, layer) && octet_tune_config_same(journal->gains[i].base, base))
-            return &journal->gains[i];
+    for (size_t i = 0; i < journal->gains_count; i++)
+        if (octet_tune_config_same(&journal->gains[i].base, base)) return &journal->gains[i];
     return NULL;
 }
 
@@ -132,16 +130,15 @@ octet_status octet_journal_remember(octet_journal *journal, const octet_tune_tri
     return OCTET_OK;
 }
 
-octet_status octet_journal_remember_gain(octet_journal *journal, const octet_tune_gain *gain, octet_error *err)
+octet_status octet_journal_remember_gains(octet_journal *journal, const octet_tune_gains *gains, octet_error *err)
 {
-    octet_tune_config *base;
-    OCTET_TRY(octet_arena_get(&base, journal->arena, 1, sizeof *base, err));
-    *base = *gain->base;
-    OCTET_TRY(copy_floats(base, journal->arena, err));
-    if (!octet_arena_grow(journal->arena, &journal->gains, journal->gain_count, &journal->gain_capacity,
-                          sizeof *journal->gains))
+    octet_tune_gains copy = *gains;
+    OCTET_TRY(copy_floats(&copy.base, journal->arena, err));
+    copy.layers = octet_arena_copy_bytes(journal->arena, copy.layers, copy.layer_count * sizeof *copy.layers);
+    if (!copy.layers || !octet_arena_grow(journal->arena, &journal->gains, journal->gains_count,
+                                          &journal->gains_capacity, sizeof *journal->gains))
         return octet_fail_memory(err);
-    journal->gains[journal->gain_count++] = (octet_tune_gain){ base, gain->layer, gain->sqnr_db };
+    journal->gains[journal->gains_count++] = copy;
     return OCTET_OK;
 }
 
@@ -151,10 +148,10 @@ octet_status octet_journal_add(octet_journal *journal, const octet_tune_trial *t
     return octet_journal_remember(journal, trial, err);
 }
 
-octet_status octet_journal_add_gain(octet_journal *journal, const octet_tune_gain *gain, octet_error *err)
+octet_status octet_journal_add_gains(octet_journal *journal, const octet_tune_gains *gains, octet_error *err)
 {
-    OCTET_TRY(put(journal, octet_line_of_gain(journal->arena, gain), err));
-    return octet_journal_remember_gain(journal, gain, err);
+    OCTET_TRY(put(journal, octet_line_of_gains(journal->arena, gains), err));
+    return octet_journal_remember_gains(journal, gains, err);
 }
 
 octet_status octet_journal_set_times(octet_journal *journal, const octet_tune_times *times, octet_error *err)

@@ -22,12 +22,18 @@ typedef struct octet_tune_times {
     size_t            layer_count;
 } octet_tune_times;
 
-/* Output SQNR when one layer alone stays float; layer "": when none does. */
+/* By how much the output's SQNR rises when one layer alone stays float. */
 typedef struct octet_tune_gain {
-    const octet_tune_config *base;
-    const char              *layer;
-    double                   sqnr_db;
+    const char *layer;
+    double      db;
 } octet_tune_gain;
+
+/* Of all layers of one configuration without float layers. */
+typedef struct octet_tune_gains {
+    octet_tune_config base;
+    octet_tune_gain  *layers; /* in the network's order */
+    size_t            layer_count;
+} octet_tune_gains;
 
 /* What a journal belongs to: "model", "17 nodes, 0123...". Ends with key NULL. */
 typedef struct octet_tune_identity {
@@ -38,8 +44,8 @@ typedef struct octet_journal {
     octet_arena      *arena;
     octet_appender    file;
     octet_tune_trial *trials;
-    octet_tune_gain  *gains;
-    size_t            trial_count, trial_capacity, gain_count, gain_capacity;
+    octet_tune_gains *gains;
+    size_t            trial_count, trial_capacity, gains_count, gains_capacity;
     size_t            resumed; /* trials that the file had */
     octet_tune_times  times;   /* layers NULL: not measured yet */
 } octet_journal;
@@ -50,16 +56,15 @@ octet_status octet_journal_open(octet_journal *journal, const char *path, const 
 void         octet_journal_close(octet_journal *journal);
 
 const octet_tune_trial *octet_journal_find(const octet_journal *journal, const octet_tune_config *config);
-const octet_tune_gain  *octet_journal_find_gain(const octet_journal *journal, const octet_tune_config *base,
-                                                const char *layer);
+const octet_tune_gains *octet_journal_find_gains(const octet_journal *journal, const octet_tune_config *base);
 
-/* In memory alone. What is pointed to, names excepted, is copied into the journal's arena. */
+/* In memory alone. Lists are copied into the journal's arena, names are not. */
 octet_status octet_journal_remember(octet_journal *journal, const octet_tune_trial *trial, octet_error *err);
-octet_status octet_journal_remember_gain(octet_journal *journal, const octet_tune_gain *gain, octet_error *err);
+octet_status octet_journal_remember_gains(octet_journal *journal, const octet_tune_gains *gains, octet_error *err);
 
 /* Each remembers, and writes its line. */
 octet_status octet_journal_add(octet_journal *journal, const octet_tune_trial *trial, octet_error *err);
-octet_status octet_journal_add_gain(octet_journal *journal, const octet_tune_gain *gain, octet_error *err);
+octet_status octet_journal_add_gains(octet_journal *journal, const octet_tune_gains *gains, octet_error *err);
 octet_status octet_journal_set_times(octet_journal *journal, const octet_tune_times *times, octet_error *err);
 
 #endif

@@ -64,13 +64,14 @@ static octet_status list_layers(octet_tune_times *times, octet_arena *arena, con
 octet_status octet_tune_time_layers(octet_tune_times *times, octet_arena *arena, octet_graph *quantized,
                                     octet_graph *graph, const octet_tune_options *options, octet_error *err)
 {
-    octet_bench              *bench;
-    const octet_bench_options how = { .plan             = options->evaluate.plan,
-                                      .seconds          = options->bench_seconds > 0 ? options->bench_seconds : 2,
-                                      .layers           = true,
-                                      .default_only     = true,
-                                      .progress         = options->calibrate.progress,
-                                      .progress_context = options->calibrate.progress_context };
+    octet_bench        *bench;
+    octet_bench_options how = { .plan             = options->evaluate.plan,
+                                .seconds          = options->bench_seconds > 0 ? options->bench_seconds : 2,
+                                .layers           = true,
+                                .default_only     = true,
+                                .progress         = options->calibrate.progress,
+                                .progress_context = options->calibrate.progress_context };
+    how.plan.threads = 1; /* of a step that several share, the clock of one sees a part */
     OCTET_TRY(octet_bench_run(&bench, quantized, graph, &how, err));
     *times = (octet_tune_times){ .seconds       = bench->engines[0].time.min,
                                  .float_seconds = bench->baseline->time.min,

@@ -21,7 +21,7 @@ static json_t *config_object(const octet_tune_config *c)
     for (size_t i = 0; i < c->float_count; i++) json_array_append_new(floats, json_string(c->floats[i]));
     json_object_set_new(object, "method", json_string(octet_method_name(c->method)));
     if (c->method == OCTET_METHOD_PERCENTILE) json_object_set_new(object, "percentile", number(c->percentile));
-    json_object_set_new(object, "equalize", json_boolean(c->equalize));
+    json_object_set_new(object, "equalize", json_integer(c->equalize));
     json_object_set_new(object, "rounding", json_integer(c->rounding));
     json_object_set_new(object, "bias_correction", json_integer(c->bias_correction));
     json_object_set_new(object, "float", floats);
@@ -81,12 +81,13 @@ const char *octet_line_of_trial(octet_arena *arena, const octet_tune_trial *tria
     return line_of(arena, object);
 }
 
-const char *octet_line_of_gain(octet_arena *arena, const octet_tune_gain *gain)
+const char *octet_line_of_gains(octet_arena *arena, const octet_tune_gains *gains)
 {
-    json_t *const object = begin("gain");
-    json_object_set_new(object, "config", config_object(gain->base));
-    json_object_set_new(object, "layer", json_string(gain->layer));
-    json_object_set_new(object, "sqnr_db", number(gain->sqnr_db));
+    json_t *const object = begin("gains"), *const layers = json_array();
+    for (size_t i = 0; i < gains->layer_count; i++)
+        json_array_append_new(layers, json_pack("[s, o]", gains->layers[i].layer, number(gains->layers[i].db)));
+    json_object_set_new(object, "config", config_object(&gains->base));
+    json_object_set_new(object, "layers", layers);
     return line_of(arena, object);
 }
 
@@ -112,15 +113,19 @@ static octet_status refuse(const char *key, octet_error *err)
     return octet_fail(err, OCTET_ERR_FORMAT, "'%s' is missing or of another type", key);
 }
 
-static octet_status read_number(double *value, const json_t *object, const char *key, octet_error *err)
+static octet_status take_number(double *value, const json_t *member, const char *key, octet_error *err)
 {
-    const json_t *const member = json_object_get(object, key);
-    const char *const   text   = json_string_value(member);
+    const char *const text = json_string_value(member);
     if (json_is_number(member)) *value = json_number_value(member);
     else if (json_is_null(member)) *value = NAN;
     else if (text && (!strcmp(text, "inf") || !strcmp(text, "-inf"))) *value = *text == '-' ? -INFINITY : INFINITY;
     else return refuse(key, err);
     return OCTET_OK;
+}
+
+static octet_status read_number(double *value, const json_t *object, const char *key, octet_error *err)
+{
+    return take_number(value, json_object_get(object, key), key, err);
 }
 
 static octet_status read_text(const char **text, octet_arena *arena, const json_t *member, const char *key,
@@ -156,16 +161,20 @@ static octet_status read_floats(octet_tune_config *config, octet_arena *arena, c
 static octet_status read_config(octet_tune_config *config, octet_arena *arena, const json_t *line, octet_error *err)
 {
     const json_t *const object   = json_object_get(line, "config");
-    const json_t *const rounding = json_object_get(object, "rounding"), *const bias =
-        json_object_get(object, "bias_correction");
+    const json_t *const equalize = json_object_get(object, "equalize");
+    const json_t *const rounding = json_object_get(object, "rounding");
+    const json_t *const bias     = json_object_get(object, "bias_correction");
     *config = (octet_tune_config){ 0 };
     OCTET_TRY(read_method(&config->method, object, err));
     if (config->method == OCTET_METHOD_PERCENTILE)
         OCTET_TRY(read_number(&config->percentile, object, "percentile", err));
-    if (!json_is_integer(rounding) || !json_is_integer(bias)) return refuse("rounding, bias_correction", err);
-    config->equalize        = json_is_true(json_object_get(object, "equalize"));
+    if (!json_is_integer(equalize) || !json_is_integer(rounding) || !json_is_integer(bias))
+        return refuse("equalize, rounding, bias_correction", err);
+    config->equalize        = (int)json_integer_value(equalize);
     config->rounding        = (octet_rounding)json_integer_value(rounding);
     config->bias_correction = (octet_bias_correction)json_integer_value(bias);
+    if (config->equalize < 0 || config->equalize > OCTET_EQUALIZATIONS)
+        return octet_fail(err, OCTET_ERR_FORMAT, "equalization %d is unknown", config->equalize);
     return read_floats(config, arena, json_object_get(object, "float"), err);
 }
 
@@ -184,14 +193,20 @@ static octet_status take_trial(octet_journal *journal, const json_t *line, octet
     return octet_journal_remember(journal, &trial, err);
 }
 
-static octet_status take_gain(octet_journal *journal, const json_t *line, octet_error *err)
+static octet_status take_gains(octet_journal *journal, const json_t *line, octet_error *err)
 {
-    octet_tune_config base;
-    octet_tune_gain   gain = { .base = &base };
-    OCTET_TRY(read_config(&base, journal->arena, line, err));
-    OCTET_TRY(read_text(&gain.layer, journal->arena, json_object_get(line, "layer"), "layer", err));
-    OCTET_TRY(read_number(&gain.sqnr_db, line, "sqnr_db", err));
-    return octet_journal_remember_gain(journal, &gain, err);
+    octet_tune_gains    gains;
+    const json_t *const layers = json_object_get(line, "layers");
+    if (!json_is_array(layers)) return refuse("layers", err);
+    OCTET_TRY(read_config(&gains.base, journal->arena, line, err));
+    gains.layer_count = json_array_size(layers);
+    OCTET_TRY(octet_arena_get(&gains.layers, journal->arena, gains.layer_count, sizeof *gains.layers, err));
+    for (size_t i = 0; i < gains.layer_count; i++) {
+        const json_t *const row = json_array_get(layers, i);
+        OCTET_TRY(read_text(&gains.layers[i].layer, journal->arena, json_array_get(row, 0), "layers", err));
+        OCTET_TRY(take_number(&gains.layers[i].db, json_array_get(row, 1), "layers", err));
+    }
+    return octet_journal_remember_gains(journal, &gains, err);
 }
 
 static octet_status take_times(octet_journal *journal, const json_t *line, octet_error *err)
@@ -207,11 +222,9 @@ static octet_status take_times(octet_journal *journal, const json_t *line, octet
     for (size_t i = 0; i < times->layer_count; i++) {
         octet_tune_layer *const layer = &times->layers[i];
         const json_t *const     row   = json_array_get(layers, i);
-        const json_t *const     a = json_array_get(row, 1), *const b = json_array_get(row, 2);
-        if (!json_is_number(a) || !json_is_number(b)) return refuse("layers", err);
         OCTET_TRY(read_text(&layer->name, journal->arena, json_array_get(row, 0), "layers", err));
-        layer->seconds       = json_number_value(a);
-        layer->float_seconds = json_number_value(b);
+        OCTET_TRY(take_number(&layer->seconds, json_array_get(row, 1), "layers", err));
+        OCTET_TRY(take_number(&layer->float_seconds, json_array_get(row, 2), "layers", err));
     }
     return OCTET_OK;
 }
@@ -230,7 +243,7 @@ octet_status octet_line_take(octet_journal *journal, const char *line, size_t si
     static const struct {
         const char *kind;
         octet_status (*take)(octet_journal *journal, const json_t *line, octet_error *err);
-    } rows[] = { { "trial", take_trial }, { "gain", take_gain }, { "times", take_times } };
+    } rows[] = { { "trial", take_trial }, { "gains", take_gains }, { "times", take_times } };
     json_t *object;
     OCTET_TRY(parse(&object, line, size, err));
     const char *const kind   = json_string_value(json_object_get(object, "kind"));

@@ -9,7 +9,7 @@
 /* Made lines live in the arena, with their newline. NULL: memory is out. */
 const char *octet_line_of_identity(octet_arena *arena, const octet_tune_identity *identity);
 const char *octet_line_of_trial(octet_arena *arena, const octet_tune_trial *trial);
-const char *octet_line_of_gain(octet_arena *arena, const octet_tune_gain *gain);
+const char *octet_line_of_gains(octet_arena *arena, const octet_tune_gains *gains);
 const char *octet_line_of_times(octet_arena *arena, const octet_tune_times *times);
 
 /* One line of the file, taken into the journal's memory; OCTET_ERR_FORMAT says what is wrong with it. */

@@ -75,10 +75,12 @@ static octet_status score(octet_tune_trial *trial, octet_search *s, octet_graph 
 
 static octet_status make_and_score(octet_tune_trial *trial, octet_search *s, octet_error *err)
 {
+    const octet_tune_config *const c = &trial->config;
+    const bool   steps = c->equalize || c->rounding || c->bias_correction;
     octet_graph *graph;
     octet_error  why    = { 0 };
-    octet_status status = octet_workshop_make(&graph, &s->workshop, &trial->config, &why);
-    if (status == OCTET_ERR_UNSUPPORTED) { /* a step that this network does not allow: known, and no reason to end */
+    octet_status status = octet_workshop_make(&graph, &s->workshop, c, &why);
+    if (status == OCTET_ERR_UNSUPPORTED && steps) { /* that this network does not allow: no reason to end */
         trial->failed = octet_arena_copy(s->journal->arena, why.text);
         trial->score = trial->drop = trial->sqnr_db = trial->agreement = NAN;
         return trial->failed ? OCTET_OK : octet_fail_memory(err);
@@ -88,6 +90,12 @@ static octet_status make_and_score(octet_tune_trial *trial, octet_search *s, oct
     status = score(trial, s, graph, err);
     octet_graph_free(graph);
     return status;
+}
+
+octet_status octet_search_tell(const octet_search *s, const octet_tune_trial *trial, octet_error *err)
+{
+    if (!s->options->on_trial || !s->options->on_trial(s->options->on_trial_context, trial)) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
 }
 
 octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, const octet_tune_config *config,
@@ -103,9 +111,8 @@ octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, c
         octet_search_judge(&made, s->options);
         OCTET_TRY(octet_journal_add(journal, &made, err));
         *trial = &journal->trials[journal->trial_count - 1];
+        OCTET_TRY(octet_search_tell(s, *trial, err));
     }
-    if (*trial && s->options->on_trial && s->options->on_trial(s->options->on_trial_context, *trial))
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
     return OCTET_OK;
 }
 
@@ -156,10 +163,29 @@ static octet_status try_methods(const octet_tune_trial **best, octet_search *s, 
     return OCTET_OK;
 }
 
+/* Each on top of what was best so far. */
+static octet_status try_steps(const octet_tune_trial **best, octet_search *s, octet_error *err)
+{
+    const octet_equalization balance = s->workshop.qconfig.weight.per_channel ? OCTET_EQUALIZE_BALANCE
+                                                                              : OCTET_EQUALIZE_BALANCE_TENSOR;
+    const octet_tune_config  steps[] = { { .equalize = 1 + OCTET_EQUALIZE_SCALE }, { .equalize = 1 + (int)balance },
+                                         { .rounding = OCTET_ROUND_FEEDBACK },
+                                         { .bias_correction = OCTET_BIAS_SEQUENTIAL } };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && *best && !s->options->ranges_only; i++) {
+        octet_tune_config config = (*best)->config;
+        if (steps[i].equalize) config.equalize = steps[i].equalize;
+        if (steps[i].rounding) config.rounding = steps[i].rounding;
+        if (steps[i].bias_correction) config.bias_correction = steps[i].bias_correction;
+        OCTET_TRY(try_plain(best, s, &config, err));
+    }
+    return OCTET_OK;
+}
+
 octet_status octet_search_run(octet_search *s, octet_error *err)
 {
     const octet_tune_trial *best = NULL;
     OCTET_TRY(try_methods(&best, s, err));
+    OCTET_TRY(try_steps(&best, s, err));
     if (!best || best->failed || s->stopped) return OCTET_OK;
     s->plain = best->config;
     OCTET_TRY(octet_search_time_layers(s, err));

@@ -26,11 +26,14 @@ void         octet_search_free(octet_search *s);
 octet_status octet_search_try(const octet_tune_trial **trial, octet_search *s, const octet_tune_config *config,
                               octet_error *err);
 
+/* Tells the caller of a trial. */
+octet_status octet_search_tell(const octet_search *s, const octet_tune_trial *trial, octet_error *err);
+
 /* Fills in what the present budget says of a trial. */
 void octet_search_judge(octet_tune_trial *trial, const octet_tune_options *options);
 
-/* Whether a is the better one of two that are equally fast; b may be NULL. Differences of shares that are within
-   chance decide nothing: then the output's SQNR does, which sees every sample. */
+/* Whether a is the better one of two to go on with, which are equally fast; b may be NULL. Differences of shares that
+   are within chance decide nothing here: then the output's SQNR does, which sees every sample. */
 bool octet_search_better(const octet_search *s, const octet_tune_trial *a, const octet_tune_trial *b);
 
 /* The network without float layers that others are timed beside; stays the search's. */

@@ -82,7 +82,7 @@ static octet_status identify_options(const char **text, const octet_qconfig *q, 
                                      octet_arena *arena, octet_error *err)
 {
     const char *const sides[] = { describe_side(arena, &q->weight), describe_side(arena, &q->activation) };
-    char              clean[256];
+    char              clean[256], rule[64];
     if (!sides[0] || !sides[1]) return octet_fail_memory(err);
     *text = octet_arena_format(arena,
                                "%s, border %d, target %s, weights %s, activations %s%s, %zu to choose, engines %s",
@@ -92,7 +92,8 @@ static octet_status identify_options(const char **text, const octet_qconfig *q, 
                                o->evaluate.plan.engines ? o->evaluate.plan.engines : "all");
     for (size_t i = 0; i < q->layer_count && *text; i++) {
         octet_text_clean(clean, sizeof clean, q->layers[i].match);
-        *text = octet_arena_format(arena, "%s, %s=%s", *text, clean, q->layers[i].keep_float ? "float" : "levels");
+        octet_layer_rule_print(rule, sizeof rule, &q->layers[i]);
+        *text = octet_arena_format(arena, "%s, %s=%s", *text, clean, rule);
     }
     return *text ? OCTET_OK : octet_fail_memory(err);
 }
@@ -118,10 +119,12 @@ static octet_status identify(octet_tune_identity identity[6], const octet_search
 
 void octet_tune_config_print(char *text, size_t size, const octet_tune_config *c)
 {
+    static const char *const ways[] = { "", ", equalize", ", equalize by balance", ", equalize by balance per tensor" };
+    _Static_assert(sizeof ways / sizeof *ways == OCTET_EQUALIZATIONS + 1, "a name for each");
     char percentile[32] = "";
     if (c->method == OCTET_METHOD_PERCENTILE) snprintf(percentile, sizeof percentile, " %g", c->percentile);
     const int n = snprintf(text, size, "%s%s%s%s%s", octet_method_name(c->method), percentile,
-                           c->equalize ? ", equalize" : "", c->rounding == OCTET_ROUND_FEEDBACK ? ", round" : "",
+                           ways[c->equalize], c->rounding == OCTET_ROUND_FEEDBACK ? ", round" : "",
                            c->bias_correction == OCTET_BIAS_SEQUENTIAL ? ", bias"
                            : c->bias_correction == OCTET_BIAS_ANALYTIC ? ", bias analytic"
                                                                        : "");
@@ -130,7 +133,7 @@ void octet_tune_config_print(char *text, size_t size, const octet_tune_config *c
 }
 
 /* The fastest that meets the budget; of those the better one. */
-static void choose(octet_tuning *tuning, const octet_search *s)
+static void choose(octet_tuning *tuning)
 {
     for (size_t i = 0; i < tuning->trial_count; i++) {
         const octet_tune_trial *const t = &tuning->trials[i], *const best = tuning->best;
@@ -138,7 +141,7 @@ static void choose(octet_tuning *tuning, const octet_search *s)
         if (!tuning->closest || t->drop < tuning->closest->drop) tuning->closest = t;
         if (!t->meets) continue;
         const bool as_fast = best && t->predicted == best->predicted;
-        if (!best || t->predicted < best->predicted || (as_fast && octet_search_better(s, t, best))) tuning->best = t;
+        if (!best || t->predicted < best->predicted || (as_fast && octet_tune_scores_better(t, best))) tuning->best = t;
     }
 }
 
@@ -152,7 +155,7 @@ static void sum_up(octet_tuning *tuning, const octet_search *s)
                               .resumed = journal->resumed, .metric = o->metric, .float_score = NAN,
                               .float_latency = times->layers ? times->float_seconds / times->seconds : NAN,
                               .layer_count = times->layer_count, .stopped = s->stopped };
-    choose(tuning, s);
+    choose(tuning);
     if (tuning->closest) tuning->float_score = tuning->closest->float_score;
     tuning->max_drop = o->metric == OCTET_METRIC_SQNR ? 0
                        : o->max_drop_share            ? o->max_drop / 100 * fabs(tuning->float_score)
@@ -190,7 +193,10 @@ static octet_status run(octet_graph **quantized, struct owned *owned, octet_sear
     const octet_tune_options *const o       = s->options;
     OCTET_TRY(identify(identity, s, s->arena, err));
     OCTET_TRY(octet_journal_open(journal, o->journal, identity, o->restart, err));
-    for (size_t i = 0; i < journal->trial_count; i++) octet_search_judge(&journal->trials[i], o);
+    for (size_t i = 0; i < journal->trial_count; i++) {
+        octet_search_judge(&journal->trials[i], o);
+        OCTET_TRY(octet_search_tell(s, &journal->trials[i], err));
+    }
     OCTET_TRY(octet_search_run(s, err));
     sum_up(&owned->tuning, s);
     return owned->tuning.best ? make_best(quantized, s, owned->tuning.best, err) : OCTET_OK;

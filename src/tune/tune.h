@@ -15,7 +15,7 @@ enum { OCTET_TUNE_KEPT = 2 }; /* calibrations that are kept at once */
 typedef struct octet_tune_base {
     octet_method method;
     double       percentile;
-    bool         equalize;
+    int          equalize;
     octet_graph *fused, *calibrated; /* NULL: none */
     unsigned     used; /* when, for the least recently used to go */
 } octet_tune_base;
@@ -33,6 +33,9 @@ typedef struct octet_workshop {
 /* Quantizes a network of its own, which the caller frees, by config. */
 octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, const octet_tune_config *config,
                                  octet_error *err);
+/* The float network that config's is quantized from; stays the workshop's, and is valid until the next call. */
+octet_status octet_workshop_fused(octet_graph **fused, octet_workshop *w, const octet_tune_config *config,
+                                  octet_error *err);
 void         octet_workshop_free(octet_workshop *w);
 
 /* Whether two configurations are the same. */
@@ -52,6 +55,9 @@ double octet_tune_cost(const octet_tune_times *times, const octet_graph *graph, 
 octet_arena *octet_tuning_arena(octet_tuning *tuning);
 
 /* ---- frontier.c ---- */
+
+/* Less lost, or as much and a better output. */
+bool octet_tune_scores_better(const octet_tune_trial *a, const octet_tune_trial *b);
 
 /* Fills frontier of every trial. */
 void octet_tune_mark_frontier(octet_tune_trial *trials, size_t count);

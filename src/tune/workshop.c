@@ -69,6 +69,8 @@ static octet_status make_base(octet_tune_base *base, octet_workshop *w, const oc
                                .equalize = config->equalize };
     OCTET_TRY(octet_graph_copy(&base->fused, w->graph, err));
     OCTET_TRY(octet_graph_own(base->fused, err));
+    if (config->equalize)
+        OCTET_TRY(octet_equalize(base->fused, (octet_equalization)(config->equalize - 1), w->data, options, err));
     OCTET_TRY(octet_graph_copy(&base->calibrated, base->fused, err));
     OCTET_TRY(prepare(base->calibrated, w, &plain, err));
     return octet_calibrate(base->calibrated, w->data, options, err);
@@ -111,9 +113,13 @@ static octet_status calibrated_with(octet_graph **graph, octet_workshop *w, cons
     return octet_calibrate_like(*graph, base->calibrated, w->data, &w->options->calibrate, err);
 }
 
-static octet_status finish(octet_graph *graph, octet_error *err)
+static octet_status finish(octet_graph *graph, octet_workshop *w, const octet_tune_config *config, octet_error *err)
 {
+    const octet_calibrate_options *const options = &w->options->calibrate;
     OCTET_TRY(octet_graph_own(graph, err));
+    if (config->rounding == OCTET_ROUND_FEEDBACK) OCTET_TRY(octet_round_weights(graph, w->data, options, err));
+    if (config->bias_correction != OCTET_BIAS_MEAN)
+        OCTET_TRY(octet_correct_biases(graph, config->bias_correction, w->data, options, err));
     return octet_convert(graph, err);
 }
 
@@ -125,8 +131,17 @@ octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, con
     *quantized             = NULL;
     OCTET_TRY(find_base(&base, w, config, err));
     octet_status status = calibrated_with(&graph, w, config, base, err);
-    if (status == OCTET_OK) status = finish(graph, err);
+    if (status == OCTET_OK) status = finish(graph, w, config, err);
     if (status == OCTET_OK) *quantized = graph;
     else octet_graph_free(graph);
     return status;
+}
+
+octet_status octet_workshop_fused(octet_graph **fused, octet_workshop *w, const octet_tune_config *config,
+                                  octet_error *err)
+{
+    octet_tune_base *base;
+    OCTET_TRY(find_base(&base, w, config, err));
+    *fused = base->fused;
+    return OCTET_OK;
 }

@@ -74,7 +74,7 @@ has out 'octet quantize'
 expect 0 --version
 has out '^octet [0-9]'
 expect 0 --help
-for verb in inspect quantize qat eval compare diff bench report run doctor; do
+for verb in inspect quantize qat tune eval compare diff bench report run doctor; do
     expect 0 "$verb" --help
     has out '^usage: octet'
     has out '^examples:'
@@ -150,6 +150,60 @@ expect 0 doctor --json
 is_json out
 expect 0 quantize net.onnx --data calib.npy -n -o never.onnx
 [ ! -e never.onnx ] || fail 'a dry run wrote'
+
+# ---- tune ----
+set -- tune net.onnx --data calib.npy --val calib.npy --bench-time 0.02
+expect 0 "$@" --val-labels labels.txt --max-drop 100% --frontier tuned.svg --json=tuned.json -o tuned.onnx
+has out '^budget met'
+has out '^> the result'
+has tuned.svg '<svg '
+is_json tuned.json
+keys tuned.json trials.method trials.latency metric max_drop best passed resumed journal xxh3_128 nodes.int8
+python3 - <<'PY' || fail 'tune: values'
+import json, xml.dom.minidom
+result = json.load(open("tuned.json"))
+lines = [json.loads(line) for line in open("tuned.onnx.tune.jsonl")]
+assert result["passed"] and result["metric"] == "top1" and result["max_drop"] == 100 and result["resumed"] == 0
+assert [line["score"] for line in lines if line["kind"] == "trial"] == [trial["score"] for trial in result["trials"]]
+best = result["trials"][result["best"] - 1]
+assert best["meets"] and best["frontier"] and not best["float_layers"] and best["latency"] == 1
+xml.dom.minidom.parse("tuned.svg")
+PY
+expect 0 "$@" --val-labels labels.txt --max-drop 100% -f -o tuned.onnx
+has out 'of these [1-9][0-9]* from the journal'
+expect 0 "$@" --min-sqnr 60 --method minmax --ranges-only -o sharp.onnx --json=tuned2.json
+has out '^float layers'
+has out 'minmax, [1-3] float'
+python3 - <<'PY' || fail 'tune: the result is not what the trial was'
+import json
+result = json.load(open("tuned2.json"))
+best = result["trials"][result["best"] - 1]
+assert best["sqnr_db"] is None or best["sqnr_db"] >= 60
+assert set(best["float_layers"]) <= {node["name"] for node in result["float_nodes"]}
+PY
+expect 4 "$@" --min-sqnr 900 --trials 2 -o none.onnx
+has out 'budget NOT MET'
+has out 'stopped before its end'
+[ ! -e none.onnx ] && [ -s none.onnx.tune.jsonl ] || fail 'tune: an output without a result, or no journal'
+expect 0 "$@" --max-drop 1 --dry-run
+refused 2 "'--output FILE' is missing" "$@" --max-drop 1
+refused 2 'a budget is missing' "$@" -o n.onnx
+refused 2 'contradict' "$@" -o n.onnx --max-drop 1 --min-sqnr 20
+refused 2 'belong together' "$@" -o n.onnx --max-drop 1 --metric sqnr
+refused 2 'belong together' "$@" -o n.onnx --min-sqnr 20 --metric agreement
+refused 2 "max-drop: not a loss (got 'x'" "$@" -o n.onnx --max-drop x
+refused 2 "'--val PATH' is missing" tune net.onnx --data calib.npy --max-drop 1 -o n.onnx
+refused 2 'needs labels' "$@" -o n.onnx --max-drop 1 --metric top1
+refused 2 'name the same file' "$@" -o n.onnx --max-drop 1 --journal n.onnx
+refused 2 'same file as an input' "$@" -o n.onnx --max-drop 1 --journal calib.npy
+refused 1 'exists already' "$@" -o n.onnx --max-drop 1 --frontier tuned.svg
+refused 1 'exists already' "$@" -o tuned.onnx --max-drop 1
+refused 2 'is quantized' tune tuned.onnx --data calib.npy --val calib.npy --max-drop 1 -o n.onnx
+refused 3 'journal of another options' "$@" --val-labels labels.txt --per-tensor -o n.onnx --max-drop 1 --journal tuned.onnx.tune.jsonl
+refused 3 'names.txt: not a' "$@" -o n.onnx --max-drop 1 --journal names.txt
+refused 3 'names.txt: not a' "$@" -o n.onnx --max-drop 1 --journal names.txt --restart
+refused 3 'missing.npy' "$@" -o n.onnx --max-drop 1 --val missing.npy
+[ ! -e n.onnx ] || fail 'tune: a refused search wrote'
 
 # ---- qat ----
 expect 0 qat net.onnx --data calib.npy --labels labels.txt --dry-run --json

@@ -62,10 +62,11 @@ static void write_journal(int count)
     const octet_tune_trial  base     = some_trial(1);
     octet_tune_layer        layers[] = { { "a", 0.1, 0.3 }, { "b", 1e-6, 2e-6 } };
     const octet_tune_times  times    = { 0.5, 0.75, 1e-9, layers, 2 };
-    const octet_tune_gain   gain     = { &base.config, "a", 30.125 };
+    octet_tune_gain         rows[]   = { { "a", 30.125 }, { "b", NAN } };
+    const octet_tune_gains  gains    = { base.config, rows, 2 };
     open_journal(&journal);
     MUST(octet_journal_set_times(&journal, &times, &err));
-    MUST(octet_journal_add_gain(&journal, &gain, &err));
+    MUST(octet_journal_add_gains(&journal, &gains, &err));
     for (int i = 0; i < count; i++) {
         const octet_tune_trial trial = some_trial(i);
         MUST(octet_journal_add(&journal, &trial, &err));
@@ -93,11 +94,13 @@ static void everything_comes_back(void **state)
         else assert_null(got->failed);
     }
     octet_tune_config other = some_trial(1).config;
-    assert_non_null(octet_journal_find_gain(&journal, &other, "a"));
-    same(octet_journal_find_gain(&journal, &other, "a")->sqnr_db, 30.125);
-    assert_null(octet_journal_find_gain(&journal, &other, "b"));
+    const octet_tune_gains *const gains = octet_journal_find_gains(&journal, &other);
+    assert_non_null(gains);
+    assert_int_equal(gains->layer_count, 2);
+    assert_string_equal(gains->layers[1].layer, "b");
+    same(gains->layers[0].db, 30.125), same(gains->layers[1].db, NAN);
     other.percentile = 99;
-    assert_null(octet_journal_find_gain(&journal, &other, "a"));
+    assert_null(octet_journal_find_gains(&journal, &other));
     assert_null(octet_journal_find(&journal, &other));
     assert_int_equal(journal.times.layer_count, 2);
     assert_string_equal(journal.times.layers[1].name, "b");

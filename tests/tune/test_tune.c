@@ -118,6 +118,22 @@ static void the_one_ruinous_layer_stays_float(void **state)
     end(&r);
 }
 
+static void what_equalization_mends_needs_no_float_layer(void **state)
+{
+    (void)state;
+    octet_tune_options options = by_sqnr(25);
+    const char        *name;
+    options.ranges_only = false;
+    run r               = tuned(1000, &options);
+    assert_non_null(r.tuning->best);
+    assert_int_not_equal(r.tuning->best->config.equalize, 0);
+    assert_int_equal(r.tuning->best->config.float_count, 0);
+    assert_int_equal(float_nodes(r.result, &name), 0);
+    assert_true(result_db(&r) >= 25);
+    assert_int_equal(r.tuning->trial_count, 8); /* four methods, two equalizations, rounding, biases */
+    end(&r);
+}
+
 static void nothing_is_given_where_nothing_meets_the_budget(void **state)
 {
     (void)state;
@@ -188,13 +204,14 @@ static void the_chart_takes_any_title(void **state)
 /* ---- going on ---- */
 
 typedef struct killer {
-    size_t left, seen;
+    size_t left, seen, told;
 } killer;
 
 static int kill_after(void *context, const octet_tune_trial *trial)
 {
     killer *const k = context;
     k->seen += !trial->resumed;
+    k->told++;
     return !trial->resumed && k->left-- == 0;
 }
 
@@ -231,7 +248,7 @@ static void interrupted_again_and_again(void **state)
     options.on_trial_context = &k;
     for (size_t lives = 0; lives < 20; lives++) {
         octet_error why = { 0 };
-        k.left          = 0;
+        k.left = k.told = 0;
         r               = begin(1000);
         const octet_status status = octet_tune(&r.result, &r.tuning, r.graph, r.data, &options, &why);
         if (status == OCTET_OK) break;
@@ -243,6 +260,7 @@ static void interrupted_again_and_again(void **state)
     assert_int_equal(r.tuning->trial_count, total);
     assert_int_equal(r.tuning->resumed, total);
     assert_int_equal(k.seen, total);
+    assert_int_equal(k.told, total); /* by the last life alone */
     save(resumed, &r, "resumed.onnx");
     assert_true(same_files(plain, resumed));
     end(&r);
@@ -312,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_need_nothing_stays_float),
         cmocka_unit_test(the_one_ruinous_layer_stays_float),
+        cmocka_unit_test(what_equalization_mends_needs_no_float_layer),
         cmocka_unit_test(nothing_is_given_where_nothing_meets_the_budget),
         cmocka_unit_test(limits_stop_the_search),
         cmocka_unit_test(the_chart_takes_any_title),
