@@ -27,8 +27,8 @@ typedef struct row {
 static const row rows[KINDS] = {
     [MINMAX]      = { "--layer '%s=minmax'", "minmax", 0, false },
     [MSE]         = { "--layer '%s=mse'", "mse", 0, false },
-    [P9999]       = { "--layer '%s=percentile-99.99'", "percentile", 99.99, false },
-    [P999]        = { "--layer '%s=percentile-99.9'", "percentile", 99.9, false },
+    [P9999]       = { "--layer '%s=percentile:99.99'", "percentile", 99.99, false },
+    [P999]        = { "--layer '%s=percentile:99.9'", "percentile", 99.9, false },
     [PER_CHANNEL] = { "--per-channel", NULL, 0, true },
     [S8]          = { "--weights s8", NULL, 0, true },
     [AFFINE]      = { "without --symmetric", NULL, 0, true },
