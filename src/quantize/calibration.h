@@ -33,6 +33,8 @@ typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
     octet_value         *representative; /* the value whose rounding stands for the group's in a search */
     const octet_layer_rule *rule;        /* how its range is found; NULL: as qconfig says */
+    octet_range          chosen;         /* by the search over the output, in force or not */
+    const char          *chosen_method;  /* NULL: there was none */
     octet_observer       observer;
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
@@ -72,6 +74,7 @@ typedef struct octet_calibration {
     octet_value       **operands; /* constants that Add, Mul, ... read as levels */
     size_t              operand_count;
     uint64_t            samples;
+    bool                choice_pays;    /* the search's ranges are in force */
 } octet_calibration;
 
 /* Metadata that says for how many bits weights were made ("s4"): their levels alone do not. */

@@ -253,14 +253,17 @@ static bool choice_pays(const search *s)
 
 static octet_status take_best(search *s, octet_error *err)
 {
-    octet_calibration *const c    = s->graph->calibration;
-    const bool               pays = choice_pays(s);
+    octet_calibration *const c = s->graph->calibration;
+    c->choice_pays             = choice_pays(s);
     for (size_t g = 0; g < c->group_count; g++) {
-        if (c->groups[g].rule) continue;
-        const int best                     = pays ? best_of(s, g) : 0;
-        c->groups[g].fake_quantize->method = methods[best].name;
-        OCTET_TRY(octet_set_qparams(s->graph, c->groups[g].fake_quantize, &c->qconfig.activation,
-                                    &s->candidates[g][best].range, 1, err));
+        octet_group *const group = &c->groups[g];
+        if (group->rule) continue;
+        const int best       = best_of(s, g), taken = c->choice_pays ? best : 0;
+        group->chosen        = s->candidates[g][best].range;
+        group->chosen_method = methods[best].name;
+        group->fake_quantize->method = methods[taken].name;
+        OCTET_TRY(octet_set_qparams(s->graph, group->fake_quantize, &c->qconfig.activation,
+                                    &s->candidates[g][taken].range, 1, err));
     }
     return OCTET_OK;
 }

@@ -4,9 +4,10 @@
 #include <octet/improve.h>
 
 #include "graph/copy.h"
+#include "quantize/calibration.h"
 #include "quantize/judge.h"
 
-enum { HELD_BACK = 4 };
+enum { HELD_BACK = 4, MOST_OLD = 8 * OCTET_STEPS };
 
 /* Less gain than this is what other samples would take back. */
 #define LEAST_GAIN_DB 0.1
@@ -19,7 +20,7 @@ typedef struct way {
     const octet_quantize_options *options;
     octet_judge                   judge;
     octet_judgement               judged; /* now, on held_back */
-    octet_graph                  *old[2 * OCTET_STEPS];
+    octet_graph                  *old[MOST_OLD];
     size_t                        old_count;
 } way;
 
@@ -80,6 +81,23 @@ static octet_status calibrated_copy(octet_graph **copy, const octet_graph *real,
     return octet_calibrate(*copy, w->data, &w->options->calibrate, err);
 }
 
+/* The ranges that a search over the output found, where those of least squared error are in force, and the other way
+   round. graph is a copy of the one that was calibrated. */
+static octet_status take_other_ranges(octet_graph *graph, octet_error *err)
+{
+    const octet_calibration *const c = graph->calibration;
+    for (size_t i = 0; i < c->group_count; i++) {
+        const octet_group *const group = &c->groups[i];
+        const octet_value *const twin  = octet_graph_find_value(graph, group->representative->name);
+        octet_range              range = group->chosen;
+        if (!group->chosen_method || !twin) continue;
+        twin->fake_quantize->method = group->chosen_method;
+        if (c->choice_pays) OCTET_TRY(octet_group_range(&range, &twin->fake_quantize->method, graph, group, err));
+        OCTET_TRY(octet_set_qparams(graph, twin->fake_quantize, &c->qconfig.activation, &range, 1, err));
+    }
+    return OCTET_OK;
+}
+
 static octet_status converted_copy(octet_graph **copy, const octet_graph *calibrated, octet_error *err)
 {
     OCTET_TRY(copy_of(copy, calibrated, err));
@@ -115,22 +133,42 @@ static void attempt_free(attempt *a)
     *a = (attempt){ 0 };
 }
 
-static octet_status change(attempt *a, const way *w, const step *s, int variant, octet_error *err)
+/* Whether the search over the output promises enough is a guess as long as nobody judges. */
+static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
+{
+    octet_graph    *other = NULL;
+    octet_judgement judged;
+    octet_status    status = copy_of(&other, a->calibrated, err);
+    if (status == OCTET_OK) status = take_other_ranges(other, err);
+    if (status == OCTET_OK) status = judge(&judged, w, other, err);
+    if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_GAIN_DB) {
+        w->old[w->old_count++] = a->calibrated; /* whose calibration the other shares */
+        a->calibrated          = other;
+        a->judged              = judged;
+        return OCTET_OK;
+    }
+    octet_graph_free(other);
+    return status;
+}
+
+static octet_status change(attempt *a, way *w, const step *s, int variant, octet_error *err)
 {
     if (!s->change_float) {
         OCTET_TRY(copy_of(&a->calibrated, w->now, err));
-        return s->change_calibrated(a->calibrated, w, err);
+        OCTET_TRY(s->change_calibrated(a->calibrated, w, err));
+        return judge(&a->judged, w, a->calibrated, err);
     }
     OCTET_TRY(copy_of(&a->real, w->real, err));
     OCTET_TRY(s->change_float(a->real, w, variant, err));
-    return calibrated_copy(&a->calibrated, a->real, w, err);
+    OCTET_TRY(calibrated_copy(&a->calibrated, a->real, w, err));
+    OCTET_TRY(judge(&a->judged, w, a->calibrated, err));
+    return try_other_ranges(a, w, err);
 }
 
 static octet_status make_attempt(attempt *a, way *w, const step *s, int variant, octet_error *err)
 {
-    *a                  = (attempt){ 0 };
-    octet_status status = change(a, w, s, variant, err);
-    if (status == OCTET_OK) status = judge(&a->judged, w, a->calibrated, err);
+    *a                        = (attempt){ 0 };
+    const octet_status status = change(a, w, s, variant, err);
     if (status == OCTET_OK) a->gain_db = octet_judgement_gain(&w->judged, &a->judged);
     else attempt_free(a);
     return status;
@@ -199,7 +237,11 @@ static octet_status improve(way *w, octet_step_gains *gains, octet_error *err)
     if (!any_step(w->options)) return OCTET_OK;
     OCTET_TRY(part_samples(w, err));
     OCTET_TRY(octet_judge_open(&w->judge, w->origin, w->held_back, &w->options->calibrate, err));
-    OCTET_TRY(judge(&w->judged, w, w->now, err));
+    attempt plain = { .calibrated = w->now };
+    OCTET_TRY(judge(&plain.judged, w, w->now, err));
+    OCTET_TRY(try_other_ranges(&plain, w, err));
+    w->now    = plain.calibrated;
+    w->judged = plain.judged;
     for (int i = 0; i < OCTET_STEPS; i++)
         if (steps[i].is_asked(w->options)) OCTET_TRY(try_step(w, &steps[i], &gains->at[gains->count++], err));
     return OCTET_OK;
