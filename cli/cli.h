@@ -112,7 +112,7 @@ typedef struct cli_args {
     double      seconds_at_most, min_sqnr;
     bool        explore, ranges_only;
 
-    const char *engine, *against;
+    const char *engine, *against, *recorded;
     size_t      batch, runs, max_levels, max_local;
     double      seconds;
     bool        layer_times, all_values;

@@ -140,7 +140,7 @@ octet_status cli_compare(cli_call *call, octet_error *err)
 static const cli_option compare_options[] = {
     { "top", 0, CLI_COUNT, "N", offsetof(cli_args, top), "10", "layers to print (JSON has all)", NULL, 1, 1e9 },
     { "effects", 0, CLI_COUNT, "N", offsetof(cli_args, effects), NULL,
-      "samples on which every layer's effect on the output is measured (otherwise 4 to 16, by the network's size)",
+      "samples on which every layer's effect on the output is measured (otherwise 3 to 16, by the network's size)",
       NULL, 1, 1e9 },
     { "no-effects", 0, CLI_FLAG, NULL, offsetof(cli_args, no_effects), NULL,
       "leave out effects on the output, causes and remedies: two thirds of the time", .opposite = "effects" },

@@ -17,7 +17,8 @@ typedef struct diffing {
     octet_diff_side sides[2]; /* measured, reference */
 } diffing;
 
-static bool is_one_model(const cli_call *call) { return call->args.operand_count == 1; }
+/* On two engines. */
+static bool is_one_model(const cli_call *call) { return call->args.operand_count == 1 && !call->args.recorded; }
 
 /* ---- JSON ---- */
 
@@ -68,6 +69,18 @@ static json_t *values_json(const octet_value_diff *values, size_t count, const o
     return array;
 }
 
+static json_t *unmatched_json(const octet_diff *r)
+{
+    json_t *const array = cli_json_array();
+    for (size_t i = 0; i < r->unmatched_count; i++) {
+        json_t *const row = cli_json_object();
+        cli_json_set(row, "name", cli_json_text(r->unmatched[i].name));
+        cli_json_set(row, "why", cli_json_text(r->unmatched[i].why));
+        cli_json_add(array, row);
+    }
+    return array;
+}
+
 static json_t *total_json(const octet_diff *r, const octet_level_counts *counts, size_t worst)
 {
     json_t *const object = cli_json_object();
@@ -84,7 +97,8 @@ static void set_document(const diffing *d, cli_call *call)
     cli_json_set(c, "a", cli_json_text(call->args.operands[0]));
     cli_json_set(c, "b", cli_json_text(call->args.operands[call->args.operand_count - 1]));
     cli_json_set(c, "engine", cli_json_text(call->args.engine));
-    cli_json_set(c, "against", cli_json_text(d->sides[is_one_model(call)].engines));
+    cli_json_set(c, "against", cli_json_text(call->args.recorded ? "recorded" : d->sides[is_one_model(call)].engines));
+    if (call->args.recorded) cli_json_set(c, "recorded", cli_json_text(call->args.recorded));
     cli_json_set(c, "samples", cli_json_count(r->samples));
     cli_json_set(c, "as_deployed", json_boolean(!r->unlike_deployed[0] && !r->unlike_deployed[1]));
     cli_json_set(c, "accumulated", total_json(r, &r->accumulated, r->worst_accumulated));
@@ -92,6 +106,7 @@ static void set_document(const diffing *d, cli_call *call)
         cli_json_set(c, "local", total_json(r, &r->local, r->worst_local));
         cli_json_set(c, "not_fed", cli_json_count(r->not_fed));
     }
+    if (call->args.recorded) cli_json_set(c, "unmatched", unmatched_json(r));
     cli_json_set(c, "values", values_json(r->values, r->value_count, d->sides));
     cli_json_set(c, "outputs", values_json(r->outputs, r->output_count, d->sides));
 }
@@ -172,9 +187,24 @@ static void print_outputs(cli_call *call, const octet_diff *r)
     }
 }
 
+static void print_recorded(const diffing *d, cli_call *call)
+{
+    const octet_diff *const r = d->diff;
+    char                    clean[96];
+    cli_say(call, "%zu samples, %zu recorded arrays compared, %zu not\n", r->samples, r->value_count,
+            r->unmatched_count);
+    for (size_t i = 0; i < r->unmatched_count; i++)
+        cli_say(call, "%-36.36s %s\n", cli_clean(clean, r->unmatched[i].name), r->unmatched[i].why);
+    print_values(call, r, false);
+}
+
 static void print(const diffing *d, cli_call *call)
 {
     const octet_diff *const r = d->diff;
+    if (call->args.recorded) {
+        print_recorded(d, call);
+        return;
+    }
     cli_say(call, "%zu %s", r->samples, d->data ? "samples" : "inputs of random numbers");
     if (is_one_model(call))
         cli_say(call, ", engines %s against %s\n", d->sides[0].engines ? d->sides[0].engines : "as the build prefers",
@@ -237,7 +267,9 @@ static octet_status load(diffing *d, cli_call *call, octet_error *err)
         OCTET_TRY(octet_fuse(d->graphs[i], err));
     }
     const octet_diff_side first = { d->graphs[0], a->engine };
-    if (is_one_model(call)) {
+    if (call->args.recorded) {
+        d->sides[0] = first;
+    } else if (is_one_model(call)) {
         d->sides[0] = first;
         d->sides[1] = (octet_diff_side){ d->graphs[0], a->against ? a->against : "reference" };
     } else {
@@ -258,7 +290,10 @@ static octet_status work(diffing *d, cli_call *call, octet_error *err)
         .samples = call->args.data.limit, .seed = call->args.data.seed, .progress = cli_progress_step,
         .progress_context = call,
     };
-    OCTET_TRY(octet_diff_run(&d->diff, d->sides, &options, err));
+    if (call->args.recorded)
+        OCTET_TRY(octet_diff_recorded(&d->diff, d->sides, call->args.recorded, &options, err));
+    else
+        OCTET_TRY(octet_diff_run(&d->diff, d->sides, &options, err));
     cli_progress_end(call);
     set_document(d, call);
     print(d, call);
@@ -278,6 +313,8 @@ octet_status cli_diff(cli_call *call, octet_error *err)
     OCTET_TRY(cli_check_outputs(call, err));
     if (!is_one_model(call) && is_given(call, "max-local"))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--max-local needs one MODEL and two engines");
+    if (call->args.recorded && (call->args.operand_count != 1 || call->args.against || !call->args.data_path))
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--recorded needs one MODEL and --data, and takes no --against");
     const octet_status status = work(&d, call, err);
     if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[0]);
     octet_diff_free(d.diff);
@@ -295,6 +332,8 @@ static const cli_option diff_options[] = {
       "engines of the first model, parted by commas" },
     { "against", 0, CLI_TEXT, "LIST", AT(against), "reference; the best of this build for a second model",
       "the engines to compare with" },
+    { "recorded", 0, CLI_TEXT, "FILE", AT(recorded), NULL,
+      "compare with what another program recorded: an npz with arrays by value name, or an npy of the first output" },
     { "all", 0, CLI_FLAG, NULL, AT(all_values), NULL, "print equal values too" },
     { "max-levels", 0, CLI_COUNT, "N", AT(max_levels), NULL, "exit 4 if any value is further apart", NULL, 0, 1e9 },
     { "max-local", 0, CLI_COUNT, "N", AT(max_local), NULL,
@@ -313,6 +352,7 @@ static const cli_example diff_examples[] = {
     { "diff net.int8.onnx --engine native --max-levels 0", "exit 4 unless the engine gives the definition's bits" },
     { "diff net.int8.onnx --engine onednn --against native --data photos/",
       "two engines: what each node adds, and in sum" },
+    { "diff net.onnx --recorded theirs.npz --data x.npy", "another runtime's values, array by array" },
     { "diff a.int8.onnx b.int8.onnx --data calib.npy --json", "two models, by the names of their values" },
     { NULL },
 };

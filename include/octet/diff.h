@@ -49,6 +49,11 @@ typedef struct octet_diff {
     /* Samples for which a side's outputs are other bytes when it keeps every value: then values does not show what is
        deployed. */
     size_t unlike_deployed[2];
+    /* octet_diff_recorded: arrays that could not be compared, and why. */
+    const struct octet_unmatched {
+        const char *name, *why;
+    } *unmatched;
+    size_t unmatched_count;
 } octet_diff;
 
 /* One network as one choice of engines runs it. */
@@ -71,5 +76,13 @@ typedef struct octet_diff_options {
 OCTET_API octet_status octet_diff_run(octet_diff **diff, const octet_diff_side sides[2],
                                       const octet_diff_options *options, octet_error *err);
 OCTET_API void         octet_diff_free(octet_diff *diff);
+
+/* Compares what graph computes with what another program recorded: path is an npz with arrays by the names of values
+   (or of the nodes that make them), or an npy of the first output. An array holds the samples of options->data in order
+   along its first dimension, or the first sample alone; levels of a value's own type are compared as levels, all else
+   as real numbers. What cannot be compared is listed in unmatched; OCTET_ERR_ARGUMENT where nothing can. side->graph is
+   fused if it is not; engines[1] of the result is "recorded". The caller frees with octet_diff_free. */
+OCTET_API octet_status octet_diff_recorded(octet_diff **diff, const octet_diff_side *side, const char *path,
+                                           const octet_diff_options *options, octet_error *err);
 
 #endif

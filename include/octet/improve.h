@@ -58,8 +58,12 @@ OCTET_API octet_status octet_equalize_pairs(octet_graph *graph, const octet_pair
 OCTET_API octet_status octet_round_weights(octet_graph *graph, octet_dataset *data,
                                            const octet_calibrate_options *options, octet_error *err);
 
-/* Of a calibrated network: biases take back the mean error of every layer's output in the quantized network;
-   octet_convert then corrects no more. data may be NULL for OCTET_BIAS_ANALYTIC. options may be NULL. */
+/* Of a calibrated network, its weights rounded or not: biases take back the error of every layer's output in the
+   quantized network, measured against the float network that was prepared; octet_convert then corrects no more. A
+   layer without bias gets one. OCTET_BIAS_ANALYTIC needs no data (NULL): means come from batch norms (Nagel et al.
+   2019), else from the calibration; biases that an earlier step has corrected stay. What was done is among the
+   decisions. After an error some biases may be corrected and others not. Needs up to 300 MB, for as many samples as
+   fit. options may be NULL. */
 OCTET_API octet_status octet_correct_biases(octet_graph *graph, octet_bias_correction how, octet_dataset *data,
                                             const octet_calibrate_options *options, octet_error *err);
 

@@ -36,7 +36,7 @@ typedef struct octet_evaluate_options {
     octet_progress_function progress;
     void                   *progress_context;
     /* octet_compare: effects on the output need a run per layer; they are measured on so many samples, evenly spaced.
-       0: 4 to 16 by the network's size. */
+       0: 3 to 16 by the network's size. */
     size_t                  effects;
     bool                    no_effects;
 } octet_evaluate_options;
@@ -67,7 +67,9 @@ typedef enum octet_cause {
     OCTET_CAUSE_FLOAT,           /* the operator was left in float */
 } octet_cause;
 
-/* One layer of a comparison. Everything in dB is SQNR; NAN: not comparable, or not asked for. */
+/* One layer of a comparison. Everything in dB is SQNR; NAN: not comparable, or not asked for. Effects on "the output"
+   are judged by all outputs, each relative to its own energy, and by what a last squashing function is fed: behind a
+   saturated Softmax only luck shows. */
 typedef struct octet_layer_error {
     const char *name, *op;
     const char *merged;          /* original nodes that it stands for, "a + b", or "" */
@@ -109,10 +111,10 @@ typedef struct octet_report_source {
 } octet_report_source;
 
 typedef struct octet_report_options {
-    octet_evaluate_options evaluate; /* for one more run of reference on every sample: baseline_plan, progress */
-    const char *title;                                  /* NULL: the quantized network's name */
+    octet_evaluate_options evaluate; /* for one more run of both on every sample: plans, progress */
+    const char *title;               /* NULL: the quantized network's name */
     const char *reference_name, *quantized_name, *data_name; /* as the page calls them; NULL: the files' paths, or "" */
-    bool        replace;                                /* path may exist: it is replaced, atomically */
+    bool        replace;             /* path may exist: it is replaced, atomically */
 } octet_report_options;
 
 /* Writes one HTML file that holds everything it needs and asks no network (docs/report.md): the comparison, the times,

@@ -25,7 +25,7 @@ typedef struct octet_sensitivity_options {
     void                   *progress_context;
 } octet_sensitivity_options;
 
-/* dB; NAN where it was not asked for or the layer is not quantized. */
+/* dB, judged as octet_layer_error's effects; NAN where it was not asked for or the layer is not quantized. */
 typedef struct octet_layer_sensitivity {
     const char *name, *op;
     double      alone_db;    /* SQNR of the output */

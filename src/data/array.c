@@ -242,7 +242,7 @@ octet_status octet_array_plan(octet_dataset *data, octet_error *err)
 /* ---- samples ---- */
 
 /* An identity route of any rank: the innermost dimension is converted at once, the others counted. */
-static void read_dense(float *values, const octet_array *array, const uint8_t *sample)
+void octet_array_copy(float *values, const octet_array *array, const uint8_t *sample)
 {
     int64_t       at[OCTET_MAX_RANK] = {0};
     const int     inner = array->rank - 1;
@@ -299,7 +299,7 @@ static octet_status read_sample(const octet_dataset *data, const uint8_t *sample
         read_planes(values, data, sample, row);
         return OCTET_OK;
     }
-    read_dense(values, &data->array, sample);
+    octet_array_copy(values, &data->array, sample);
     octet_recipe_apply(&data->recipe, values, octet_port_count(&data->port), 0);
     return OCTET_OK;
 }

@@ -107,6 +107,9 @@ octet_status octet_array_read(const octet_dataset *data, size_t raw_index, float
 /* count elements, step bytes apart, as float. */
 void octet_array_convert(float *out, const octet_array *array, const uint8_t *from, int64_t step, int64_t count);
 
+/* All elements of one sample, in logical order. */
+void octet_array_copy(float *values, const octet_array *array, const uint8_t *sample);
+
 /* The same for images: the port needs the first one where the network is not known. */
 octet_status octet_images_plan(octet_dataset *data, octet_error *err);
 octet_status octet_images_read(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);

@@ -23,7 +23,7 @@ static size_t effect_samples(const octet_graph *graph, const octet_evaluate_opti
         const int64_t m = octet_graph_node(graph, i).macs;
         macs += m > 0 ? m : 0;
     }
-    size_t count = macs > 100000000 ? 4 : macs > 20000000 ? 8 : 16;
+    size_t count = macs > 100000000 ? 3 : macs > 20000000 ? 8 : 16;
     if (options->effects) count = options->effects;
     if (options->no_effects) count = 0;
     return count < total ? count : total;

@@ -52,7 +52,7 @@ typedef struct octet_origins {
 typedef struct octet_compared {
     octet_layer_sums *layers;
     octet_origins    *origins; /* per layer, and one more: of the network's input */
-    octet_sqnr        output; /* the first, of all samples */
+    octet_sqnr        output; /* of the first, of all samples */
     double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
     size_t            layer_count, output_count;
 } octet_compared;
@@ -72,7 +72,8 @@ struct octet_pairing {
     octet_layer **by_value; /* of the quantized network's values; NULL: none */
     size_t        output_count, most; /* most: elements of the largest value */
     bool          has_integers; /* values that are computed and are no real numbers, which layers may read */
-    const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* float, quantized */
+    const octet_value *first[2]; /* outputs of the float and of the quantized network; NULL: not comparable */
+    const octet_value *outputs[OCTET_COMPARED_OUTPUTS][2]; /* where all outputs are judged (octet_judged_value) */
 };
 
 /* What is measured on a sample beyond the errors of layers: the output with one layer quantized, or in float; where
@@ -116,6 +117,10 @@ void         octet_pairing_release(octet_pairing *pairing);
 octet_status octet_comparing_make(octet_comparing *c, const octet_pairing *pairing, octet_arena *arena,
                                   octet_error *err);
 void         octet_comparing_release(octet_comparing *c);
+
+/* Adds the errors of a layer that has just run in `fed`, and puts the float network's value there. False: the plans do
+   not keep it in blocks and in pixels (blocks.c). */
+bool octet_compare_blocks(octet_comparing *c, const octet_layer *layer);
 
 /* Adds what the sample in c->input shows to c->sums. */
 octet_status octet_compare_sample(octet_comparing *c, octet_error *err);

@@ -119,6 +119,18 @@ static void add_layer(octet_pairing *p, const octet_node *node)
     p->by_value[out->index] = layer;
 }
 
+/* Both sides of an output, or of what it is judged by, where both have that. */
+static void pair_output(octet_pairing *p, const octet_value *real, const octet_value *quantized)
+{
+    if (real->dtype != OCTET_F32 || quantized->dtype != OCTET_F32) return;
+    const octet_value *const judged = octet_judged_value(quantized);
+    const octet_value *const twin   = octet_graph_find_value(p->real, judged->name);
+    const bool               both   = judged != quantized && twin && twin->dtype == OCTET_F32;
+    if (!p->first[0]) p->first[0] = real, p->first[1] = quantized;
+    p->outputs[p->output_count][0]   = both ? twin : real;
+    p->outputs[p->output_count++][1] = both ? judged : quantized;
+}
+
 static void pair_outputs(octet_pairing *p)
 {
     for (size_t i = 0; i < p->quantized->output_count && p->output_count < OCTET_COMPARED_OUTPUTS; i++) {
@@ -126,9 +138,7 @@ static void pair_outputs(octet_pairing *p)
         const octet_value       *twin  = octet_graph_find_value(p->real, out->name);
         const bool               alike = p->real->output_count == p->quantized->output_count;
         if (!twin && alike) twin = p->real->outputs[i];
-        if (!twin || out->dtype != OCTET_F32 || twin->dtype != OCTET_F32) continue;
-        p->outputs[p->output_count][0]   = twin;
-        p->outputs[p->output_count++][1] = out;
+        if (twin) pair_output(p, twin, out);
     }
 }
 

@@ -113,12 +113,11 @@ static octet_status run_samples(double *db, const remedying *r, const octet_grap
     for (size_t i = 0; i < r->samples; i++) {
         OCTET_TRY(octet_run(ws, &r->inputs[i], outputs, err));
         for (size_t o = 0; o < p->output_count; o++) {
-            octet_sqnr sum  = { 0 };
-            size_t     port = 0;
-            while (port < graph->output_count && strcmp(graph->outputs[port]->name, p->outputs[o][1]->name) != 0)
-                port++;
-            if (port == graph->output_count || outputs[port].dtype != OCTET_F32) continue;
-            octet_sqnr_add(&sum, r->outputs[i][o], outputs[port].data, (size_t)octet_tensor_count(&outputs[port]));
+            const octet_value *const value = octet_graph_find_value(graph, p->outputs[o][1]->name);
+            const float *const       x = value ? octet_workspace_reals(ws, value, r->given->worker->rooms[0]) : NULL;
+            octet_sqnr               sum = { 0 };
+            if (!x) continue;
+            octet_sqnr_add(&sum, r->outputs[i][o], x, octet_compared_count(p->real_plan, p->outputs[o][0]));
             signal[o] += sum.signal;
             noise[o] += sum.noise;
         }
@@ -132,7 +131,7 @@ static octet_status measure(double *db, const remedying *r, const octet_graph *g
     octet_plan_options how  = r->given->options->plan;
     octet_plan        *plan = NULL;
     octet_workspace   *ws   = NULL;
-    how.batch = 1, how.keep_values = false;
+    how.batch = 1, how.keep_values = true;
     octet_status status = octet_plan_create(&plan, graph, &how, err);
     if (status == OCTET_OK) status = octet_workspace_create(&ws, plan, err);
     if (status == OCTET_OK) status = run_samples(db, r, graph, ws, err);

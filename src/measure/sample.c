@@ -38,15 +38,17 @@ static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, 
 {
     const octet_pairing *const p    = c->pairing;
     octet_layer_sums *const    sums = &c->sums.layers[layer - p->layers];
-    const size_t               count     = octet_compared_count(p->quantized_plan, layer->value);
-    const float *const         reference = octet_workspace_reals(c->real, layer->reference, c->rooms[0]);
-    if (!reference) return OCTET_OK;
+    if (!octet_workspace_raw(c->real, layer->reference).data) return OCTET_OK;
     OCTET_TRY(octet_workspace_run_node(c->fed, layer->node, err));
-    const float *const own   = octet_workspace_reals(c->fed, layer->value, c->rooms[1]);
-    const float *const whole = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
-    if (own && whole)
-        octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own }, count);
-    if (own && layer->rounds) OCTET_TRY(look_closer(c, layer, reference, own, err));
+    const bool closer = layer->rounds && (c->wanted || c->look);
+    if (!closer && octet_compare_blocks(c, layer)) return OCTET_OK;
+    const float *const reference = octet_workspace_reals(c->real, layer->reference, c->rooms[0]);
+    const float *const own       = octet_workspace_reals(c->fed, layer->value, c->rooms[1]);
+    const float *const whole     = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
+    if (!reference || !own || !whole) return OCTET_OK;
+    octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own },
+                       octet_compared_count(p->quantized_plan, layer->value));
+    if (closer) OCTET_TRY(look_closer(c, layer, reference, own, err));
     octet_workspace_put_reals(c->fed, layer->value, reference);
     return OCTET_OK;
 }
@@ -65,18 +67,27 @@ static octet_status compare_layers(octet_comparing *c, octet_error *err)
 
 /* ---- a sample ---- */
 
+/* What the networks give. */
+static void compare_first(octet_comparing *c)
+{
+    const octet_pairing *const p = c->pairing;
+    if (!p->first[0]) return;
+    const float *const real     = octet_workspace_reals(c->real, p->first[0], c->rooms[0]);
+    const float *const measured = octet_workspace_reals(c->quantized, p->first[1], c->rooms[1]);
+    if (real && measured)
+        octet_sqnr_add(&c->sums.output, real, measured, octet_compared_count(p->real_plan, p->first[0]));
+}
+
+/* What effects are judged by. */
 static void compare_outputs(octet_comparing *c)
 {
     const octet_pairing *const p = c->pairing;
     for (size_t o = 0; o < p->output_count; o++) {
-        const size_t count = octet_compared_count(p->real_plan, p->outputs[o][0]);
-        octet_sqnr   sum   = { 0 };
-        c->outputs[o]      = octet_workspace_reals(c->real, p->outputs[o][0], c->output_rooms[o]);
+        octet_sqnr sum = { 0 };
+        c->outputs[o]  = octet_workspace_reals(c->real, p->outputs[o][0], c->output_rooms[o]);
         const float *const measured = octet_workspace_reals(c->quantized, p->outputs[o][1], c->rooms[0]);
         if (!c->outputs[o] || !measured) continue;
-        octet_sqnr_add(&sum, c->outputs[o], measured, count);
-        if (o == 0) octet_sqnr_merge(&c->sums.output, &sum);
-        if (!c->wanted) continue;
+        octet_sqnr_add(&sum, c->outputs[o], measured, octet_compared_count(p->real_plan, p->outputs[o][0]));
         c->sums.signal[o] += sum.signal;
         c->sums.noise[o] += sum.noise;
     }
@@ -87,7 +98,8 @@ octet_status octet_compare_sample(octet_comparing *c, octet_error *err)
     octet_tensor outputs[OCTET_COMPARED_OUTPUTS];
     OCTET_TRY(octet_run(c->real, &c->input, outputs, err));
     OCTET_TRY(octet_run(c->quantized, &c->input, outputs, err));
-    compare_outputs(c);
+    compare_first(c);
+    if (c->wanted) compare_outputs(c);
     OCTET_TRY(compare_layers(c, err));
     return c->wanted & OCTET_WANT_WITHOUT ? octet_effects_without(c, err) : OCTET_OK;
 }

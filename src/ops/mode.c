@@ -38,6 +38,14 @@ bool octet_value_is_weight(const octet_value *value)
            value->uses[0].node->op->quant == OCTET_QUANT_MAC;
 }
 
+const octet_value *octet_judged_value(const octet_value *output)
+{
+    const octet_node *const last     = output->producer;
+    const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
+    const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
+    return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
+}
+
 const char *octet_node_refusal(const octet_node *node)
 {
     const octet_op *const op = node->op;

@@ -18,6 +18,10 @@ octet_node *octet_node_candidate_add(const octet_node *node);
 /* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. */
 int octet_weight_axis(const octet_node *node);
 
+/* Where a network's error is judged: its output, or what a last squashing function is fed (behind a saturated Softmax
+   the error of a few unsure samples is all that can be seen). */
+const octet_value *octet_judged_value(const octet_value *output);
+
 /* Whether value is constant weights of a Conv, Gemm or MatMul. */
 bool octet_value_is_weight(const octet_value *value);
 

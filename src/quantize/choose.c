@@ -7,7 +7,7 @@
 
 #include "engine/run.h"
 #include "observe/qparams.h"
-#include "quantize/judge.h"
+#include "ops/mode.h"
 #include "quantize/samples.h"
 
 #include <math.h>

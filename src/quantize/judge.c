@@ -2,8 +2,8 @@
 /* The float network runs once, and its outputs stay; each network that is judged runs once. */
 #include "quantize/judge.h"
 
-#include "graph/op.h"
 #include "ops/levels.h"
+#include "ops/mode.h"
 #include "quantize/samples.h"
 
 #include <math.h>
@@ -21,14 +21,6 @@ typedef struct run {
     const octet_value **values; /* judged values of the float network, by output */
     bool                keeps;  /* the float network's run */
 } run;
-
-const octet_value *octet_judged_value(const octet_value *output)
-{
-    const octet_node *const last     = output->producer;
-    const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
-    const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
-    return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
-}
 
 /* ---- one value ---- */
 

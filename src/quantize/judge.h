@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How far a quantized network's output is from the float one's on a few samples, kept sample by sample so that two
-   quantized networks can be compared in pairs. */
+   quantized networks can be compared in pairs. Judged where octet_judged_value says. */
 #ifndef OCTET_QUANTIZE_JUDGE_H
 #define OCTET_QUANTIZE_JUDGE_H
 
 #include <octet/quantize.h>
 
 #include "graph/graph.h"
-
-/* Where a network's error is judged: its output, or what a last squashing function is fed (behind a saturated Softmax
-   the error of a few unsure samples is all that can be seen). */
-const octet_value *octet_judged_value(const octet_value *output);
 
 typedef struct octet_judge {
     octet_arena                   *arena;

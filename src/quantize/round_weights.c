@@ -6,6 +6,7 @@
 
 #include "engine/plan.h"
 #include "graph/copy.h"
+#include "ops/attrs.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
@@ -45,7 +46,16 @@ static bool can_round(const octet_node *node)
     return octet_node_is(node, "Conv") || node->inputs[1]->constant->rank == 2;
 }
 
-/* The layer of weights, if a node before `end` has not made it already. */
+/* Whether two nodes mean the same by the weights they share. */
+static bool reads_alike(const octet_node *a, const octet_node *b)
+{
+    const octet_layer_weights x = octet_layer_weights_of(a), y = octet_layer_weights_of(b);
+    if (a->op != b->op || x.channels != y.channels || x.inner != y.inner) return false;
+    if (!octet_node_is(a, "Conv")) return true;
+    return ((const octet_window_attrs *)a->attrs)->group == ((const octet_window_attrs *)b->attrs)->group;
+}
+
+/* The layer of weights, if a node before `end` has not made it already. Weights that are read in several ways stay. */
 static void add_layer(rounding *r, const octet_node *end)
 {
     octet_value *const weights = end->inputs[1];
@@ -55,7 +65,7 @@ static void add_layer(rounding *r, const octet_node *end)
     for (const octet_node *n = r->graph->first; n; n = n->next, twin = twin->next) {
         passed = passed || n == end;
         if (!can_round(n) || n->inputs[1] != weights) continue;
-        if (!passed) return;
+        if (!passed || !reads_alike(n, end)) return;
         r->moments[l.first + l.count++].node = twin;
     }
     r->moment_count += l.count;

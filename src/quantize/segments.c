@@ -222,7 +222,7 @@ static void end_producer(octet_value *value)
     value->is_input = true;
 }
 
-static octet_status cut_copy(octet_graph *g, const octet_graph *graph, const octet_segment *segment, octet_error *err)
+static octet_status cut_copy(octet_graph *g, const octet_segment *segment, octet_error *err)
 {
     for (octet_value *v = g->values; v; v = v->next) v->is_input = v->is_output = false;
     OCTET_TRY(make_border(g, &g->inputs, segment->inputs, segment->input_count, err));
@@ -233,10 +233,6 @@ static octet_status cut_copy(octet_graph *g, const octet_graph *graph, const oct
     for (size_t i = 0; i < g->input_count; i++) end_producer(g->inputs[i]);
     OCTET_TRY(octet_pass_remove_dead(g, err));
     octet_graph_sweep(g);
-    for (size_t i = 0; i < graph->output_count; i++) { /* an output is not summed in an Add, here as in the network */
-        octet_value *const v = octet_graph_find_value(g, graph->outputs[i]->name);
-        if (v) v->is_output = true;
-    }
     return octet_graph_check(g, err);
 }
 
@@ -253,7 +249,7 @@ octet_status octet_segment_cut(octet_graph **cut, const octet_graph *graph, cons
                                octet_error *err)
 {
     OCTET_TRY(octet_graph_copy(cut, graph, err));
-    const octet_status status = cut_copy(*cut, graph, segment, err);
+    const octet_status status = cut_copy(*cut, segment, err);
     if (status == OCTET_OK && bare) lay_bare(*cut, segment);
     if (status == OCTET_OK) return OCTET_OK;
     octet_graph_free(*cut);

@@ -83,6 +83,13 @@ double octet_channel_reach(octet_range range)
     return range.seen ? fmax(fabs((double)range.min), fabs((double)range.max)) : 0;
 }
 
+double octet_distribution_dead(const octet_distribution *d)
+{
+    double farthest = 0;
+    for (size_t c = 0; c < d->channel_count; c++) farthest = fmax(farthest, octet_channel_reach(d->channel[c]));
+    return farthest * 0x1p-24;
+}
+
 static int ascending(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -91,10 +98,11 @@ static int ascending(const void *a, const void *b)
 
 double octet_distribution_middle(const octet_distribution *d, double *room)
 {
-    size_t alive = 0;
+    const double dead  = octet_distribution_dead(d);
+    size_t       alive = 0;
     for (size_t i = 0; i < d->channel_count; i++) {
         const double reach = octet_channel_reach(d->channel[i]);
-        if (reach > 0) room[alive++] = reach;
+        if (reach > dead) room[alive++] = reach;
     }
     if (!alive) return 0;
     qsort(room, alive, sizeof *room, ascending);

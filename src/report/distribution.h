@@ -44,13 +44,17 @@ octet_bins octet_distribution_bins(const octet_distribution *d);
 
 /* ---- channels ---- */
 
-/* A channel is dead where it was always 0, an outlier where it reaches OCTET_OUTLIER times as far as the channel in the
-   middle of those that are not dead. */
+/* A channel is dead where it was always 0, or nearer to it than 2^-24 of what the farthest channel reaches: in a sum of
+   both in float32 it leaves no trace. It is an outlier where it reaches OCTET_OUTLIER times as far as the channel in
+   the middle of those that are not dead. */
 #define OCTET_OUTLIER 8.0
 
-/* The reach of a channel, max |x|; 0 where it is dead. */
+/* The reach of a channel, max |x|. */
 double octet_channel_reach(octet_range range);
-/* The middle one of the reaches above 0 (of an even number the lower); 0: all are dead. room: channel_count doubles. */
+/* The farthest reach of a dead channel. */
+double octet_distribution_dead(const octet_distribution *d);
+/* The middle one of the reaches of channels that are not dead (of an even number the lower); 0: all are dead.
+   room: channel_count doubles. */
 double octet_distribution_middle(const octet_distribution *d, double *room);
 
 #endif

@@ -100,6 +100,8 @@ function valuesFigure(l) {
   if (!d) return null;
   const how = known(d.lo) ? `Range ${short(d.lo)} to ${short(d.hi)}: ${d.type}, step ${short(d.scale)}, zero point ${d.zero_point}` +
     (d.method && d.method !== 'given' ? `, by ${d.method}.` : '.')
+    : d.scaled ? 'The int8 network computes these with other factors per channel (equalized, or trained since): its range does ' +
+      'not apply to the float network\u2019s numbers.'
     : l.summed_in ? ['No levels of its own: summed in the accumulator of ', name(l.summed_in), '.'] : 'Stays real: no range.';
   return distribution('Values', d, how);
 }

@@ -33,11 +33,12 @@ static void put_columns(octet_json *json, const octet_distribution *d)
 /* The first few of the channels that are outliers, as [channel, times the middle one], or dead. */
 static size_t put_some(octet_json *json, const char *key, const octet_distribution *d, double middle, bool dead)
 {
-    size_t found = 0;
+    const double nothing = octet_distribution_dead(d);
+    size_t       found   = 0;
     octet_json_open(json, key, '[');
     for (size_t c = 0; c < d->channel_count; c++) {
         const double reach = octet_channel_reach(d->channel[c]);
-        if (dead ? reach > 0 : reach < OCTET_OUTLIER * middle || reach <= 0) continue;
+        if (dead ? reach > nothing : reach < OCTET_OUTLIER * middle || reach <= nothing) continue;
         if (found++ >= NAMED) continue;
         if (!dead) octet_json_open(json, NULL, '[');
         octet_json_integer(json, NULL, (int64_t)c);
@@ -102,6 +103,7 @@ static octet_status put_values(octet_json *json, const octet_report_source *sour
     }
     octet_json_open(json, "values", '{');
     octet_json_text(json, "name", value->name);
+    octet_json_flag(json, "scaled", statistics->scaled[twin->index]);
     if (q && q->count == 1) {
         octet_json_text(json, "type", octet_dtype_name(q->dtype));
         octet_json_number(json, "scale", (double)q->scale[0]);
@@ -253,6 +255,7 @@ static void put_bench(octet_json *json, const octet_bench *b)
     octet_json_number(json, "us", 1e6 * b->engines[0].time.median);
     octet_json_number(json, "mad_us", 1e6 * b->engines[0].time.mad);
     octet_json_number(json, "float_us", b->baseline ? 1e6 * b->baseline->time.median : NAN);
+    octet_json_number(json, "float_mad_us", b->baseline ? 1e6 * b->baseline->time.mad : NAN);
     octet_json_number(json, "converting_us", 1e6 * converting);
     octet_json_text(json, "cpu", octet_cpu_features());
     octet_json_close(json, '}');
@@ -274,6 +277,7 @@ static void put_head(octet_json *json, const octet_report_source *source, const 
     octet_json_text(json, "quantized", name_of(options->quantized_name, source->quantized));
     octet_json_text(json, "data", options->data_name ? options->data_name : "");
     octet_json_integer(json, "samples", (int64_t)c->samples);
+    octet_json_integer(json, "effect_samples", (int64_t)c->effect_samples);
     octet_json_open(json, "output", '{');
     octet_json_number(json, "sqnr_db", c->output_sqnr_db);
     octet_json_number(json, "cosine", c->output_cosine);

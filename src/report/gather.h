@@ -14,9 +14,11 @@
    for all others. */
 typedef struct octet_value_statistics {
     octet_distribution *values;
+    bool               *scaled; /* quantized computes it with other factors per channel, as equalization makes them: its
+                                   range says nothing about the float network's numbers, and is left out */
 } octet_value_statistics;
 
-/* Runs reference once on every sample. Both networks are fused, and of one input. Memory is the arena's. */
+/* Runs both networks once on every sample. Both are fused, and of one input. Memory is the arena's. */
 octet_status octet_gather_values(octet_value_statistics *statistics, const octet_report_source *source,
                                  const octet_evaluate_options *options, octet_arena *arena, octet_error *err);
 

@@ -27,9 +27,12 @@ function nodesCard() {
 function timeCard() {
   const t = data.time;
   if (!t) return card('Time', '\u2013', 'not measured');
+  // As octet bench warns: a quiet machine's runs differ by less.
+  const busy = t.mad_us > 0.05 * t.us || (known(t.float_mad_us) && t.float_mad_us > 0.05 * t.float_us);
   return card('Time, int8', micros(t.us), known(t.float_us)
     ? `float ${micros(t.float_us)}: ${(t.float_us / t.us).toFixed(2)} times as long` : null,
-    `median of ${amount(t.runs, 'run')}, ${amount(t.threads, 'thread')}, batch ${t.batch}, ${t.engine}`);
+    `median of ${amount(t.runs, 'run')}, ${amount(t.threads, 'thread')}, batch ${t.batch}, ${t.engine}`,
+    busy ? 'the machine was busy: times differ from run to run' : null);
 }
 function showSummary() {
   const title = data.title || base(data.quantized);

@@ -20,7 +20,7 @@ const COLUMNS = [
     value: l => l.cause === 'none' ? null : l.cause, what: 'causes' },
   { key: 'us', head: 'int8, \u00b5s', number: true, down: true, size: 'middling', cell: usCell('us'), what: 'times' },
   { key: 'float_us', head: 'float, \u00b5s', number: true, down: true, size: 'minor', cell: usCell('float_us') },
-  { key: 'remedy', head: 'Option', size: 'minor', cell: optionCell, value: option },
+  { key: 'remedy', head: 'Option', size: data.layers.some(l => l.remedy) ? 'minor' : 'minor screen', cell: optionCell, value: option },
 ];
 const value = (column, l) => column.value ? column.value(l) : l.equal.includes(column.key) ? Infinity : l[column.key];
 const absent = v => v === null || v === undefined || v === '';
@@ -34,7 +34,10 @@ function nameCell(l) {
 }
 function optionCell(l) {
   const text = option(l);
-  return text ? [l.remedy ? el('code', {}, text) : null, copyButton(text, l.remedy ? 'Copy' : 'Copy =float')] : '\u2013';
+  if (!text) return '\u2013';
+  const rule = text.startsWith('--layer ') && /(=[\w.%:-]+)'$/.exec(text);
+  return [rule ? null : el('code', {}, text), copyButton(text, rule ? `Copy ${rule[1]}` : null),
+    known(l.remedy_db) ? el('span', { class: 'soft num' }, ` ${l.remedy_db > 0 ? "+" : ""}${fixed(l.remedy_db, 1)}\u2009dB`) : null];
 }
 
 function makeHead() {

@@ -15,7 +15,7 @@ const TERMS = [
   ['Histogram', 'Numbers per bin, on a logarithmic scale, so that tails show. Orange: the range, and what lies beyond. Weights are ' +
     'drawn in levels, each channel divided by its scale.'],
   ['Channel bars', 'From the lowest to the highest number of each channel; neighbours share a bar where there are more than 64.'],
-  ['Dead channel', 'Always 0 on these samples (weights: all 0).'],
+  ['Dead channel', 'Always 0 on these samples (weights: all 0), or below 2\u207b\u00b2\u2074 of what the farthest channel reaches.'],
   ['Outlier channel', `Reaches at least ${data.outlier} times as far from 0 as the channel in the middle: a range that covers it leaves ` +
     'few levels to the others.'],
   ['Option', 'What to give to octet quantize to mend the layer, or to keep it in float. * stands for characters that cannot be typed.'],

@@ -19,6 +19,17 @@ struct owned {
     octet_arena      *arena;
 };
 
+/* Tapes hold every value and its gradient: as many workers as together stay below so many bytes, one at least. */
+static void spare_memory(octet_comparers *c, size_t tape)
+{
+    const size_t most = (size_t)200 << 20;
+    while (c->count > 1 && tape * c->count > most) {
+        octet_comparing *const last = &c->workers[--c->count];
+        octet_comparing_release(last);
+        *last = (octet_comparing){ 0 };
+    }
+}
+
 static octet_status add_gradients(sensing *s, const octet_sensitivity_options *options, octet_arena *arena,
                                   octet_error *err)
 {
@@ -27,6 +38,7 @@ static octet_status add_gradients(sensing *s, const octet_sensitivity_options *o
         octet_gradient *const  g = &s->gradients[i];
         octet_comparing *const c = &s->comparers.workers[i];
         OCTET_TRY(octet_gradient_make(g, &s->comparers.pairing, arena, err));
+        if (i == 0) spare_memory(&s->comparers, octet_tape_memory(g->tape));
         g->probes  = options->probes ? options->probes : PROBES;
         g->seed    = options->seed;
         c->look    = octet_gradient_look;

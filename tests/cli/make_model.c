@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), norm.onnx (the same
-   with BatchNormalization after Conv), calib.npy (16 samples), labels.txt and names.txt, so that the command line can
-   be tested without any other file. */
+   with BatchNormalization after Conv), renamed.onnx and other.onnx (net with another name or operator in the middle),
+   calib.npy (16 samples), labels.txt and names.txt, so that the command line can be tested without any other file. */
 #include <octet/octet.h>
 
 #include <stdio.h>
@@ -38,13 +38,18 @@ static octet_status add_norm(octet_graph *graph, octet_error *err)
     return octet_graph_add(graph, &node, err);
 }
 
-static octet_status make(octet_graph **graph, const char *path, bool norm, octet_error *err)
+typedef enum kind { NET, NORM, RENAMED, OTHER, KINDS } kind;
+
+static octet_status make(octet_graph **graph, const char *path, kind which, octet_error *err)
 {
+    const bool        norm = which == NORM;
+    const char *const pool = which == RENAMED ? "elsewhere" : "p";
     const octet_node_spec nodes[] = {
         { "Conv", "conv", (const char *const[]){ "x", "w", "b" }, 3, (const char *const[]){ "c" }, 1, NULL },
         { "Relu", "relu", (const char *const[]){ norm ? "n" : "c" }, 1, (const char *const[]){ "r" }, 1, NULL },
-        { "GlobalAveragePool", "pool", (const char *const[]){ "r" }, 1, (const char *const[]){ "p" }, 1, NULL },
-        { "Flatten", "flat", (const char *const[]){ "p" }, 1, (const char *const[]){ "f" }, 1, NULL },
+        { which == OTHER ? "GlobalMaxPool" : "GlobalAveragePool", "pool", (const char *const[]){ "r" }, 1,
+          (const char *const[]){ pool }, 1, NULL },
+        { "Flatten", "flat", (const char *const[]){ pool }, 1, (const char *const[]){ "f" }, 1, NULL },
         { "Gemm", "fc", (const char *const[]){ "f", "v", "d" }, 3, (const char *const[]){ "y" }, 1, NULL },
     };
     OCTET_TRY(octet_graph_new(graph, err));
@@ -91,14 +96,14 @@ static int write_data(const char *folder)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "net", "norm" };
+    static const char *const names[] = { "net", "norm", "renamed", "other" };
     if (argc != 2) return 2;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < KINDS; i++) {
         char         path[4096];
         octet_error  err   = { 0 };
         octet_graph *graph = NULL;
         snprintf(path, sizeof path, "%s/%s.onnx", argv[1], names[i]);
-        const octet_status status = make(&graph, path, i == 1, &err);
+        const octet_status status = make(&graph, path, (kind)i, &err);
         octet_graph_free(graph);
         if (status == OCTET_OK) continue;
         fprintf(stderr, "make_model: %s\n", err.text);

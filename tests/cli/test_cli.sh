@@ -123,7 +123,12 @@ keys out top1 top5 agreement mse psnr_db sqnr_db count baseline.top1 drop
 expect 0 compare net.onnx q.onnx --data calib.npy
 expect 0 compare net.onnx q.onnx --data calib.npy --json
 is_json out
-keys out output.sqnr_db output.cosine output.max_abs layers.name layers.op layers.local_db layers.accumulated_db
+keys out output.sqnr_db output.cosine output.max_abs layers.name layers.op layers.local_db layers.accumulated_db \
+    layers.merged layers.cosine layers.max_abs layers.weights_db layers.output_db layers.gain_db layers.cause layers.why \
+    layers.remedy layers.remedy_db effect_samples
+expect 0 compare net.onnx q.onnx --data calib.npy --no-effects
+refused 3 "node 'pool': the networks do not match.*of this node's name" compare renamed.onnx q.onnx --data calib.npy
+refused 3 "node 'pool': the networks do not match.*another operator" compare other.onnx q.onnx --data calib.npy
 expect 0 run q.onnx calib.npy --limit 2 --top 2 --labels names.txt
 [ "$(grep -c -e zero -e one -e two -e three out)" = 4 ] || fail 'run --top 2 on two samples: not four named classes'
 expect 0 run net.onnx calib.npy -o y.npy
@@ -350,6 +355,29 @@ has out 'SQNR'
 expect 0 diff q.onnx --seed 4 --json=one.json
 expect 0 diff q.onnx --seed 4 -f --json=two.json
 cmp -s one.json two.json || fail 'diff: the same seed, other results'
+expect 0 run net.onnx calib.npy -f -o y.npz
+expect 0 diff net.onnx --recorded y.npz --data calib.npy --json
+is_json out
+python3 - <<'PY' || fail 'diff --recorded: equal outputs'
+import json
+d = json.load(open("out"))
+assert d["against"] == "recorded" and len(d["values"]) == 1 and d["values"][0]["accumulated"]["differing"] == 0
+PY
+python3 - <<'PY' || fail 'diff --recorded: cannot write the changed arrays'
+import struct, zipfile
+z = zipfile.ZipFile("y.npz")
+name = z.namelist()[0]
+raw = bytearray(z.read(name))
+raw[-4:] = struct.pack("<f", struct.unpack("<f", raw[-4:])[0] + 1)
+with zipfile.ZipFile("changed.npz", "w", zipfile.ZIP_DEFLATED) as out:
+    out.writestr(name, bytes(raw))
+    out.writestr("nobody.npy", bytes(raw))
+PY
+expect 0 diff net.onnx --recorded changed.npz --data calib.npy
+has out '^nobody .*no value or node'
+has out 'largest 1,'
+refused 2 'needs one MODEL and --data' diff net.onnx --recorded changed.npz
+refused 3 'missing.npz' diff net.onnx --recorded missing.npz --data calib.npy
 refused 2 'no value that both keep' diff net.onnx q.onnx --max-levels 3
 refused 2 'max-local needs one MODEL' diff tensor.onnx channel.onnx --max-local 1
 refused 2 "engine 'steam' is not in this build" diff q.onnx --engine steam

@@ -62,6 +62,7 @@ static const group groups[] = {
     { "seed/*", golden_seed_flow, NULL },
     { "zoo/*", golden_zoo, NULL },
     { "bias_correction/*", golden_bias_correction, NULL },
+    { "numeric_suite/*", golden_numeric_suite, NULL },
     { "*", NULL, NULL },
 };
 

@@ -216,6 +216,89 @@ static void gain_is_that_of_the_layer_in_float(void **state)
     drop(&s);
 }
 
+/* ---- ways that must agree ---- */
+
+static void assert_near(double a, double b, double within)
+{
+    if (isnan(a) && isnan(b)) return;
+    if (isinf(a) && isinf(b)) return;
+    assert_true(fabs(a - b) <= within);
+}
+
+/* Values in blocks and pixels are compared where they lie (the best engines), all others in logical order (the
+   reference engine's). Its float results differ in the last bits. */
+static void layouts_do_not_show(void **state)
+{
+    static const char *const names[] = { "kws_dscnn", "resnet20_cifar10" };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const shared_model *model = shared_models;
+        char                name[100], path[1024];
+        setup               s;
+        octet_comparison   *c[2];
+        while (strcmp(model->name, names[i]) != 0) model++;
+        s.quantized = quantize_shared(model, &s.data, NULL, OCTET_METHOD_MINMAX);
+        if (!s.quantized) skip();
+        snprintf(name, sizeof name, "models/%s.onnx", model->name);
+        assert_true(shared_path(path, sizeof path, name));
+        MUST(octet_graph_load(&s.real, path, &err));
+        for (int k = 0; k < 2; k++)
+            c[k] = compare(&s, &(octet_evaluate_options){ .no_effects = true,
+                                                          .baseline_plan.engines = k ? "reference" : NULL });
+        for (size_t k = 0; k < c[0]->layer_count; k++) {
+            const octet_layer_error *const a = &c[0]->layers[k], *const b = layer_of(c[1], a->name);
+            assert_near(a->local_db, b->local_db, 0.01);
+            assert_near(a->accumulated_db, b->accumulated_db, 0.01);
+            assert_near(a->cosine, b->cosine, 1e-6);
+            assert_near(a->max_abs, b->max_abs, 1e-3 * b->max_abs);
+        }
+        for (int k = 0; k < 2; k++) octet_comparison_free(c[k]);
+        drop(&s);
+    }
+}
+
+/* The same where samples are looked at more closely, which happens in logical order; here with 8 channels, half a
+   block. */
+static void looking_closer_changes_nothing(void **state)
+{
+    (void)state;
+    setup             s = make_setup();
+    octet_comparison *c[2];
+    for (int i = 0; i < 2; i++)
+        c[i] = compare(&s, &(octet_evaluate_options){ .no_effects = i == 0, .effects = SAMPLES });
+    for (size_t i = 0; i < c[0]->layer_count; i++) {
+        const octet_layer_error *const a = &c[0]->layers[i], *const b = layer_of(c[1], a->name);
+        assert_near(a->local_db, b->local_db, 1e-9);
+        assert_near(a->accumulated_db, b->accumulated_db, 1e-9);
+        assert_near(a->max_abs, b->max_abs, 0);
+    }
+    for (int i = 0; i < 2; i++) octet_comparison_free(c[i]);
+    drop(&s);
+}
+
+static void threads_do_not_show(void **state)
+{
+    (void)state;
+    setup             s = make_setup();
+    octet_comparison *c[2];
+    for (int i = 0; i < 2; i++)
+        c[i] = compare(&s, &(octet_evaluate_options){ .effects = 5, .plan.threads = i ? 3 : 1 });
+    for (size_t i = 0; i < c[0]->layer_count; i++) {
+        const octet_layer_error *const a = &c[0]->layers[i], *const b = &c[1]->layers[i];
+        assert_string_equal(a->name, b->name);
+        const double x[] = { a->local_db, a->accumulated_db, a->cosine, a->max_abs,
+                             a->output_db, a->gain_db, a->remedy_db };
+        const double y[] = { b->local_db, b->accumulated_db, b->cosine, b->max_abs,
+                             b->output_db, b->gain_db, b->remedy_db };
+        for (size_t k = 0; k < sizeof x / sizeof *x; k++)
+            assert_true((isnan(x[k]) && isnan(y[k])) || memcmp(&x[k], &y[k], sizeof *x) == 0);
+        assert_string_equal(a->why, b->why);
+        assert_string_equal(a->remedy, b->remedy);
+    }
+    for (int i = 0; i < 2; i++) octet_comparison_free(c[i]);
+    drop(&s);
+}
+
 /* ---- node by node ---- */
 
 /* Every node as a step of its own, on what the nodes before it made: a whole run. */
@@ -266,6 +349,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone_as_in_a_whole_run),
+        cmocka_unit_test(layouts_do_not_show),
+        cmocka_unit_test(looking_closer_changes_nothing),
+        cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(nodes_one_by_one_are_a_run),
         cmocka_unit_test(gain_is_that_of_the_layer_in_float),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequential bias correction: what it takes back, that the integer kernel feels it, and that cutting a network in depth
    changes no level of it. */
+#include "models.h"
 #include "residual.h"
 
 #include <octet/improve.h>
@@ -220,6 +221,7 @@ static void readers_of_one_bias_get_one_each(void **state)
     add_node(graph, "Conv", "second", NULL, INPUTS("relu", "v", "b"));
     MUST(octet_graph_set_output(graph, "second", &err));
     calibrate_as(graph, NULL);
+    graph->biases_corrected   = true; /* nobody has parted them before */
     const float *const shared = input_of(graph, "first", 2)->data, before = shared[0];
     correct(graph, 2);
     const float *const a = input_of(graph, "first", 2)->data, *const b = input_of(graph, "second", 2)->data;
@@ -277,30 +279,25 @@ static void same_levels(octet_walk *walk, octet_workspace *whole, const octet_se
     }
 }
 
-static void segments_compute_what_the_network_computes(const char *target, octet_graph *graph)
+/* Every segment of a quantized network against the whole, on all samples of data. */
+static void check_segments(const octet_graph *quantized, octet_dataset *data)
 {
-    octet_qconfig    qconfig = *octet_qconfig_find("octet");
     octet_plan      *plan;
     octet_workspace *whole;
     octet_walk       walk;
-    octet_tensor     outputs[1];
-    octet_arena *const arena = octet_arena_new();
-    qconfig.target = target;
-    calibrate_as(graph, &qconfig);
-    octet_graph *const   quantized = converted_copy(graph);
-    octet_dataset *const data      = open_samples(graph);
-    const octet_walk_start start   = { .real = graph, .quantized = quantized, .data = data, .threads = 2,
-                                       .memory = 1 << 24 };
+    octet_tensor     outputs[16], x = first_sample(data);
+    octet_arena *const     arena = octet_arena_new();
+    const octet_walk_start start = { .real = quantized, .quantized = quantized, .data = data, .threads = 2,
+                                     .memory = 1 << 27 };
     MUST(octet_walk_begin(&walk, &start, arena, &err));
-    assert_int_equal(walk.samples, SAMPLES);
+    assert_int_equal(walk.samples, octet_dataset_count(data));
     MUST(octet_plan_create(&plan, quantized, &(octet_plan_options){ .threads = 1, .keep_values = true }, &err));
     MUST(octet_workspace_create(&whole, plan, &err));
     for (size_t k = 0; k < walk.segments.count; k++) {
         MUST(octet_walk_enter(&walk, k, &err));
         MUST(octet_walk_run(&walk, &(octet_walk_pass){ .network = OCTET_WALK_QUANTIZED, .segment = k }, &err));
-        for (size_t s = 0; s < SAMPLES; s++) {
-            const octet_tensor x = { .dtype = OCTET_F32, .rank = 4, .dims = { 1, CHANNELS, SIZE, SIZE },
-                                     .data = samples + s * PIXELS };
+        for (size_t s = 0; s < walk.samples; s++) {
+            MUST(octet_dataset_read(data, s, x.data, NULL, &err));
             MUST(octet_run(whole, &x, outputs, &err));
             same_levels(&walk, whole, &walk.segments.at[k], s);
         }
@@ -309,19 +306,49 @@ static void segments_compute_what_the_network_computes(const char *target, octet
     octet_workspace_free(whole);
     octet_plan_free(plan);
     octet_walk_end(&walk);
-    octet_dataset_free(data);
-    octet_graph_free(quantized);
-    octet_graph_free(graph);
     octet_arena_free(arena);
+    free(x.data);
+}
+
+/* A convolution whose result is an output, too, and so is not summed in the Add that reads it. */
+static octet_graph *network_with_a_seen_summand(void)
+{
+    octet_graph *const graph = network(1);
+    MUST(octet_graph_set_output(graph, "conv2", &err));
+    return graph;
 }
 
 static void segments_equal_the_whole(void **state)
 {
     (void)state;
-    for (int portable = 0; portable < 2; portable++) {
-        segments_compute_what_the_network_computes(portable ? "portable" : "native", residual_network(1, true));
-        segments_compute_what_the_network_computes(portable ? "portable" : "native", chain(5));
+    for (int i = 0; i < 6; i++) {
+        octet_graph  *graph = i < 2 ? residual_network(1, true) : i < 4 ? chain(5) : network_with_a_seen_summand();
+        octet_qconfig qconfig = *octet_qconfig_find("octet");
+        qconfig.target = i % 2 ? "portable" : "native";
+        calibrate_as(graph, &qconfig);
+        octet_dataset *const data = open_samples(graph);
+        MUST(octet_convert(graph, &err));
+        check_segments(graph, data);
+        octet_dataset_free(data);
+        octet_graph_free(graph);
     }
+}
+
+/* Residual sums, one dimension, samples that lie channels last, shuffled channels and several outputs. */
+static void segments_equal_real_networks(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "resnet8_cifar10", "resnet8_cifar10_nhwc", "sww_dscnn1d", "fastestdet_coco" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t m = 0; m < SHARED_MODELS; m++) {
+            octet_dataset *data;
+            if (strcmp(shared_models[m].name, names[i]) != 0) continue;
+            octet_graph *const graph = quantize_shared(&shared_models[m], &data, "native", OCTET_METHOD_MINMAX);
+            if (!graph) continue;
+            check_segments(graph, data);
+            octet_dataset_free(data);
+            octet_graph_free(graph);
+        }
 }
 
 /* A Conv summed in an Add is mended where its sum becomes a value, after what it is summed with. */
@@ -369,6 +396,7 @@ int main(void)
         cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(every_node_runs_as_often_at_any_depth),
         cmocka_unit_test(segments_equal_the_whole),
+        cmocka_unit_test(segments_equal_real_networks),
         cmocka_unit_test(a_summed_layer_is_one_with_its_add),
         cmocka_unit_test(what_cannot_be_corrected_is_refused),
     };

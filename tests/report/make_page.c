@@ -70,8 +70,8 @@ static octet_status write_page(const char *path, octet_graph *real, octet_graph 
           .gain_db = -3, .cause = OCTET_CAUSE_FLOAT, .why = "", .remedy = "", .remedy_db = NAN },
     };
     const octet_comparison     comparison = { .output_sqnr_db = 17.5, .output_cosine = 0.998, .output_max_abs = 0.25,
-                                                .samples = octet_dataset_count(data), .layer_count = 4,
-                                                .layers = layers };
+                                              .samples = octet_dataset_count(data), .layer_count = 4,
+                                              .layers = layers };
     const octet_report_source  source     = { real, quantized, data, &comparison, NULL };
     const octet_report_options options    = { .title = "</title>" NAME_SCRIPT, .replace = true };
     return octet_report_write(path, &source, &options, err);

@@ -95,14 +95,17 @@ static void channels_are_told_apart(void **unused)
 {
     (void)unused;
     octet_arena *const arena = octet_arena_new();
-    /* [2, 5, 2]: reaches 1, 0, 3, 2, 40 */
-    const float        x[] = { 1, 0, 0, 0, -3, 1, 2, 2, 1, 1, 0, -1, 0, -0.0f, 1, 2, 0, 0, -40, 3 };
+    /* [2, 5, 2]: reaches 1, 0, 3, 1e-6, 40 */
+    const float        x[] = { 1, 0, 0, 0, -3, 1, 1e-6f, 0, 1, 1, 0, -1, 0, -0.0f, 1, 2, 0, 0, -40, 3 };
     octet_distribution d;
     double             room[5];
     MUST(octet_distribution_make(&d, arena, NULL, 0, 5, &err));
     octet_distribution_add(&d, x, (octet_channel_shape){ 2, 5, 2 });
-    const double reach[] = { 1, 0, 3, 2, 40 };
+    const double reach[] = { 1, 0, 3, (double)1e-6f, 40 };
     for (int c = 0; c < 5; c++) assert_true(octet_channel_reach(d.channel[c]) == reach[c]);
+    assert_true(octet_distribution_dead(&d) == 40 * 0x1p-24); /* 2.4e-6 */
+    assert_true(octet_distribution_middle(&d, room) == 3);    /* of 1, 3, 40 */
+    d.channel[3].max = 2;
     assert_true(octet_distribution_middle(&d, room) == 2); /* of 1, 2, 3, 40 */
     octet_arena_free(arena);
 }

@@ -19,7 +19,7 @@ typedef struct fixture {
     json_t             *document;
 } fixture;
 
-/* A convolution of 1 x 1 and a Relu; weight_scale spoils the reference's weights. */
+/* A convolution of 1 x 1 and a Relu, and a pool, so that the result becomes levels. weight_scale is row 0's alone. */
 static octet_graph *make_network(const fixture *f, float weight_scale)
 {
     octet_graph *graph;
@@ -32,7 +32,8 @@ static octet_graph *make_network(const fixture *f, float weight_scale)
     MUST(octet_graph_add_constant(graph, "w", &weights, &err));
     add_node(graph, "Conv", "c", NULL, INPUTS("x", "w"));
     add_node(graph, "Relu", "r", NULL, INPUTS("c"));
-    MUST(octet_graph_set_output(graph, "r", &err));
+    add_node(graph, "GlobalAveragePool", "p", NULL, INPUTS("r"));
+    MUST(octet_graph_set_output(graph, "p", &err));
     MUST(octet_graph_verify(graph, &err));
     MUST(octet_fuse(graph, &err));
     return graph;
@@ -81,7 +82,17 @@ static void finish(fixture *f)
     assert_int_equal(rmdir(f->folder), 0);
 }
 
-static json_t *layer(const fixture *f, size_t i) { return json_array_get(json_object_get(f->document, "layers"), i); }
+/* The convolution's. */
+static json_t *layer(const fixture *f)
+{
+    const json_t *const layers = json_object_get(f->document, "layers");
+    assert_int_equal(json_array_size(layers), 2);
+    for (size_t i = 0; i < 2; i++)
+        if (!strcmp(json_string_value(json_object_get(json_array_get(layers, i), "name")), "c"))
+            return json_array_get(layers, i);
+    fail_msg("no layer is called c");
+    return NULL;
+}
 
 static double number(const json_t *object, const char *key)
 {
@@ -135,7 +146,7 @@ static void values_of_layers_are_the_float_networks(void **unused)
                     sum += (double)f.w[o * CHANNELS + c] * (double)f.x[(s * CHANNELS + c) * PIXELS + p];
                 high[o] = fmax(high[o], sum);
             }
-    const json_t *const r        = json_object_get(layer(&f, 0), "values");
+    const json_t *const r        = json_object_get(layer(&f), "values");
     const json_t *const channels = json_object_get(r, "channels");
     const json_t *const columns  = json_object_get(channels, "columns");
     for (int o = 0; o < FILTERS; o++) {
@@ -156,7 +167,7 @@ static void weights_are_levels(void **unused)
     (void)unused;
     fixture f;
     start(&f, 1);
-    const json_t *const w        = json_object_get(layer(&f, 0), "weights");
+    const json_t *const w        = json_object_get(layer(&f), "weights");
     const json_t *const channels = json_object_get(w, "channels");
     assert_true(json_is_true(json_object_get(w, "levels")) && json_is_false(json_object_get(w, "own")));
     assert_int_equal(number(w, "scales"), FILTERS);
@@ -175,10 +186,28 @@ static void other_weights_are_recognized(void **unused)
     (void)unused;
     fixture f;
     start(&f, 1000);
-    const json_t *const w = json_object_get(layer(&f, 0), "weights");
+    const json_t *const w = json_object_get(layer(&f), "weights");
     assert_true(json_is_true(json_object_get(w, "own")));
     assert_true(number(w, "max") <= 127 && number(w, "min") >= -128);
     finish(&f);
+}
+
+/* So are values whose channels carry other factors: row 0's 50 of another network, as equalization leaves them. */
+static void scaled_values_are_recognized(void **unused)
+{
+    (void)unused;
+    const struct {
+        float scale;
+        bool  scaled;
+    } cases[] = { { 1, false }, { 1.1f, false }, { 1.4f, true }, { 50, true }, { 0.02f, true } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture f;
+        start(&f, cases[i].scale);
+        const json_t *const r = json_object_get(layer(&f), "values");
+        assert_int_equal(json_is_true(json_object_get(r, "scaled")), cases[i].scaled);
+        assert_int_equal(json_is_null(json_object_get(r, "lo")), cases[i].scaled);
+        finish(&f);
+    }
 }
 
 static void a_page_replaces_only_where_told(void **unused)
@@ -206,6 +235,7 @@ int main(void)
         cmocka_unit_test(values_of_layers_are_the_float_networks),
         cmocka_unit_test(weights_are_levels),
         cmocka_unit_test(other_weights_are_recognized),
+        cmocka_unit_test(scaled_values_are_recognized),
         cmocka_unit_test(a_page_replaces_only_where_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
