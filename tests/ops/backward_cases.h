@@ -159,6 +159,7 @@ static const struct {
     { "Constant", "it has no input" },
     { "ConstantOfShape", "its input is a shape" },
     { "DequantizeLinear", "it reads levels" },
+    { "Min", "a clamp takes its place before training" },
     { "QuantizeLinear", "it rounds; training goes through FakeQuantize" },
     { "Shape", "its result depends on no element" },
 };
