@@ -50,13 +50,25 @@ static double moment_of(const task *t, size_t part, size_t i, size_t j)
     return sum;
 }
 
+/* How much of the products of different terms is believed: with few windows for many terms most of it is chance, and
+   rounding would fit that. Levels of few bits move so far that even doubtful products help (docs/decisions.md). */
+static double belief(const task *t, size_t part)
+{
+    double windows = 0;
+    for (size_t l = 0; l < t->layer->count; l++) windows += t->layer->moments[l].parts[part].count;
+    const double terms = t->layer->few_levels ? 0 : (double)t->layer->moments[0].parts[part].terms;
+    return windows > 0 ? windows / (windows + terms) : 0;
+}
+
 /* H, in place of the first node's products. */
 static octet_quadratic take_moments(const task *t, size_t part)
 {
     const octet_moment *const first = &t->layer->moments[0].parts[part];
     const octet_quadratic     h     = { .terms = first->terms, .products = first->products };
+    const double              share = belief(t, part);
     for (size_t i = 0; i < h.terms; i++)
-        for (size_t j = 0; j < h.terms; j++) h.products[i * h.terms + j] = moment_of(t, part, i, j);
+        for (size_t j = 0; j < h.terms; j++)
+            h.products[i * h.terms + j] = moment_of(t, part, i, j) * (i == j ? 1 : share);
     return h;
 }
 

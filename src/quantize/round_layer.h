@@ -9,6 +9,7 @@ typedef struct octet_round_layer {
     octet_moments *moments;  /* of all nodes that share the weights: gathered, and used up */
     size_t         count;    /* of nodes */
     bool           centred;  /* biases take the mean of what is left, so the error is measured about it */
+    bool           few_levels; /* below 8 bits */
     bool           search;   /* scales may shrink; of a layer cut into parts, the first decides */
     const float   *weights;  /* real */
     const float   *least;    /* scales, one per channel; NULL: any */

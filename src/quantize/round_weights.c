@@ -159,7 +159,8 @@ static octet_status begin_scales(octet_round_layer *l, const rounding *r, size_t
         }
     }
     l->least  = least;
-    l->search = q->count > 1 && has_few_levels(q);
+    l->few_levels = has_few_levels(q);
+    l->search     = q->count > 1 && l->few_levels;
     return OCTET_OK;
 }
 

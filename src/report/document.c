@@ -217,12 +217,11 @@ static octet_status put_layer(octet_json *json, const octet_report_source *sourc
 
 static void put_network(octet_json *json, const char *key, const octet_graph *graph)
 {
-    octet_file file       = { 0 };
-    double     macs       = 0;
-    int64_t    parameters = 0, real = 0;
+    octet_file file = { 0 };
+    double     macs = 0;
+    int64_t    real = 0;
     for (const octet_node *n = graph->first; n; n = n->next) {
         const octet_node_info info = octet_graph_node(graph, (size_t)n->index);
-        parameters += info.parameters;
         macs += info.macs > 0 ? (double)info.macs : 0;
         real += info.mode == OCTET_MODE_REAL;
     }
