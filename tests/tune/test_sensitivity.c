@@ -73,7 +73,7 @@ static void cost_grows_with_the_root(void **state)
                       (double)found->estimate.naive / n, (double)found->exact.naive / n, root);
         if (depth == 8) first = root;
         assert_true(root < 1.05 * first);
-        assert_true(found->exact.run < 0.7 * (double)(double)found->exact.naive || depth < 32);
+        assert_true((double)found->exact.run < 0.7 * (double)found->exact.naive || depth < 32);
         octet_sensitivity_free(found);
         drop(&s);
     }
