@@ -38,7 +38,7 @@ static int remove_data(void **state)
 static void add_values(octet_graph *graph, const char *name, float *values, const int64_t *dims, int rank)
 {
     octet_tensor tensor = { .dtype = OCTET_F32, .rank = rank, .data = values };
-    memcpy(tensor.dims, dims, (size_t)rank * sizeof *dims);
+    if (rank) memcpy(tensor.dims, dims, (size_t)rank * sizeof *dims);
     MUST(octet_graph_add_constant(graph, name, &tensor, &err));
 }
 
