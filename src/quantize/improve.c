@@ -12,6 +12,9 @@ enum { HELD_BACK = 4, MOST_OLD = 8 * OCTET_STEPS };
 /* Less gain than this is what other samples would take back. */
 #define LEAST_GAIN_DB 0.1
 
+/* Other ranges than those that the search's own rule takes must gain more: the rule has seen more samples. */
+#define LEAST_RANGES_GAIN_DB 0.5
+
 typedef struct way {
     octet_graph                  *origin; /* fused float network, which the judge goes by */
     octet_graph                  *real;   /* origin with every float step that was kept */
@@ -133,7 +136,7 @@ static void attempt_free(attempt *a)
     *a = (attempt){ 0 };
 }
 
-/* Whether the search over the output promises enough is a guess as long as nobody judges. */
+/* Whether the search over the output promises enough is a guess, made for networks that were not equalized. */
 static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
 {
     octet_graph    *other = NULL;
@@ -141,7 +144,7 @@ static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
     octet_status    status = copy_of(&other, a->calibrated, err);
     if (status == OCTET_OK) status = take_other_ranges(other, err);
     if (status == OCTET_OK) status = judge(&judged, w, other, err);
-    if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_GAIN_DB) {
+    if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_RANGES_GAIN_DB) {
         w->old[w->old_count++] = a->calibrated; /* whose calibration the other shares */
         a->calibrated          = other;
         a->judged              = judged;
@@ -237,11 +240,7 @@ static octet_status improve(way *w, octet_step_gains *gains, octet_error *err)
     if (!any_step(w->options)) return OCTET_OK;
     OCTET_TRY(part_samples(w, err));
     OCTET_TRY(octet_judge_open(&w->judge, w->origin, w->held_back, &w->options->calibrate, err));
-    attempt plain = { .calibrated = w->now };
-    OCTET_TRY(judge(&plain.judged, w, w->now, err));
-    OCTET_TRY(try_other_ranges(&plain, w, err));
-    w->now    = plain.calibrated;
-    w->judged = plain.judged;
+    OCTET_TRY(judge(&w->judged, w, w->now, err));
     for (int i = 0; i < OCTET_STEPS; i++)
         if (steps[i].is_asked(w->options)) OCTET_TRY(try_step(w, &steps[i], &gains->at[gains->count++], err));
     return OCTET_OK;
