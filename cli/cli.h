@@ -322,6 +322,16 @@ octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_gr
    of the baseline's score. */
 octet_status cli_parse_loss(double *loss, bool *share, const char *text, octet_metric metric, octet_error *err);
 octet_evaluate_options cli_evaluate_options(cli_call *call);
+/* FLOAT QUANTIZED of the command line, the second one quantized indeed, and --data for both. To be freed whatever comes
+   back. */
+typedef struct cli_pair {
+    octet_graph   *real, *quantized;
+    octet_dataset *data;
+} cli_pair;
+octet_status cli_pair_load(cli_pair *pair, cli_call *call, octet_error *err);
+void         cli_pair_free(cli_pair *pair);
+/* What was compared, and how far apart the outputs are under that key, in the call's document. */
+void cli_pair_describe(cli_call *call, const octet_comparison *comparison, const char *key);
 double                 cli_parameters(const octet_graph *graph);
 double                 cli_macs(const octet_graph *graph);
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FEW_SAMPLES = 32, FEW_CAUSES = 3 };
+enum { FEW_CAUSES = 3 };
 
 static void set_layer(json_t *row, const octet_layer_error *l)
 {
@@ -26,10 +26,7 @@ static void set_layer(json_t *row, const octet_layer_error *l)
 
 static void set_document(cli_call *call, const octet_comparison *c)
 {
-    json_t *const output = cli_json_object(), *const layers = cli_json_array();
-    cli_json_set(output, "sqnr_db", cli_json_number(c->output_sqnr_db));
-    cli_json_set(output, "cosine", cli_json_number(c->output_cosine));
-    cli_json_set(output, "max_abs", cli_json_number(c->output_max_abs));
+    json_t *const layers = cli_json_array();
     for (size_t i = 0; i < c->layer_count; i++) {
         json_t *const row = cli_json_object();
         cli_json_set(row, "name", cli_json_text(c->layers[i].name));
@@ -37,11 +34,8 @@ static void set_document(cli_call *call, const octet_comparison *c)
         set_layer(row, &c->layers[i]);
         cli_json_add(layers, row);
     }
-    cli_json_set(call->document, "float", cli_json_text(call->args.operands[0]));
-    cli_json_set(call->document, "quantized", cli_json_text(call->args.operands[1]));
-    cli_json_set(call->document, "samples", cli_json_count(c->samples));
+    cli_pair_describe(call, c, "output");
     cli_json_set(call->document, "effect_samples", cli_json_count(c->effect_samples));
-    cli_json_set(call->document, "output", output);
     cli_json_set(call->document, "layers", layers);
 }
 
@@ -98,42 +92,27 @@ static void print(cli_call *call, const octet_comparison *c)
         if (c->layers[i].remedy[0] || (i < FEW_CAUSES && c->layers[i].why[0])) print_remedy(call, &c->layers[i]);
 }
 
-typedef struct pair {
-    octet_graph      *real, *quantized;
-    octet_dataset    *data;
-    octet_comparison *comparison;
-} pair;
-
-static octet_status work(pair *p, cli_call *call, octet_error *err)
+static octet_status work(cli_pair *pair, octet_comparison **comparison, cli_call *call, octet_error *err)
 {
     octet_evaluate_options options = cli_evaluate_options(call);
     options.effects    = call->args.effects;
     options.no_effects = call->args.no_effects;
-    OCTET_TRY(cli_load(&p->real, call, call->args.operands[0], err));
-    OCTET_TRY(cli_load(&p->quantized, call, call->args.operands[1], err));
-    OCTET_TRY(octet_fuse(p->quantized, err));
-    if (octet_graph_stage(p->quantized) != OCTET_STAGE_QUANTIZED) {
-        octet_error_file(err, call->args.operands[1]);
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "second network is not quantized (need FLOAT QUANTIZED)");
-    }
-    OCTET_TRY(cli_open_data(&p->data, call, p->quantized, call->args.data.limit ? 0 : FEW_SAMPLES, err));
-    cli_warn(call, octet_dataset_warnings(p->data));
-    OCTET_TRY(octet_compare(&p->comparison, p->real, p->quantized, p->data, &options, err));
-    set_document(call, p->comparison);
-    print(call, p->comparison);
+    OCTET_TRY(cli_pair_load(pair, call, err));
+    OCTET_TRY(octet_compare(comparison, pair->real, pair->quantized, pair->data, &options, err));
+    set_document(call, *comparison);
+    print(call, *comparison);
     return OCTET_OK;
 }
 
 octet_status cli_compare(cli_call *call, octet_error *err)
 {
-    pair p = { 0 };
+    cli_pair          pair       = { 0 };
+    octet_comparison *comparison = NULL;
     OCTET_TRY(cli_check_outputs(call, err));
-    const octet_status status = work(&p, call, err);
+    const octet_status status = work(&pair, &comparison, call, err);
     if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[1]);
-    octet_comparison_free(p.comparison);
-    octet_dataset_free(p.data);
-    octet_graph_free(p.quantized);
-    octet_graph_free(p.real);
+    octet_comparison_free(comparison);
+    cli_pair_free(&pair);
     return status;
 }
 

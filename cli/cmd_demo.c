@@ -191,6 +191,7 @@ static octet_status measure(story *s, cli_call *call, octet_error *err)
     OCTET_TRY(open_pictures(&s->test, s, TEST_IMAGES, 0, err));
     OCTET_TRY(octet_evaluate(s->scores, s->quantized, s->real, s->test, &options, err));
     options.plan.batch = options.baseline_plan.batch = 1;
+    options.no_effects                               = true;
     OCTET_TRY(open_pictures(&s->few, s, TEST_IMAGES, COMPARED, err));
     OCTET_TRY(octet_compare(&s->comparison, s->real, s->quantized, s->few, &options, err));
     cli_progress_end(call);

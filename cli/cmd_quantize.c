@@ -75,7 +75,8 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
-    const octet_evaluate_options options = cli_evaluate_options(call);
+    octet_evaluate_options options = cli_evaluate_options(call);
+    options.no_effects             = true; /* layers' own errors are all that is told */
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));
     OCTET_TRY(octet_evaluate(j->scores, j->quantized, j->real, j->sample, &options, err));
     octet_dataset_free(j->sample);

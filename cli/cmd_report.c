@@ -5,43 +5,27 @@
 #include <math.h>
 #include <string.h>
 
-enum { FEW_SAMPLES = 32 };
 #define TIMING_SECONDS 2
 
 typedef struct reporting {
-    octet_graph      *real, *quantized;
-    octet_dataset    *data;
+    cli_pair          pair;
     octet_comparison *comparison;
     octet_bench      *bench;
 } reporting;
-
-static octet_status load(reporting *r, cli_call *call, octet_error *err)
-{
-    OCTET_TRY(cli_load(&r->real, call, call->args.operands[0], err));
-    OCTET_TRY(cli_load(&r->quantized, call, call->args.operands[1], err));
-    OCTET_TRY(octet_fuse(r->quantized, err));
-    if (octet_graph_stage(r->quantized) != OCTET_STAGE_QUANTIZED) {
-        octet_error_file(err, call->args.operands[1]);
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "second network is not quantized (need FLOAT QUANTIZED)");
-    }
-    OCTET_TRY(cli_open_data(&r->data, call, r->quantized, call->args.data.limit ? 0 : FEW_SAMPLES, err));
-    cli_warn(call, octet_dataset_warnings(r->data));
-    return OCTET_OK;
-}
 
 static octet_status measure_time(reporting *r, cli_call *call, octet_error *err)
 {
     const octet_bench_options options = {
         .plan = { .engines = call->args.engine, .threads = call->args.threads, .limits = call->args.limits },
-        .data = r->data, .seconds = call->args.seconds > 0 ? call->args.seconds : TIMING_SECONDS, .layers = true,
+        .data = r->pair.data, .seconds = call->args.seconds > 0 ? call->args.seconds : TIMING_SECONDS, .layers = true,
         .progress = cli_progress_step, .progress_context = call,
     };
-    return octet_bench_run(&r->bench, r->quantized, r->real, &options, err);
+    return octet_bench_run(&r->bench, r->pair.quantized, r->pair.real, &options, err);
 }
 
 static octet_status write_page(const reporting *r, cli_call *call, octet_error *err)
 {
-    const octet_report_source  source  = { r->real, r->quantized, r->data, r->comparison, r->bench };
+    const octet_report_source  source  = { r->pair.real, r->pair.quantized, r->pair.data, r->comparison, r->bench };
     const octet_report_options options = {
         .evaluate = cli_evaluate_options(call), .title = call->args.title,
         .reference_name = call->args.operands[0], .quantized_name = call->args.operands[1],
@@ -53,20 +37,13 @@ static octet_status write_page(const reporting *r, cli_call *call, octet_error *
 static void summarize(const reporting *r, cli_call *call)
 {
     const octet_comparison *const c = r->comparison;
-    json_t *const                 d = call->document, *const output = cli_json_object();
     char                          text[32];
     double                        ratio = NAN;
     if (r->bench && r->bench->baseline)
         ratio = r->bench->engines[0].time.median / r->bench->baseline->time.median;
-    cli_json_set(output, "sqnr_db", cli_json_number(c->output_sqnr_db));
-    cli_json_set(output, "cosine", cli_json_number(c->output_cosine));
-    cli_json_set(output, "max_abs", cli_json_number(c->output_max_abs));
-    cli_json_set(d, "float", cli_json_text(call->args.operands[0]));
-    cli_json_set(d, "quantized", cli_json_text(call->args.operands[1]));
-    cli_json_set(d, "samples", cli_json_count(c->samples));
-    cli_json_set(d, "layers", cli_json_count(c->layer_count));
-    cli_json_set(d, "comparison", output);
-    cli_json_set(d, "time_ratio", cli_json_number(ratio));
+    cli_pair_describe(call, c, "comparison");
+    cli_json_set(call->document, "layers", cli_json_count(c->layer_count));
+    cli_json_set(call->document, "time_ratio", cli_json_number(ratio));
     cli_say(call, "%-14sSQNR %s, cosine %.6f, on %zu samples\n", "output", cli_decibel(text, c->output_sqnr_db),
             c->output_cosine, c->samples);
     if (!isnan(ratio)) cli_say(call, "%-14s%.3f of float\n", "time", ratio);
@@ -75,8 +52,8 @@ static void summarize(const reporting *r, cli_call *call)
 static octet_status work(reporting *r, cli_call *call, octet_error *err)
 {
     const octet_evaluate_options options = cli_evaluate_options(call);
-    OCTET_TRY(load(r, call, err));
-    OCTET_TRY(octet_compare(&r->comparison, r->real, r->quantized, r->data, &options, err));
+    OCTET_TRY(cli_pair_load(&r->pair, call, err));
+    OCTET_TRY(octet_compare(&r->comparison, r->pair.real, r->pair.quantized, r->pair.data, &options, err));
     if (!call->args.untimed) OCTET_TRY(measure_time(r, call, err));
     OCTET_TRY(write_page(r, call, err));
     cli_progress_end(call);
@@ -93,9 +70,7 @@ octet_status cli_report_page(cli_call *call, octet_error *err)
     if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[1]);
     octet_bench_free(r.bench);
     octet_comparison_free(r.comparison);
-    octet_dataset_free(r.data);
-    octet_graph_free(r.quantized);
-    octet_graph_free(r.real);
+    cli_pair_free(&r.pair);
     return status;
 }
 

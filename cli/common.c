@@ -71,6 +71,40 @@ octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_gr
     return OCTET_OK;
 }
 
+octet_status cli_pair_load(cli_pair *pair, cli_call *call, octet_error *err)
+{
+    enum { FEW_SAMPLES = 32 };
+    OCTET_TRY(cli_load(&pair->real, call, call->args.operands[0], err));
+    OCTET_TRY(cli_load(&pair->quantized, call, call->args.operands[1], err));
+    OCTET_TRY(octet_fuse(pair->quantized, err));
+    if (octet_graph_stage(pair->quantized) != OCTET_STAGE_QUANTIZED) {
+        octet_error_file(err, call->args.operands[1]);
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "second network is not quantized (need FLOAT QUANTIZED)");
+    }
+    OCTET_TRY(cli_open_data(&pair->data, call, pair->quantized, call->args.data.limit ? 0 : FEW_SAMPLES, err));
+    cli_warn(call, octet_dataset_warnings(pair->data));
+    return OCTET_OK;
+}
+
+void cli_pair_free(cli_pair *pair)
+{
+    octet_dataset_free(pair->data);
+    octet_graph_free(pair->quantized);
+    octet_graph_free(pair->real);
+}
+
+void cli_pair_describe(cli_call *call, const octet_comparison *c, const char *key)
+{
+    json_t *const d = call->document, *const output = cli_json_object();
+    cli_json_set(output, "sqnr_db", cli_json_number(c->output_sqnr_db));
+    cli_json_set(output, "cosine", cli_json_number(c->output_cosine));
+    cli_json_set(output, "max_abs", cli_json_number(c->output_max_abs));
+    cli_json_set(d, "float", cli_json_text(call->args.operands[0]));
+    cli_json_set(d, "quantized", cli_json_text(call->args.operands[1]));
+    cli_json_set(d, "samples", cli_json_count(c->samples));
+    cli_json_set(d, key, output);
+}
+
 octet_evaluate_options cli_evaluate_options(cli_call *call)
 {
     const octet_plan_options plan  = { .threads = call->args.threads, .limits = call->args.limits };

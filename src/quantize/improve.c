@@ -23,7 +23,7 @@ typedef struct way {
     const octet_quantize_options *options;
     octet_judge                   judge;
     octet_judgement               judged; /* now, on held_back */
-    octet_graph                  *old[MOST_OLD];
+    octet_graph                  *old[MOST_OLD]; /* what was in force before, and what copies are of */
     size_t                        old_count;
 } way;
 
@@ -66,20 +66,11 @@ static const step steps[OCTET_STEPS] = {
 
 /* ---- copies ---- */
 
-/* A copy whose constants are its own. Its calibration stays graph's, which has to outlive it. */
-static octet_status copy_of(octet_graph **copy, const octet_graph *graph, octet_error *err)
-{
-    OCTET_TRY(octet_graph_copy(copy, graph, err));
-    const octet_status status = octet_graph_own(*copy, err);
-    if (status == OCTET_OK) return OCTET_OK;
-    octet_graph_free(*copy);
-    *copy = NULL;
-    return status;
-}
+/* Copies share constants and calibration with what they are copies of: all that was in force stays alive to the end. */
 
 static octet_status calibrated_copy(octet_graph **copy, const octet_graph *real, const way *w, octet_error *err)
 {
-    OCTET_TRY(copy_of(copy, real, err));
+    OCTET_TRY(octet_graph_copy(copy, real, err));
     OCTET_TRY(octet_prepare(*copy, w->options->qconfig, err));
     return octet_calibrate(*copy, w->data, &w->options->calibrate, err);
 }
@@ -103,7 +94,7 @@ static octet_status take_other_ranges(octet_graph *graph, octet_error *err)
 
 static octet_status converted_copy(octet_graph **copy, const octet_graph *calibrated, octet_error *err)
 {
-    OCTET_TRY(copy_of(copy, calibrated, err));
+    OCTET_TRY(octet_graph_copy(copy, calibrated, err));
     const octet_status status = octet_convert(*copy, err);
     if (status == OCTET_OK) return OCTET_OK;
     octet_graph_free(*copy);
@@ -141,11 +132,11 @@ static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
 {
     octet_graph    *other = NULL;
     octet_judgement judged;
-    octet_status    status = copy_of(&other, a->calibrated, err);
+    octet_status    status = octet_graph_copy(&other, a->calibrated, err);
     if (status == OCTET_OK) status = take_other_ranges(other, err);
     if (status == OCTET_OK) status = judge(&judged, w, other, err);
     if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_RANGES_GAIN_DB) {
-        w->old[w->old_count++] = a->calibrated; /* whose calibration the other shares */
+        w->old[w->old_count++] = a->calibrated;
         a->calibrated          = other;
         a->judged              = judged;
         return OCTET_OK;
@@ -157,11 +148,11 @@ static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
 static octet_status change(attempt *a, way *w, const step *s, int variant, octet_error *err)
 {
     if (!s->change_float) {
-        OCTET_TRY(copy_of(&a->calibrated, w->now, err));
+        OCTET_TRY(octet_graph_copy(&a->calibrated, w->now, err));
         OCTET_TRY(s->change_calibrated(a->calibrated, w, err));
         return judge(&a->judged, w, a->calibrated, err);
     }
-    OCTET_TRY(copy_of(&a->real, w->real, err));
+    OCTET_TRY(octet_graph_copy(&a->real, w->real, err));
     OCTET_TRY(s->change_float(a->real, w, variant, err));
     OCTET_TRY(calibrated_copy(&a->calibrated, a->real, w, err));
     OCTET_TRY(judge(&a->judged, w, a->calibrated, err));
@@ -194,7 +185,6 @@ static octet_status best_attempt(attempt *best, way *w, const step *s, octet_err
     return status;
 }
 
-/* What was in force stays alive: later graphs may share its calibration. */
 static void take(way *w, const attempt *a)
 {
     w->old[w->old_count++] = w->now;
@@ -260,10 +250,11 @@ static octet_status record(octet_graph *graph, const octet_step_gains *gains, oc
 static octet_status go(octet_graph **quantized, way *w, octet_step_gains *gains, octet_error *err)
 {
     OCTET_TRY(octet_fuse(w->origin, err));
-    OCTET_TRY(copy_of(&w->real, w->origin, err));
+    OCTET_TRY(octet_graph_copy(&w->real, w->origin, err));
     OCTET_TRY(calibrated_copy(&w->now, w->real, w, err));
     OCTET_TRY(improve(w, gains, err));
     OCTET_TRY(converted_copy(quantized, w->now, err));
+    OCTET_TRY(octet_graph_own(*quantized, err));
     return record(*quantized, gains, err);
 }
 

@@ -2,6 +2,7 @@
 /* The float network runs once, and its outputs stay; each network that is judged runs once. */
 #include "quantize/judge.h"
 
+#include "measure/sqnr.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 #include "quantize/samples.h"
@@ -10,9 +11,10 @@
 #include <string.h>
 
 typedef struct octet_judged_output {
-    float *real;
-    size_t count;
-    double noise, signal;
+    float     *real;
+    size_t     count;
+    double     signal;
+    octet_sqnr sqnr; /* of the network that is judged */
 } judged_output;
 
 /* One run over the samples; graph is the float network or the one that is judged. */
@@ -26,11 +28,12 @@ typedef struct run {
 
 static octet_status keep(judged_output *to, octet_arena *arena, const octet_tensor *tensor, octet_error *err)
 {
-    to->count  = (size_t)octet_tensor_count(tensor);
-    to->signal = 0;
+    octet_sqnr itself = { 0 };
+    to->count         = (size_t)octet_tensor_count(tensor);
     OCTET_TRY(octet_arena_get(&to->real, arena, to->count, sizeof *to->real, err));
     memcpy(to->real, tensor->data, to->count * sizeof *to->real);
-    for (size_t i = 0; i < to->count; i++) to->signal += (double)to->real[i] * to->real[i];
+    octet_sqnr_add(&itself, to->real, to->real, to->count);
+    to->signal = itself.signal;
     return OCTET_OK;
 }
 
@@ -39,18 +42,13 @@ static void compare(judged_output *to, const octet_tensor *tensor)
     enum { PIECE = 1024 };
     float        levels[PIECE];
     const size_t count = (size_t)octet_tensor_count(tensor);
-    to->noise          = count == to->count ? 0 : INFINITY;
-    for (size_t at = 0; at < count && count == to->count; at += PIECE) {
+    if (count != to->count) return;
+    to->sqnr = (octet_sqnr){ 0 };
+    for (size_t at = 0; at < count; at += PIECE) {
         const size_t piece = count - at < PIECE ? count - at : PIECE;
         const float *real  = (const float *)tensor->data + at;
-        if (tensor->qparams) {
-            octet_levels_real(levels, tensor, at, piece, 0);
-            real = levels;
-        }
-        for (size_t i = 0; i < piece; i++) {
-            const double d = (double)real[i] - to->real[at + i];
-            to->noise += d * d;
-        }
+        if (tensor->qparams) octet_levels_real(levels, tensor, at, piece, 0);
+        octet_sqnr_add(&to->sqnr, to->real + at, tensor->qparams ? levels : real, piece);
     }
 }
 
@@ -113,10 +111,10 @@ static void add_output(octet_judgement *g, const octet_judge *judge, size_t o)
     const double unit = judge->outputs > 1 && whole > 0 ? whole : 1;
     for (size_t i = 0; i < g->samples && first->real; i++) {
         if (o >= judge->outputs) {
-            g->squashed += first[i * step].noise / unit;
+            g->squashed += first[i * step].sqnr.noise / unit;
             continue;
         }
-        g->noise[i] += first[i * step].noise / unit;
+        g->noise[i] += first[i * step].sqnr.noise / unit;
         g->signal[i] += first[i * step].signal / unit;
     }
 }
@@ -128,7 +126,7 @@ octet_status octet_judge_measure(octet_judgement *judgement, octet_judge *judge,
     *g                       = (octet_judgement){ .samples = judge->samples };
     OCTET_TRY(octet_arena_get(&g->noise, judge->arena, g->samples, sizeof *g->noise, err));
     OCTET_TRY(octet_arena_get(&g->signal, judge->arena, g->samples, sizeof *g->signal, err));
-    for (size_t i = 0; i < judge->samples * 2 * judge->outputs; i++) judge->values[i].noise = INFINITY;
+    for (size_t i = 0; i < judge->samples * 2 * judge->outputs; i++) judge->values[i].sqnr.noise = INFINITY;
     OCTET_TRY(run_samples(judge, quantized, false, err));
     for (size_t o = 0; o < 2 * judge->outputs; o++) add_output(g, judge, o);
     return OCTET_OK;

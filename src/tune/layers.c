@@ -28,6 +28,12 @@ static const octet_layer_time *time_of(const octet_bench *bench, const char *nam
     return NULL;
 }
 
+static double elements_of(const octet_value *value)
+{
+    const octet_tensor shape = octet_value_tensor(value, 1);
+    return (double)octet_tensor_count(&shape);
+}
+
 /* Seconds for one element, from the conversions that the quantized network has: at least that of its input. */
 static double conversion_time(const octet_bench *bench, const octet_graph *quantized)
 {
@@ -36,9 +42,8 @@ static double conversion_time(const octet_bench *bench, const octet_graph *quant
         const octet_layer_time *const row = &bench->layers[i];
         const octet_value *const value = row->conversion ? octet_graph_find_value(quantized, row->name) : NULL;
         if (!value) continue;
-        const octet_tensor shape = octet_value_tensor(value, 1);
         seconds += row->seconds;
-        elements += (double)octet_tensor_count(&shape);
+        elements += elements_of(value);
     }
     return elements > 0 ? seconds / elements : 0;
 }
@@ -86,12 +91,6 @@ static bool is_float(const octet_node *node, const char *const *floats, size_t c
     for (size_t i = 0; node && i < count; i++)
         if (!strcmp(floats[i], node->name)) return true;
     return false;
-}
-
-static double elements_of(const octet_value *value)
-{
-    const octet_tensor shape = octet_value_tensor(value, 1);
-    return (double)octet_tensor_count(&shape);
 }
 
 /* Elements that are converted between levels and float for node's sake: inputs that do not come from float layers, and

@@ -68,7 +68,6 @@ static octet_status make_base(octet_tune_base *base, octet_workshop *w, const oc
     *base = (octet_tune_base){ .method = config->method, .percentile = config->percentile,
                                .equalize = config->equalize };
     OCTET_TRY(octet_graph_copy(&base->fused, w->graph, err));
-    OCTET_TRY(octet_graph_own(base->fused, err));
     if (config->equalize)
         OCTET_TRY(octet_equalize(base->fused, (octet_equalization)(config->equalize - 1), w->data, options, err));
     OCTET_TRY(octet_graph_copy(&base->calibrated, base->fused, err));
@@ -116,11 +115,11 @@ static octet_status calibrated_with(octet_graph **graph, octet_workshop *w, cons
 static octet_status finish(octet_graph *graph, octet_workshop *w, const octet_tune_config *config, octet_error *err)
 {
     const octet_calibrate_options *const options = &w->options->calibrate;
-    OCTET_TRY(octet_graph_own(graph, err));
     if (config->rounding == OCTET_ROUND_FEEDBACK) OCTET_TRY(octet_round_weights(graph, w->data, options, err));
     if (config->bias_correction != OCTET_BIAS_MEAN)
         OCTET_TRY(octet_correct_biases(graph, config->bias_correction, w->data, options, err));
-    return octet_convert(graph, err);
+    OCTET_TRY(octet_convert(graph, err));
+    return octet_graph_own(graph, err); /* its base goes before it does */
 }
 
 octet_status octet_workshop_make(octet_graph **quantized, octet_workshop *w, const octet_tune_config *config,
