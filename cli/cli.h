@@ -333,7 +333,6 @@ void         cli_pair_free(cli_pair *pair);
 /* What was compared, and how far apart the outputs are under that key, in the call's document. */
 void cli_pair_describe(cli_call *call, const octet_comparison *comparison, const char *key);
 double                 cli_parameters(const octet_graph *graph);
-double                 cli_macs(const octet_graph *graph);
 
 /* ---- verbs that make a network (qconfig.c, result.c) ---- */
 

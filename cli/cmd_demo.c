@@ -134,7 +134,7 @@ static octet_status open_network(story *s, cli_call *call, octet_error *err)
     for (size_t i = 0; i < octet_graph_node_count(s->real); i++)
         parameters += octet_graph_node(s->real, i).parameters;
     cli_say(call, "network    %zu nodes, %.1f thousand parameters, %.2f million multiply-accumulates a picture\n",
-            octet_graph_node_count(s->real), (double)parameters / 1e3, cli_macs(s->real) / 1e6);
+            octet_graph_node_count(s->real), (double)parameters / 1e3, octet_graph_macs(s->real) / 1e6);
     return OCTET_OK;
 }
 
@@ -156,7 +156,7 @@ static void tell_nodes(story *s, cli_call *call, double seconds)
         integer++;
         if (node.macs > 0) macs += (double)node.macs;
     }
-    const double share = macs / cli_macs(s->quantized);
+    const double share = macs / octet_graph_macs(s->quantized);
     cli_say(call, "quantize   ranges from %d training pictures in %.1f s: %zu of %zu nodes int8, %.0f %% of the work\n",
             CALIBRATION, seconds, integer, octet_graph_node_count(s->quantized), 100 * share);
     cli_json_set(call->document, "quantize_seconds", cli_json_number(seconds));

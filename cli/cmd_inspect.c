@@ -110,7 +110,7 @@ static void print_int8(cli_call *call, const octet_graph *graph)
     const size_t count     = octet_graph_node_count(graph);
     size_t       integer   = 0;
     double       macs      = 0;
-    const double all       = cli_macs(graph);
+    const double all       = octet_graph_macs(graph);
     for (size_t i = 0; i < count; i++) {
         const octet_node_info node = octet_graph_node(graph, i);
         if (quantized ? node.mode == OCTET_MODE_REAL : !has_integer_rule(node.op)) continue;
@@ -133,9 +133,9 @@ static void print_sizes(cli_call *call, const octet_graph *graph, const char *pa
     const double parameters = cli_parameters(graph);
     cli_say(call, "%-12s%.0f (%s as float32, %s as int8)\n", "parameters", parameters,
             cli_bytes(text[0], 4.0 * parameters), cli_bytes(text[1], parameters));
-    cli_say(call, "%-12s%.2f million multiply-accumulates per sample\n", "work", cli_macs(graph) / 1e6);
+    cli_say(call, "%-12s%.2f million multiply-accumulates per sample\n", "work", octet_graph_macs(graph) / 1e6);
     cli_json_set(call->document, "parameters", cli_json_count((uint64_t)parameters));
-    cli_json_set(call->document, "macs", cli_json_number(cli_macs(graph)));
+    cli_json_set(call->document, "macs", cli_json_number(octet_graph_macs(graph)));
     struct stat info;
     if (stat(path, &info) != 0) return;
     cli_say(call, "%-12s%s\n", "file", cli_bytes(text[0], (double)info.st_size));

@@ -194,7 +194,7 @@ static void report_plan(job *j, cli_call *call, const octet_fit_progress *plan)
     const double parameters = cli_parameters(j->graph), memory = (double)octet_trainer_memory(j->trainer);
     char         text[48], bytes[32];
     cli_say(call, "%-14s%.0f parameters, %.3g multiply-accumulates a sample\n", "network", parameters,
-            cli_macs(j->graph));
+            octet_graph_macs(j->graph));
     cli_say(call, "%-14s%zu samples, %zu epochs, batches of %zu: %zu steps\n", "plan", count, plan->epochs,
             plan->batch, plan->steps);
     cli_say(call, "%-14srest %s\n", "ranges", phase_text(text, j->train.freeze_observers, "half"));

@@ -70,7 +70,7 @@ static octet_status quantize(job *j, cli_call *call, octet_error *err)
    check stays a fraction of the work. */
 static size_t affordable(const octet_graph *graph, double macs, double low, double high)
 {
-    return (size_t)fmin(fmax(macs / fmax(cli_macs(graph), 1), low), high);
+    return (size_t)fmin(fmax(macs / fmax(octet_graph_macs(graph), 1), low), high);
 }
 
 static octet_status check(job *j, cli_call *call, octet_error *err)

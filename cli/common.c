@@ -124,13 +124,3 @@ double cli_parameters(const octet_graph *graph)
         parameters += (double)octet_graph_node(graph, i).parameters;
     return parameters;
 }
-
-double cli_macs(const octet_graph *graph)
-{
-    double macs = 0;
-    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
-        const octet_node_info node = octet_graph_node(graph, i);
-        if (node.macs > 0) macs += (double)node.macs;
-    }
-    return macs;
-}

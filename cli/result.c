@@ -62,7 +62,7 @@ static void report_modes(cli_call *call, const octet_graph *graph)
         cli_json_set(row, "why", cli_json_text(why_float(graph, node.name)));
         cli_json_add(rows, row);
     }
-    const double all = cli_macs(graph), share = all > 0 ? macs / all : 1;
+    const double all = octet_graph_macs(graph), share = all > 0 ? macs / all : 1;
     cli_say(call, "%-14s%zu int8, %zu float; %.1f %% of the multiply-accumulates are int8\n", "nodes", integer, real,
             100 * share);
     cli_json_set(nodes, "int8", cli_json_count(integer));

@@ -61,6 +61,9 @@ OCTET_API const char  *octet_dataset_warnings(const octet_dataset *data);
 /* The shape of one sample with a leading 1, as the network's input wants it. */
 OCTET_API octet_port octet_dataset_port(const octet_dataset *data);
 
+/* The same as a float32 tensor without data. */
+OCTET_API octet_tensor octet_dataset_tensor(const octet_dataset *data);
+
 /* Reads sample index (after subsets and shuffling) into values, float32, octet_dataset_port's shape. Samples may be
    read in any order; several threads may read at once. label (may be NULL) becomes -1 where there is none. A
    non-finite or unreadable sample is an error naming it. */

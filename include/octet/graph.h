@@ -127,6 +127,9 @@ typedef struct octet_node_info {
 OCTET_API size_t          octet_graph_node_count(const octet_graph *graph);
 OCTET_API octet_node_info octet_graph_node(const octet_graph *graph, size_t index);
 
+/* Multiply-accumulates of one sample, as far as they are known. */
+OCTET_API double octet_graph_macs(const octet_graph *graph);
+
 /* A choice octet made and why; in the order they were made. */
 typedef struct octet_decision {
     const char *node; /* node or value */

@@ -194,6 +194,13 @@ octet_recipe octet_dataset_recipe(const octet_dataset *data) { return data->reci
 octet_port   octet_dataset_port(const octet_dataset *data) { return data->port; }
 const char  *octet_dataset_warnings(const octet_dataset *data) { return data->warnings ? data->warnings : ""; }
 
+octet_tensor octet_dataset_tensor(const octet_dataset *data)
+{
+    octet_tensor tensor = {.dtype = OCTET_F32, .rank = data->port.rank};
+    memcpy(tensor.dims, data->port.dims, sizeof tensor.dims);
+    return tensor;
+}
+
 const char *octet_dataset_name(const octet_dataset *data, size_t index)
 {
     if (index >= data->count) return "?";

@@ -286,6 +286,17 @@ octet_status octet_graph_copy(octet_graph **copy, const octet_graph *graph, octe
     return status;
 }
 
+octet_status octet_graph_changed_copy(octet_graph **copy, const octet_graph *graph,
+                                      octet_status (*change)(octet_graph *copy, octet_error *err), octet_error *err)
+{
+    OCTET_TRY(octet_graph_copy(copy, graph, err));
+    const octet_status status = change(*copy, err);
+    if (status == OCTET_OK) return OCTET_OK;
+    octet_graph_free(*copy);
+    *copy = NULL;
+    return status;
+}
+
 octet_status octet_graph_own(octet_graph *copy, octet_error *err)
 {
     for (octet_value *v = copy->values; v; v = v->next) {

@@ -12,6 +12,10 @@
    observes on a copy, and other graphs' calibration stays behind. The caller frees *copy. */
 octet_status octet_graph_copy(octet_graph **copy, const octet_graph *graph, octet_error *err);
 
+/* A copy after change; where that fails *copy is NULL. */
+octet_status octet_graph_changed_copy(octet_graph **copy, const octet_graph *graph,
+                                      octet_status (*change)(octet_graph *copy, octet_error *err), octet_error *err);
+
 /* Copies the data of constants that is still shared: a graph that is trained no more stands alone then. */
 octet_status octet_graph_own(octet_graph *copy, octet_error *err);
 

@@ -112,3 +112,13 @@ bool octet_operator(octet_operator_info *info, size_t index)
                                    .gradient = op->backward != NULL, .since = op->since };
     return true;
 }
+
+double octet_graph_macs(const octet_graph *graph)
+{
+    double sum = 0;
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        const int64_t macs = macs_of(n);
+        sum += macs > 0 ? (double)macs : 0;
+    }
+    return sum;
+}

@@ -18,12 +18,8 @@ struct owned {
 /* A run per layer and sample: few for large networks. */
 static size_t effect_samples(const octet_graph *graph, const octet_evaluate_options *options, size_t total)
 {
-    int64_t macs = 0;
-    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
-        const int64_t m = octet_graph_node(graph, i).macs;
-        macs += m > 0 ? m : 0;
-    }
-    size_t count = macs > 100000000 ? 3 : macs > 20000000 ? 8 : 16;
+    const double macs  = octet_graph_macs(graph);
+    size_t       count = macs > 100000000 ? 3 : macs > 20000000 ? 8 : 16;
     if (options->effects) count = options->effects;
     if (options->no_effects) count = 0;
     return count < total ? count : total;

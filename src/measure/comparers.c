@@ -101,9 +101,7 @@ static octet_status compare_samples(octet_comparers *t, octet_error *err)
 
 static octet_status make_worker(octet_comparing *c, const octet_comparers *t, octet_arena *arena, octet_error *err)
 {
-    const octet_port port = octet_dataset_port(t->data);
-    c->input              = (octet_tensor){ .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(c->input.dims, port.dims, sizeof port.dims);
+    c->input = octet_dataset_tensor(t->data);
     OCTET_TRY(octet_arena_get(&c->input.data, arena, (size_t)octet_tensor_count(&c->input), sizeof(float), err));
     return octet_comparing_make(c, &t->pairing, arena, err);
 }

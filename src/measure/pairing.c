@@ -3,6 +3,7 @@
 #include "measure/compare.h"
 
 #include "graph/copy.h"
+#include "ops/check.h"
 #include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
@@ -21,12 +22,7 @@ static octet_status strip(octet_graph *graph, octet_error *err)
 
 octet_status octet_unrounded(octet_graph **unrounded, const octet_graph *quantized, octet_error *err)
 {
-    OCTET_TRY(octet_graph_copy(unrounded, quantized, err));
-    const octet_status status = strip(*unrounded, err);
-    if (status == OCTET_OK) return OCTET_OK;
-    octet_graph_free(*unrounded);
-    *unrounded = NULL;
-    return status;
+    return octet_graph_changed_copy(unrounded, quantized, strip, err);
 }
 
 /* ---- whether they match ---- */
@@ -36,11 +32,6 @@ static octet_status differs(const octet_node *node, const char *why, octet_error
     octet_fail(err, OCTET_ERR_SHAPE, "%s", why);
     octet_error_node(err, node->name);
     return OCTET_ERR_SHAPE;
-}
-
-static bool same_dims(const octet_tensor *a, const octet_tensor *b)
-{
-    return a->rank == b->rank && !memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims);
 }
 
 /* What a file may add to a network without being another one. */
@@ -65,7 +56,7 @@ static octet_status check_twin(const octet_node *node, const octet_graph *real, 
                              "first node that differs)", err);
     if (node->op->quant != OCTET_QUANT_MAC || node->input_count < 2) return OCTET_OK;
     const octet_tensor *const a = node->inputs[1]->constant, *const b = twin->producer->inputs[1]->constant;
-    if (a && b && !same_dims(a, b))
+    if (a && b && !octet_same_dims(a, b))
         return differs(node, "the networks do not match: the float network has weights of another shape here (this is "
                              "the first node that differs)", err);
     return OCTET_OK;
@@ -174,7 +165,7 @@ static octet_status measure_values(octet_pairing *p, octet_error *err)
         const octet_node *const node  = p->layers[i].node;
         const octet_tensor      shape = octet_plan_shape(p->quantized_plan, p->layers[i].value);
         const octet_tensor      twin  = octet_plan_shape(p->real_plan, p->layers[i].reference);
-        if (!same_dims(&shape, &twin))
+        if (!octet_same_dims(&shape, &twin))
             return differs(node, "the networks do not match: the float network's output has another shape here (this "
                                  "is the first node that differs)", err);
         for (int k = 0; k < node->input_count; k++)

@@ -159,10 +159,8 @@ static octet_status prepare(recorded *r, const char *path, octet_error *err)
     if (r->side->graph->input_count != 1 || r->side->graph->output_count > MOST_OUTPUTS)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs, %zu outputs (need 1, at most %d)",
                           r->side->graph->input_count, r->side->graph->output_count, MOST_OUTPUTS);
-    const octet_port port = octet_dataset_port(r->options->data);
-    r->samples            = octet_dataset_count(r->options->data);
-    r->input              = (octet_tensor){ .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(r->input.dims, port.dims, sizeof port.dims);
+    r->samples = octet_dataset_count(r->options->data);
+    r->input   = octet_dataset_tensor(r->options->data);
     how.inputs = &r->input;
     OCTET_TRY(octet_plan_create(&r->plan, r->side->graph, &how, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums in double, over whole vectors. */
+#include "base/channels.h"
 #include "measure/lanes.h"
+#include "ops/levels.h"
 
 #include <math.h>
 
@@ -33,6 +35,23 @@ void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measu
         octet_lanes_add(&sum, octet_lane4_load(reference + i, n), octet_lane4_load(measured + i, n));
     }
     octet_lanes_take(sqnr, &sum);
+}
+
+/* Rows of one channel, as far as they go. */
+void octet_sqnr_add_tensor(octet_sqnr *sqnr, const float *reference, const octet_tensor *measured)
+{
+    enum { ROW = 512 };
+    const octet_qparams *const q     = measured->qparams;
+    const size_t               count = (size_t)octet_tensor_count(measured);
+    const octet_channel_shape  shape = q && q->count > 1 ? octet_channels_of(measured, q->count, q->axis)
+                                                         : (octet_channel_shape){ 1, 1, count };
+    float                      row[ROW];
+    for (size_t at = 0; at < count;) {
+        const size_t left = shape.inner - at % shape.inner, n = left < ROW ? left : ROW;
+        if (q) octet_levels_real(row, measured, at, n, (int64_t)(at / shape.inner % shape.channels));
+        octet_sqnr_add(sqnr, reference + at, q ? row : (const float *)measured->data + at, n);
+        at += n;
+    }
 }
 
 void octet_sqnr_add_two(octet_sqnr *sqnr, octet_sqnr *noise, const float *reference, const float *const measured[2],

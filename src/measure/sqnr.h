@@ -3,6 +3,8 @@
 #ifndef OCTET_MEASURE_SQNR_H
 #define OCTET_MEASURE_SQNR_H
 
+#include <octet/tensor.h>
+
 #include <stddef.h>
 
 typedef struct octet_sqnr {
@@ -16,6 +18,9 @@ void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measu
 /* The same for measured[0]; of measured[1], in noise, only signal and noise: who needs no more pays no more. */
 void octet_sqnr_add_two(octet_sqnr *sqnr, octet_sqnr *noise, const float *reference, const float *const measured[2],
                         size_t count);
+
+/* measured is float32 or has levels, with one scale or one per channel; reference has as many elements. */
+void octet_sqnr_add_tensor(octet_sqnr *sqnr, const float *reference, const octet_tensor *measured);
 
 /* What was gathered elsewhere, added behind what is here. */
 void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from);

@@ -112,10 +112,8 @@ static octet_status log_shadows(logging *l, size_t sample, octet_error *err)
 static octet_status run_samples(logging *l, octet_status (*each)(logging *l, size_t sample, octet_error *err),
                                 octet_error *err)
 {
-    const octet_port port  = octet_dataset_port(l->data);
-    octet_tensor    *input = &l->worker.input, outputs[OCTET_COMPARED_OUTPUTS];
-    *input                 = (octet_tensor){ .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(input->dims, port.dims, sizeof port.dims);
+    octet_tensor *input = &l->worker.input, outputs[OCTET_COMPARED_OUTPUTS];
+    *input              = octet_dataset_tensor(l->data);
     OCTET_TRY(octet_arena_get(&input->data, l->arena, (size_t)octet_tensor_count(input), sizeof(float), err));
     OCTET_TRY(octet_comparing_make(&l->worker, &l->pairing, l->arena, err));
     for (size_t i = 0; i < octet_dataset_count(l->data); i++) {

@@ -4,8 +4,6 @@
 
 #include "base/arena.h"
 #include "measure/sqnr.h"
-#include "ops/levels.h"
-#include "base/channels.h"
 
 #include <math.h>
 #include <string.h>
@@ -65,36 +63,14 @@ static octet_status add_entry(entry **made, octet_suite *s, const octet_matched 
     return OCTET_OK;
 }
 
-/* Rows of one channel, as far as they go. */
-static void add_elements(entry *e, const octet_matched *pair)
-{
-    enum { ROW = 512 };
-    const octet_tensor *const q     = &pair->quantized;
-    const size_t              count = (size_t)octet_tensor_count(q);
-    const bool         channels     = q->qparams && q->qparams->count > 1;
-    const octet_channel_shape shape = channels ? octet_channels_of(q, q->qparams->count, q->qparams->axis)
-                                               : (octet_channel_shape){ 1, 1, count };
-    float                     row[ROW];
-    for (size_t at = 0; at < count;) {
-        const size_t left = shape.inner - at % shape.inner, n = left < ROW ? left : ROW;
-        const float *measured = (const float *)q->data + at;
-        if (q->qparams) {
-            octet_levels_real(row, q, at, n, (int64_t)(at / shape.inner % shape.channels));
-            measured = row;
-        }
-        octet_sqnr_add(&e->sum, (const float *)pair->real.data + at, measured, n);
-        at += n;
-    }
-    e->count += count;
-}
-
 octet_status octet_suite_log(void *suite, size_t sample, const octet_matched *pair, octet_error *err)
 {
     octet_suite *const s = suite;
     entry             *e = find(s, pair->name);
     (void)sample;
     if (!e) OCTET_TRY(add_entry(&e, s, pair, err));
-    add_elements(e, pair);
+    octet_sqnr_add_tensor(&e->sum, pair->real.data, &pair->quantized);
+    e->count += (uint64_t)octet_tensor_count(&pair->quantized);
     return OCTET_OK;
 }
 

@@ -12,12 +12,7 @@
 
 octet_status octet_variant_begin(octet_graph **variant, const octet_pairing *pairing, octet_error *err)
 {
-    OCTET_TRY(octet_graph_copy(variant, pairing->quantized, err));
-    const octet_status status = octet_real_constants(*variant, err);
-    if (status == OCTET_OK) return OCTET_OK;
-    octet_graph_free(*variant);
-    *variant = NULL;
-    return status;
+    return octet_graph_changed_copy(variant, pairing->quantized, octet_real_constants, err);
 }
 
 octet_status octet_variant_end(octet_graph *variant, octet_error *err)

@@ -127,11 +127,9 @@ static octet_status try_group(search *s, int worker, size_t sample, size_t group
 
 static octet_status try_sample(search *s, int worker, size_t sample, octet_error *err)
 {
-    const size_t     total = octet_dataset_count(s->data);
-    const octet_port port  = octet_dataset_port(s->data);
-    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = s->inputs[worker] };
-    octet_tensor     outputs[OUTPUTS];
-    memcpy(input.dims, port.dims, sizeof input.dims);
+    const size_t total = octet_dataset_count(s->data);
+    octet_tensor input = octet_dataset_tensor(s->data), outputs[OUTPUTS];
+    input.data         = s->inputs[worker];
     OCTET_TRY(octet_dataset_read(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
     OCTET_TRY(octet_run(s->base[worker], &input, outputs, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++)
@@ -272,22 +270,16 @@ static octet_status take_best(search *s, octet_error *err)
 
 static size_t sample_count(const octet_graph *graph, const octet_dataset *data, const octet_calibrate_options *options)
 {
-    int64_t macs = 0;
-    for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
-        const int64_t m = octet_graph_node(graph, i).macs;
-        macs += m > 0 ? m : 0;
-    }
-    size_t count = macs > 100000000 ? 24 : macs > 20000000 ? 64 : 128;
+    const double macs  = octet_graph_macs(graph);
+    size_t       count = macs > 100000000 ? 24 : macs > 20000000 ? 64 : 128;
     if (options && options->choose_samples) count = options->choose_samples;
     return count < octet_dataset_count(data) ? count : octet_dataset_count(data);
 }
 
 static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
 {
-    const size_t     groups = s->graph->calibration->group_count, workers = (size_t)s->workers;
-    const octet_port port  = octet_dataset_port(s->data);
-    octet_tensor     shape = { .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(shape.dims, port.dims, sizeof shape.dims);
+    const size_t       groups = s->graph->calibration->group_count, workers = (size_t)s->workers;
+    const octet_tensor shape  = octet_dataset_tensor(s->data);
     OCTET_TRY(octet_arena_get(&s->base, arena, workers, sizeof *s->base, err));
     OCTET_TRY(octet_arena_get(&s->changed, arena, workers, sizeof *s->changed, err));
     OCTET_TRY(octet_arena_get(&s->inputs, arena, workers, sizeof *s->inputs, err));

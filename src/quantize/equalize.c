@@ -37,7 +37,7 @@ typedef struct solving {
     octet_arena       *arena;
     const struct kind *kind;
     octet_ties         ties;
-    octet_seen        *seen;
+    octet_seen_channels        *seen;
     size_t             seen_count;
     layer_roots       *layers;
     double            *factor;       /* by label: of roots alone; label 0's is 1 */
@@ -63,7 +63,7 @@ static double room(const octet_ends *tensor, const octet_ends *channel)
     return times;
 }
 
-static void limit_by_room(solving *s, const octet_seen *seen)
+static void limit_by_room(solving *s, const octet_seen_channels *seen)
 {
     octet_ends whole = { 0 };
     for (int64_t c = 0; c < seen->labels.channels; c++) {
@@ -111,13 +111,13 @@ static void weigh_layer(solving *s, const octet_layer *layer, const layer_roots 
         raise_to(&s->down[roots->inputs[c]], roots->column[c] / most);
 }
 
-static double reach_of(const solving *s, const octet_seen *seen, int64_t c)
+static double reach_of(const solving *s, const octet_seen_channels *seen, int64_t c)
 {
     const octet_range *const range = &seen->ranges[c];
     return range->seen ? fmax(fabs(range->min), fabs(range->max)) * s->factor[root_of(s, &seen->labels, c)] : 0;
 }
 
-static void weigh_activations(solving *s, const octet_seen *seen)
+static void weigh_activations(solving *s, const octet_seen_channels *seen)
 {
     double most = 0;
     for (int64_t c = 0; c < seen->labels.channels; c++) raise_to(&most, reach_of(s, seen, c));
@@ -155,7 +155,7 @@ static void limit_by_bound(solving *s, const octet_bound *bound)
 {
     const octet_value *const  value  = bound->node->outputs[0];
     const octet_labels *const labels = &s->ties.values[value->index];
-    const octet_seen         *seen   = NULL;
+    const octet_seen_channels         *seen   = NULL;
     for (size_t i = 0; i < s->seen_count; i++)
         if (s->seen[i].value == value) seen = &s->seen[i];
     for (int64_t c = 0; c < labels->channels; c++) {

@@ -108,16 +108,16 @@ typedef struct octet_ends {
 } octet_ends;
 
 /* A value of which some channels may be scaled, and what was seen of each: [c] of labels.at[c]. */
-typedef struct octet_seen {
+typedef struct octet_seen_channels {
     const octet_value *value;
     octet_labels       labels;
     octet_range       *ranges; /* of all samples */
     octet_ends        *ends;
     size_t             samples;
-} octet_seen;
+} octet_seen_channels;
 
 /* Every such value that will be levels, and what data (NULL: nothing) shows of it. */
-octet_status octet_ties_see(octet_seen **seen, size_t *count, const octet_ties *ties, octet_dataset *data,
+octet_status octet_ties_see(octet_seen_channels **seen, size_t *count, const octet_ties *ties, octet_dataset *data,
                             const octet_calibrate_options *options, octet_error *err);
 
 /* ---- bounds (equalize_bounds.c) ---- */

@@ -92,22 +92,12 @@ static octet_status take_other_ranges(octet_graph *graph, octet_error *err)
     return OCTET_OK;
 }
 
-static octet_status converted_copy(octet_graph **copy, const octet_graph *calibrated, octet_error *err)
-{
-    OCTET_TRY(octet_graph_copy(copy, calibrated, err));
-    const octet_status status = octet_convert(*copy, err);
-    if (status == OCTET_OK) return OCTET_OK;
-    octet_graph_free(*copy);
-    *copy = NULL;
-    return status;
-}
-
 /* ---- judging ---- */
 
 static octet_status judge(octet_judgement *judgement, way *w, const octet_graph *calibrated, octet_error *err)
 {
     octet_graph *quantized;
-    OCTET_TRY(converted_copy(&quantized, calibrated, err));
+    OCTET_TRY(octet_graph_changed_copy(&quantized, calibrated, octet_convert, err));
     const octet_status status = octet_judge_measure(judgement, &w->judge, quantized, err);
     octet_graph_free(quantized);
     return status;
@@ -253,7 +243,7 @@ static octet_status go(octet_graph **quantized, way *w, octet_step_gains *gains,
     OCTET_TRY(octet_graph_copy(&w->real, w->origin, err));
     OCTET_TRY(calibrated_copy(&w->now, w->real, w, err));
     OCTET_TRY(improve(w, gains, err));
-    OCTET_TRY(converted_copy(quantized, w->now, err));
+    OCTET_TRY(octet_graph_changed_copy(quantized, w->now, octet_convert, err));
     OCTET_TRY(octet_graph_own(*quantized, err));
     return record(*quantized, gains, err);
 }

@@ -3,7 +3,6 @@
 #include "quantize/judge.h"
 
 #include "measure/sqnr.h"
-#include "ops/levels.h"
 #include "ops/mode.h"
 #include "quantize/samples.h"
 
@@ -39,17 +38,9 @@ static octet_status keep(judged_output *to, octet_arena *arena, const octet_tens
 
 static void compare(judged_output *to, const octet_tensor *tensor)
 {
-    enum { PIECE = 1024 };
-    float        levels[PIECE];
-    const size_t count = (size_t)octet_tensor_count(tensor);
-    if (count != to->count) return;
+    if ((size_t)octet_tensor_count(tensor) != to->count) return;
     to->sqnr = (octet_sqnr){ 0 };
-    for (size_t at = 0; at < count; at += PIECE) {
-        const size_t piece = count - at < PIECE ? count - at : PIECE;
-        const float *real  = (const float *)tensor->data + at;
-        if (tensor->qparams) octet_levels_real(levels, tensor, at, piece, 0);
-        octet_sqnr_add(&to->sqnr, to->real + at, tensor->qparams ? levels : real, piece);
-    }
+    octet_sqnr_add_tensor(&to->sqnr, to->real, tensor);
 }
 
 static octet_status look(void *context, const octet_seen *seen, octet_error *err)

@@ -31,18 +31,10 @@ static octet_status see(void *context, const char *name, const octet_tensor *ten
     return seen.value ? s->see(s->context, &seen, err) : OCTET_OK;
 }
 
-static octet_tensor input_tensor(const octet_dataset *data)
-{
-    const octet_port port  = octet_dataset_port(data);
-    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(input.dims, port.dims, sizeof input.dims);
-    return input;
-}
-
 static octet_status one_sample(octet_sampler *sampler, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
-    octet_tensor         input = input_tensor(s->data);
+    octet_tensor         input = octet_dataset_tensor(s->data);
     octet_tensor         outputs[OUTPUTS];
     input.data = sampler->input;
     OCTET_TRY(octet_dataset_read(s->data, sampler->sample, sampler->input, NULL, err));
@@ -102,7 +94,7 @@ octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, v
 
 static octet_status make_samplers(octet_samples *s, octet_error *err)
 {
-    const octet_tensor shape = input_tensor(s->data);
+    const octet_tensor shape = octet_dataset_tensor(s->data);
     OCTET_TRY(octet_arena_get(&s->samplers, s->arena, (size_t)s->workers, sizeof *s->samplers, err));
     for (int i = 0; i < s->workers; i++) {
         octet_sampler *const sampler = &s->samplers[i];

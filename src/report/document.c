@@ -218,11 +218,9 @@ static octet_status put_layer(octet_json *json, const octet_report_source *sourc
 static void put_network(octet_json *json, const char *key, const octet_graph *graph)
 {
     octet_file file = { 0 };
-    double     macs = 0;
     int64_t    real = 0;
     for (const octet_node *n = graph->first; n; n = n->next) {
         const octet_node_info info = octet_graph_node(graph, (size_t)n->index);
-        macs += info.macs > 0 ? (double)info.macs : 0;
         real += info.mode == OCTET_MODE_REAL;
     }
     octet_json_open(json, key, '{');
@@ -234,7 +232,7 @@ static void put_network(octet_json *json, const char *key, const octet_graph *gr
     }
     octet_json_integer(json, "int8_nodes", graph->node_count - real);
     octet_json_integer(json, "float_nodes", real);
-    octet_json_number(json, "macs", macs);
+    octet_json_number(json, "macs", octet_graph_macs(graph));
     octet_json_close(json, '}');
 }
 

@@ -170,10 +170,9 @@ static octet_status make_values(gathering *g, octet_arena *arena, octet_error *e
 static octet_status run_samples(gathering *g, const octet_dataset *data, const octet_evaluate_options *options,
                                 octet_error *err)
 {
-    const size_t     total = octet_dataset_count(data);
-    const octet_port port  = octet_dataset_port(data);
-    octet_tensor     outputs[OUTPUTS], input = { .dtype = OCTET_F32, .rank = port.rank, .data = g->input };
-    memcpy(input.dims, port.dims, sizeof input.dims);
+    const size_t total = octet_dataset_count(data);
+    octet_tensor outputs[OUTPUTS], input = octet_dataset_tensor(data);
+    input.data = g->input;
     for (size_t i = 0; i < total; i++) {
         const octet_progress progress = { "distributions", i + 1, total };
         OCTET_TRY(octet_dataset_read(data, i, g->input, NULL, err));
@@ -188,9 +187,7 @@ static octet_status prepare(gathering *g, const octet_report_source *source, con
                             octet_arena *arena, octet_error *err)
 {
     const octet_value_hook hooks[] = { see, see_quantized };
-    const octet_port       port    = octet_dataset_port(source->data);
-    octet_tensor           shape   = { .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(shape.dims, port.dims, sizeof shape.dims);
+    const octet_tensor     shape   = octet_dataset_tensor(source->data);
     OCTET_TRY(make_values(g, arena, err));
     for (int k = 0; k < 2; k++) {
         octet_plan_options how = k ? options->plan : options->baseline_plan;

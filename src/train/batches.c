@@ -107,15 +107,13 @@ static octet_status make_room(octet_batches *b, octet_arena *arena, octet_error 
 octet_status octet_batches_new(octet_batches **batches, octet_arena *arena, const octet_dataset *data,
                                const octet_train_options *options, const octet_graph *graph, octet_error *err)
 {
-    const octet_port port = octet_dataset_port(data);
-    octet_batches   *b;
+    octet_batches *b;
     OCTET_TRY(octet_arena_get(&b, arena, 1, sizeof *b, err));
     *b           = (octet_batches){ .data = data, .options = options, .batch = options->batch };
     b->count     = octet_dataset_count(data);
     b->per_epoch = b->count / b->batch;
     b->threads   = options->threads > 0 ? options->threads : octet_threads_available();
-    b->inputs    = (octet_tensor){ .dtype = OCTET_F32, .rank = port.rank };
-    memcpy(b->inputs.dims, port.dims, sizeof b->inputs.dims);
+    b->inputs    = octet_dataset_tensor(data);
     b->sample                 = (size_t)octet_tensor_count(&b->inputs); /* the port's leading dimension is 1 */
     b->inputs.dims[0]         = (int64_t)b->batch;
     const octet_status status = check(b, graph, err);

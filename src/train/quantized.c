@@ -46,11 +46,5 @@ octet_status octet_train_finish(octet_graph *copy, octet_error *err)
 
 octet_status octet_train_quantized(octet_graph **quantized, const octet_graph *training, octet_error *err)
 {
-    octet_graph *copy;
-    *quantized = NULL;
-    OCTET_TRY(octet_graph_copy(&copy, training, err));
-    const octet_status status = octet_train_finish(copy, err);
-    if (status == OCTET_OK) *quantized = copy;
-    else octet_graph_free(copy);
-    return status;
+    return octet_graph_changed_copy(quantized, training, octet_train_finish, err);
 }
