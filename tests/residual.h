@@ -91,6 +91,19 @@ UNUSED static octet_graph *saved_and_loaded(const octet_graph *graph)
     return again;
 }
 
+/* A float network, what was made of it, and samples for both. */
+typedef struct setup {
+    octet_graph   *real, *quantized;
+    octet_dataset *data;
+} setup;
+
+UNUSED static void drop(setup *s)
+{
+    octet_dataset_free(s->data);
+    octet_graph_free(s->real);
+    octet_graph_free(s->quantized);
+}
+
 UNUSED static octet_graph *network(float bias_scale) { return residual_network(bias_scale, false); }
 
 UNUSED static octet_status quantize(octet_graph *graph, const octet_qconfig *qconfig, int threads, octet_error *err)

@@ -146,20 +146,21 @@ UNUSED static double sqnr_db(const float *reference, const float *x, size_t coun
 
 /* ---- files ---- */
 
-/* A float32 .npy file. */
+/* A .npy file of float32 or of bytes. */
 UNUSED static void write_npy(const char *path, const octet_tensor *tensor)
 {
     char shape[160] = "", header[256];
     for (int i = 0; i < tensor->rank; i++)
         snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%lld,", (long long)tensor->dims[i]);
-    snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", shape);
+    snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
+             tensor->dtype == OCTET_U8 ? "|u1" : "<f4", shape);
     const uint16_t length = (uint16_t)((strlen(header) + 1 + 10 + 63) / 64 * 64 - 10);
     FILE *const    file   = fopen(path, "wb");
     assert_non_null(file);
     fwrite("\x93NUMPY\x01\x00", 1, 8, file);
     fwrite(&length, 2, 1, file);
     fprintf(file, "%-*s\n", length - 1, header);
-    fwrite(tensor->data, 4, (size_t)octet_tensor_count(tensor), file);
+    fwrite(tensor->data, octet_dtype_size(tensor->dtype), (size_t)octet_tensor_count(tensor), file);
     assert_int_equal(fclose(file), 0);
 }
 

@@ -8,11 +8,6 @@
 #include "graph/op.h"
 
 /* The residual network, its quantized form and the samples. */
-typedef struct setup {
-    octet_graph   *real, *quantized;
-    octet_dataset *data;
-} setup;
-
 static octet_graph *quantize_with(octet_dataset *data, const octet_layer_rule *rule)
 {
     octet_graph *const graph   = residual_network(0.2f, false);
@@ -34,13 +29,6 @@ static setup make_setup(void)
     MUST(octet_dataset_open(&s.data, data_path, &(octet_dataset_options){ .graph = s.real }, &err));
     s.quantized = quantize_with(s.data, NULL);
     return s;
-}
-
-static void drop(setup *s)
-{
-    octet_dataset_free(s->data);
-    octet_graph_free(s->real);
-    octet_graph_free(s->quantized);
 }
 
 static octet_comparison *compare(const setup *s, const octet_evaluate_options *options)

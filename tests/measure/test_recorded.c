@@ -13,23 +13,6 @@ typedef struct named {
     octet_tensor tensor; /* float32, or bytes */
 } named;
 
-/* An npy file of bytes. */
-static void write_bytes(const char *path, const octet_tensor *t)
-{
-    char header[128], shape[64] = "";
-    for (int i = 0; i < t->rank; i++)
-        snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%lld,", (long long)t->dims[i]);
-    snprintf(header, sizeof header, "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }", shape);
-    const uint16_t length = 118;
-    FILE *const    file   = fopen(path, "wb");
-    assert_non_null(file);
-    fwrite("\x93NUMPY\x01\x00", 1, 8, file);
-    fwrite(&length, 2, 1, file);
-    fprintf(file, "%-*s\n", length - 1, header);
-    fwrite(t->data, 1, (size_t)octet_tensor_count(t), file);
-    assert_int_equal(fclose(file), 0);
-}
-
 static const char *write_npz(char path[300], const named *arrays, size_t count)
 {
     char file[16][400], member[64];
@@ -39,8 +22,7 @@ static const char *write_npz(char path[300], const named *arrays, size_t count)
     for (size_t i = 0; i < count; i++) {
         snprintf(file[i], sizeof file[i], "%s/%zu.npy", folder, i);
         snprintf(member, sizeof member, "%s.npy", arrays[i].name);
-        if (arrays[i].tensor.dtype == OCTET_F32) write_npy(file[i], &arrays[i].tensor);
-        else write_bytes(file[i], &arrays[i].tensor);
+        write_npy(file[i], &arrays[i].tensor);
         assert_true(zip_file_add(zip, member, zip_source_file(zip, file[i], 0, -1), 0) >= 0);
     }
     assert_int_equal(zip_close(zip), 0);

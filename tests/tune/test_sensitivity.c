@@ -28,11 +28,6 @@ static octet_graph *chain(int depth)
     return graph;
 }
 
-typedef struct setup {
-    octet_graph   *real, *quantized;
-    octet_dataset *data;
-} setup;
-
 static setup make_chain(int depth)
 {
     setup         s       = { chain(depth), chain(depth), NULL };
@@ -41,13 +36,6 @@ static setup make_chain(int depth)
     MUST(octet_dataset_open(&s.data, data_path, &(octet_dataset_options){ .graph = s.real }, &err));
     MUST(quantize(s.quantized, &qconfig, 1, &err));
     return s;
-}
-
-static void drop(setup *s)
-{
-    octet_dataset_free(s->data);
-    octet_graph_free(s->real);
-    octet_graph_free(s->quantized);
 }
 
 static octet_sensitivity *measure(const setup *s, const octet_sensitivity_options *options)
