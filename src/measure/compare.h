@@ -154,6 +154,9 @@ octet_status octet_comparers_run(octet_comparers *c, const octet_evaluate_option
 size_t octet_comparers_index(const octet_comparers *c, size_t sample);
 bool   octet_comparers_choose(const octet_comparers *c, size_t sample);
 
+/* SQNR of several vectors, each relative to its own signal; those without signal do not count. NAN: none has. */
+double octet_relative_db(const double *signal, const double *noise, size_t count);
+
 /* SQNR of the outputs in dB: each one's noise relative to its own energy, the mean of all. */
 double octet_outputs_db(const octet_compared *c, const double *noise);
 

@@ -138,15 +138,20 @@ void octet_comparers_release(octet_comparers *t)
     octet_pairing_release(&t->pairing);
 }
 
+double octet_relative_db(const double *signal, const double *noise, size_t count)
+{
+    double sum   = 0;
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!(signal[i] > 0)) continue;
+        sum += noise[i] / signal[i];
+        known++;
+    }
+    if (!known) return NAN;
+    return sum > 0 ? -10 * log10(sum / (double)known) : INFINITY;
+}
+
 double octet_outputs_db(const octet_compared *c, const double *noise)
 {
-    double sum = 0;
-    size_t count = 0;
-    for (size_t o = 0; o < c->output_count; o++) {
-        if (!(c->signal[o] > 0)) continue;
-        sum += noise[o] / c->signal[o];
-        count++;
-    }
-    if (!count) return NAN;
-    return sum > 0 ? -10 * log10(sum / (double)count) : INFINITY;
+    return octet_relative_db(c->signal, noise, c->output_count);
 }

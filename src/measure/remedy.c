@@ -92,18 +92,6 @@ static octet_status see_sample(remedying *r, size_t sample, octet_error *err)
 
 /* ---- one candidate ---- */
 
-static double db_of(const remedying *r, const double *signal, const double *noise)
-{
-    double sum = 0;
-    size_t count = 0;
-    for (size_t o = 0; o < r->given->pairing->output_count; o++) {
-        if (!(signal[o] > 0)) continue;
-        sum += noise[o] / signal[o];
-        count++;
-    }
-    return !count ? NAN : sum > 0 ? -10 * log10(sum / (double)count) : INFINITY;
-}
-
 static octet_status run_samples(double *db, const remedying *r, const octet_graph *graph, octet_workspace *ws,
                                 octet_error *err)
 {
@@ -122,7 +110,7 @@ static octet_status run_samples(double *db, const remedying *r, const octet_grap
             noise[o] += sum.noise;
         }
     }
-    *db = db_of(r, signal, noise);
+    *db = octet_relative_db(signal, noise, p->output_count);
     return OCTET_OK;
 }
 

@@ -85,7 +85,7 @@ static void add_rows(double *to, const double *by, size_t count, const double *h
 }
 
 /* e of all rows, and g = H e; error[r] = e H e. */
-static void gradients(double *error, const octet_rounded_rows *rows, const octet_quadratic *h)
+void octet_rows_error(double *error, const octet_rounded_rows *rows, const octet_quadratic *h)
 {
     const size_t n = h->terms, all = rows->count * n;
     for (size_t i = 0; i < all; i++) rows->e[i] = rows->target[i] - rows->level[i];
@@ -97,11 +97,6 @@ static void gradients(double *error, const octet_rounded_rows *rows, const octet
         error[r] = 0;
         for (size_t k = 0; k < n; k++) error[r] += rows->e[r * n + k] * rows->g[r * n + k];
     }
-}
-
-void octet_rows_error(double *error, const octet_rounded_rows *rows, const octet_quadratic *h)
-{
-    gradients(error, rows, h);
 }
 
 static int32_t clamp_level(double level, const octet_rounded_rows *rows)
@@ -166,16 +161,16 @@ static void begin_at_nearest(double *error, const octet_rounded_rows *rows, cons
     const octet_rounded_rows row = { 1, rows->target + r * n, rows->level + r * n, rows->lo, rows->hi, rows->e + r * n,
                                      rows->g + r * n };
     for (size_t k = 0; k < n; k++) row.level[k] = clamp_level(rint(row.target[k]), rows);
-    gradients(error, &row, h);
+    octet_rows_error(error, &row, h);
     *error = descend(*error, &row, h, 0);
 }
 
 void octet_round_rows(double *error, const octet_rounded_rows *rows, const octet_quadratic *h)
 {
     double nearest[OCTET_ROWS];
-    gradients(nearest, rows, h);
+    octet_rows_error(nearest, rows, h);
     feed_back(rows, h);
-    gradients(error, rows, h);
+    octet_rows_error(error, rows, h);
     for (size_t r = 0; r < rows->count; r++) {
         error[r] = descend(error[r], rows, h, r);
         if (!(error[r] <= nearest[r])) begin_at_nearest(&error[r], rows, h, r);
