@@ -113,6 +113,8 @@ static void more_clip(op_case *c)
     *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 0.3f;
 }
 static void none(op_case *c) { (void)c; }
+static void more_pow(op_case *c) { *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 1.7f; }
+static void more_pow_whole(op_case *c) { INTS(c, 3); }
 static void more_gelu(op_case *c) { case_set_string(c, "approximate", "tanh"); }
 
 static const setup setups[] = {
@@ -150,11 +152,17 @@ static const setup setups[] = {
     { "LeakyRelu", 1, { { 300 } }, none },
     { "Log", 1, { { 300 } }, none, 0.1f, 9 },
     { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
+    { "Max", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
     { "MaxPool", 1, { { 2, 4, 5, 6 } }, more_pool },
+    { "Mean", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
+    { "Min", 2, { { 2, 4, 1, 6 }, { 4, 5, 6 } }, none },
     { "Mish", 1, { { 300 } }, none, -6, 4 },
     { "Mul", 2, { { 2, 4, 5, 6 }, { 4, 1, 1 } }, none },
     { "Neg", 1, { { 300 } }, none },
+    { "PRelu", 2, { { 2, 4, 5, 6 }, { 4, 1, 1 } }, none },
     { "Pad", 1, { { 2, 4, 5, 6 } }, more_pad },
+    { "Pow", 1, { { 300 } }, more_pow, 0, 4 },
+    { "Pow", 1, { { 300 } }, more_pow_whole, -2, 3 },
     { "Reciprocal", 1, { { 300 } }, none, -4, -0.2f },
     { "ReduceMean", 1, { { 2, 4, 5, 6 } }, more_mean },
     { "Relu", 1, { { 300 } }, none },
@@ -175,6 +183,8 @@ static const setup setups[] = {
     { "Sqrt", 1, { { 300 } }, none, 0, 5 },
     { "Squeeze", 1, { { 1, 6 } }, more_squeeze },
     { "Sub", 2, { { 4, 1, 6 }, { 2, 4, 5, 6 } }, none },
+    { "Sum", 2, { { 1, 6 }, { 2, 4, 5, 6 } }, none },
+    { "Sum", 1, { { 300 } }, none },
     { "Swish", 1, { { 300 } }, none, -6, 4 },
     { "Tan", 1, { { 300 } }, none, -1, 1 },
     { "Tanh", 1, { { 300 } }, none },
