@@ -100,15 +100,6 @@ static octet_status upsample_scales(octet_reader *reader, octet_raw_node *raw, o
     return octet_raw_give_tensor(reader, raw, 1, "scales", &tensor, err);
 }
 
-/* ONNX takes any number; octet's own networks have two. */
-static octet_status two_inputs(octet_reader *reader, octet_raw_node *raw, octet_error *err)
-{
-    (void)reader;
-    if (raw->input_count == 2 || raw->input_count == 0) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s of %d inputs is not supported, only of 2", raw->op,
-                      raw->input_count);
-}
-
 static octet_status upsample(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader, (void)err;
@@ -186,7 +177,6 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"Dropout", 12, dropout},
     {"Hardmax", 13, softmax},
     {"LogSoftmax", 13, softmax},
-    {"Min", ALWAYS, two_inputs},
     {"Pad", 11, pad},
     {"QGemm", ALWAYS, octet_upgrade_qlinear},
     {"QLinearAdd", ALWAYS, octet_upgrade_qlinear},

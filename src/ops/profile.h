@@ -25,7 +25,7 @@ typedef struct octet_mac_rule {
     float            offset;     /* set by mac_prepare: bias in the profile's own form */
 } octet_mac_rule;
 
-/* Add and Sub: a + sign * b. Mul: a * b. */
+/* Add and Sub: a + sign * b. Mul and PRelu: a * b. */
 typedef struct octet_add_rule {
     float            a_scale, b_scale;
     int32_t          a_zero_point, b_zero_point;
@@ -69,6 +69,9 @@ struct octet_profile {
     bool (*add)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
 
     void (*multiply)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
+
+    /* PRelu: a where it is not below zero, else a * b. */
+    void (*prelu)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
 
     void (*table)(int32_t *level, size_t n, const octet_table_rule *rule);
     size_t table_block; /* 0, or torch's vectors: elements behind the last whole block of so many are a tail */

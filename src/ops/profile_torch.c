@@ -142,6 +142,16 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     }
 }
 
+static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const float inverse = 1.0f / rule->to.scale, above = rule->a_scale * inverse;
+    const float product = rule->a_scale * rule->b_scale, below = product * inverse;
+    for (size_t i = 0; i < n; i++) {
+        const float t = a[i] < 0 ? (float)((int64_t)a[i] * b[i]) * below : (float)a[i] * above;
+        level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
+    }
+}
+
 /* ---- functions of one number ---- */
 
 static inline float six(float x)
@@ -217,6 +227,7 @@ const octet_profile octet_profile_torch_qnnpack = {
     .mac_real = mac_real,
     .add = add_qnnpack,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table_qnnpack,
     .table_block = VECTORS,
     .max_pool_nearest = true,
@@ -233,6 +244,7 @@ const octet_profile octet_profile_torch_onednn = {
     .mac_real = mac_real,
     .add = add_native,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table,
     .table_block = VECTORS,
     .average = average,

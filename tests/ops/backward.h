@@ -69,7 +69,8 @@ static inline void add_ints(op_case *c, const char *text, bool scalar)
     for (int i = 0; i < count; i++) ((int64_t *)t->data)[i] = (int64_t)list[i];
 }
 
-static inline void add_random(op_case *c, octet_dtype dtype, const char *text, bool positive)
+/* Numbers between lo and hi; text is the shape. */
+static inline void add_random(op_case *c, octet_dtype dtype, const char *text, double lo, double hi)
 {
     int64_t dims[OCTET_MAX_RANK + 1];
     int     rank = 0;
@@ -77,7 +78,7 @@ static inline void add_random(op_case *c, octet_dtype dtype, const char *text, b
         dims[rank++] = strtoll(text, &end, 10);
     dims[rank] = -1;
     const octet_tensor *t = case_input(c, dtype, dims);
-    fill(c, t, positive ? 0.5 : -4.0, positive ? 2.0 : 4.0);
+    fill(c, t, lo, hi);
 }
 
 static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
@@ -88,8 +89,10 @@ static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
     case '[': add_ints(c, word + 1, false); break;
     case '#': add_ints(c, word + 1, true); break;
     case 'f': add_floats(c, OCTET_F32, word + 2, false); break;
-    case '+': add_random(c, dtype, word + 1, true); break;
-    default: add_random(c, dtype, word, false);
+    case '+': add_random(c, dtype, word + 1, 0.5, 2.0); break;
+    case '~': add_random(c, dtype, word + 1, -0.9, 0.9); break;
+    case '^': add_random(c, dtype, word + 1, 1.2, 3.0); break;
+    default: add_random(c, dtype, word, -4.0, 4.0);
     }
 }
 
