@@ -41,7 +41,7 @@ octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_erro
 {
     const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : "octet");
     if (!row)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists them)", args->qconfig);
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists all)", args->qconfig);
     *config = *row;
     OCTET_TRY(apply_range(config, args, err));
     OCTET_TRY(apply_types(config, args, err));

@@ -78,6 +78,9 @@ void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got
                         int32_t tolerance);
 void golden_skip(golden_case *c, const char *why);
 
+/* SQNR, 20 log10(|reference| / |reference - x|); infinite where they are equal. */
+double golden_decibels(const float *reference, const float *x, size_t count);
+
 /* What an observer's "config" says. */
 octet_torch_quantizer golden_torch_quantizer(golden_case *c, const json_t *config);
 
@@ -133,6 +136,7 @@ void golden_seed_flow(golden_case *c);
 void golden_seed_fake(golden_case *c);
 void golden_seed_one_sided(golden_case *c);
 void golden_zoo(golden_case *c);
+void golden_zoo_static(golden_case *c);
 void golden_bias_correction(golden_case *c);
 void golden_numeric_suite(golden_case *c);
 
