@@ -2,6 +2,7 @@
 /* A graph as a model: nodes in their order, each with the nodes it absorbed behind it and its Q/DQ around it. */
 #include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
+#include "ops/mode.h"
 
 #include <math.h>
 #include <string.h>
@@ -92,6 +93,15 @@ static octet_status write_absorbed(const char **own, octet_writer *writer, const
     return node->activation.on ? write_activation(writer, &node->activation, before_activation, last) : OCTET_OK;
 }
 
+/* Whether input slot of node is a bias of levels that is to be written as real numbers. */
+static bool is_real_bias(const octet_writer *writer, const octet_node *node, int slot)
+{
+    if (!writer->real_biases || slot != 2 || node->op->quant != OCTET_QUANT_MAC) return false;
+    const octet_tensor *bias = node->inputs[2]->constant;
+    return bias && bias->dtype == OCTET_I32 && bias->qparams && octet_write_qparams(writer, node->inputs[0]) &&
+           octet_write_qparams(writer, node->inputs[1]);
+}
+
 static octet_status input_names(const char **names, octet_writer *writer, const octet_node *node)
 {
     for (int i = 0; i < node->input_count; i++) {
@@ -100,6 +110,8 @@ static octet_status input_names(const char **names, octet_writer *writer, const 
         while (same < i && node->inputs[same] != node->inputs[i]) same++;
         if (node->inputs[i] && same < i && i < 8)
             names[i] = names[same];
+        else if (node->inputs[i] && is_real_bias(writer, node, i))
+            OCTET_TRY(octet_write_real_bias(&names[i], writer, node));
         else if (node->inputs[i])
             OCTET_TRY(octet_write_dequantize(&names[i], writer, node->inputs[i], NULL));
     }
@@ -200,6 +212,8 @@ static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model
 octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
+    const char        *biases = octet_graph_metadata(graph, OCTET_WRITE_BIASES);
+    writer->real_biases = biases && strcmp(biases, "f32") == 0;
     writer->opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
     OCTET_TRY(octet_write_new(&writer->proto, writer, &onnx__graph_proto__descriptor));
     writer->proto->name = unconst(graph->name);
