@@ -55,7 +55,7 @@ static bool pads_zero(const octet_plan *plan, const octet_node *node)
     const octet_value *const value = node->input_count > 2 ? node->inputs[2] : NULL;
     if (!value) return true;
     const octet_tensor *const pad = &plan->shapes[value->index];
-    return node->input_count == 3 && pad->data && pad->dtype == OCTET_F32 && !pad->qparams &&
+    return pad->data && pad->dtype == OCTET_F32 && !pad->qparams &&
            *(const float *)pad->data == 0.0f;
 }
 
@@ -104,7 +104,7 @@ static octet_status move_numbers(octet_plan *plan, const octet_node *node, const
     for (int i = 1; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
     if (!strcmp(node->op->name, "Pad")) {
         in[2]         = &added;
-        call.in_count = PAD_INPUTS;
+        call.in_count = node->input_count > PAD_INPUTS ? node->input_count : PAD_INPUTS;
     }
     in[0] = &from->index;
     for (int i = 0; i < node->output_count; i++) {

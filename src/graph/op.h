@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What octet knows about one ONNX operator: a row. All families are in ops/, one file each, listed in ops/list.h.
 
-   Canonical form: every opset is read into the meaning of the newest one octet knows (opset 17), with these choices:
-   Clip's bounds, Slice's starts, Pad's pads, Squeeze's axes, Split's sizes, ... are inputs, as in ONNX since 13;
-   ReduceMean's axes stay an attribute (as until 17). The reader upgrades (onnx/upgrade.c), nobody else knows. */
+   Canonical form: every opset is read into the meaning of the newest one octet knows (25): Clip's bounds, Slice's
+   starts, Pad's pads, Squeeze's axes, Split's sizes, the axes of every Reduce..., ... are inputs. The reader upgrades
+   (onnx/upgrade.c), nobody else knows. */
 #ifndef OCTET_GRAPH_OP_H
 #define OCTET_GRAPH_OP_H
 
@@ -43,6 +43,10 @@ typedef struct octet_attr {
     const char     *default_s; /* STRING, or NULL */
     int64_t         min, max;  /* of an INT or of each entry of INTS; both 0: any */
     bool            required;
+    int             since;     /* lowest opset that has it, where that is later than the operator's: the writer states
+                                  at least this one where the value is not the default */
+    bool            counts_outputs; /* an INT that files from since on must state where there is no input 1: the number
+                                       of outputs */
 } octet_attr;
 
 /* ---- one call ---- */
@@ -109,7 +113,7 @@ enum {
     OCTET_TYPES_FLOAT = 1u << OCTET_F32 | 1u << OCTET_F64,
     OCTET_TYPES_INT   = 1u << OCTET_I8 | 1u << OCTET_U8 | 1u << OCTET_I16 | 1u << OCTET_U16 | 1u << OCTET_I32 |
                       1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
-    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL | 1u << OCTET_F16,
+    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL | 1u << OCTET_F16 | 1u << OCTET_BF16,
 };
 
 struct octet_op {

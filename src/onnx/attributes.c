@@ -126,7 +126,7 @@ static octet_status read_one(octet_reader *reader, octet_node *node, const Onnx_
 {
     if (!a->name || !a->name[0]) return octet_fail(err, OCTET_ERR_FORMAT, "an attribute has no name");
     const octet_attr *row = octet_attr_find(node->op, a->name);
-    if (!row) return octet_fail_field(err, OCTET_ERR_FORMAT, a->name, "not an attribute of %s", node->op->name);
+    if (!row) return octet_attribute_neutral(reader, node->op, a, err);
     const uint64_t bit = (uint64_t)1 << (row - node->op->attrs);
     if (*seen & bit) return octet_fail_field(err, OCTET_ERR_FORMAT, a->name, "attribute is given twice");
     *seen |= bit;

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { OPSET_LOW = 7, OPSET_HIGH = 17, IR_LOW = 3, IR_HIGH = 10 };
+enum { OPSET_LOW = 1, OPSET_HIGH = 25, IR_LOW = 1, IR_HIGH = 13 };
 
 static octet_status check_versions(octet_reader *reader, octet_error *err)
 {

@@ -51,6 +51,11 @@ octet_status octet_attributes_read(octet_reader *reader, octet_node *node, const
 /* The type of an attribute, checked to be what it carries. */
 octet_status octet_attribute_type(int *type, const Onnx__AttributeProto *attribute, octet_error *err);
 
+/* neutral.c: an attribute that the operator's rows do not have. One that says nothing here is passed over; the others
+   are refused. */
+octet_status octet_attribute_neutral(const octet_reader *reader, const octet_op *op,
+                                     const Onnx__AttributeProto *attribute, octet_error *err);
+
 /* upgrade.c: brings raw to the canonical form described in graph/op.h. */
 octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_error *err);
 

@@ -59,9 +59,10 @@ static octet_status slice(octet_reader *reader, octet_raw_node *raw, octet_error
     return ints_to_input(reader, raw, "axes", 3, false, err);
 }
 
+/* Opset 1 called them paddings. */
 static octet_status pad(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
-    OCTET_TRY(ints_to_input(reader, raw, "pads", 1, true, err));
+    OCTET_TRY(ints_to_input(reader, raw, reader->opset < 2 ? "paddings" : "pads", 1, true, err));
     return float_to_input(reader, raw, "value", 2, 0.0f, err);
 }
 
@@ -200,7 +201,16 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"QLinearSoftmax", ALWAYS, octet_upgrade_qlinear},
     {"DequantizeLinear", ALWAYS, default_domain},
     {"QuantizeLinear", ALWAYS, default_domain},
+    {"ReduceL1", 18, optional_axes},
+    {"ReduceL2", 18, optional_axes},
+    {"ReduceLogSum", 18, optional_axes},
+    {"ReduceLogSumExp", 18, optional_axes},
+    {"ReduceMax", 18, optional_axes},
+    {"ReduceMean", 18, optional_axes},
+    {"ReduceMin", 18, optional_axes},
+    {"ReduceProd", 18, optional_axes},
     {"ReduceSum", 13, optional_axes},
+    {"ReduceSumSquare", 18, optional_axes},
     {"Scatter", ALWAYS, scatter},
     {"Slice", 10, slice},
     {"Softmax", 13, softmax},

@@ -4,10 +4,12 @@
 #include "onnx/write.h"
 #include "ops/mode.h"
 
+#include "graph/attrs.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { OPSET_LOW = 13, IR_VERSION = 8 };
+enum { OPSET_LOW = 13 };
 
 static void *unconst(const void *p) { return (void *)(uintptr_t)p; }
 
@@ -132,7 +134,6 @@ static octet_status write_node(octet_writer *writer, const octet_node *node)
         &proto, writer,
         &(octet_write_spec){node->op->name, node->name, inputs, node->input_count, outputs, node->output_count}));
     OCTET_TRY(octet_write_attributes(writer, proto, node));
-    if (node->op->since > writer->opset) writer->opset = node->op->since;
     if (node->activation.on || node->batch_norm) OCTET_TRY(write_absorbed(&own, writer, node, outputs[0], proto));
     for (int i = 0; i < node->output_count; i++) {
         const octet_value *value = node->outputs[i];
@@ -209,12 +210,41 @@ static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model
     return OCTET_OK;
 }
 
+enum { OPSET_16_BITS = 21 }; /* the first in which levels may have 16 bits */
+
+/* The lowest opset that has all that the graph needs, no lower than that of the file it came from. */
+static int needed_opset(const octet_writer *writer)
+{
+    const octet_graph *graph = writer->graph;
+    int                opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        if (n->op->since > opset) opset = n->op->since;
+        for (const octet_attr *row = n->op->attrs; row && row->kind != OCTET_ATTR_END; row++)
+            if (row->since > opset && !octet_attr_is_default(n->attrs, row)) opset = row->since;
+    }
+    for (const octet_value *v = graph->values; v; v = v->next) {
+        const octet_qparams *q = octet_write_qparams(writer, v);
+        if (q && octet_dtype_size(q->dtype) == 2 && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
+    }
+    return opset;
+}
+
+/* The version of the container in which ONNX's releases brought an opset. */
+static int ir_version(int opset)
+{
+    static const int first_opset[] = {[8] = 0, [9] = 19, [10] = 21, [11] = 23, [12] = 24, [13] = 25};
+    int              version = 8;
+    for (int i = 9; i < (int)(sizeof first_opset / sizeof *first_opset); i++)
+        if (opset >= first_opset[i]) version = i;
+    return version;
+}
+
 octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
     const char        *biases = octet_graph_metadata(graph, OCTET_WRITE_BIASES);
     writer->real_biases = biases && strcmp(biases, "f32") == 0;
-    writer->opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    writer->opset = needed_opset(writer);
     OCTET_TRY(octet_write_new(&writer->proto, writer, &onnx__graph_proto__descriptor));
     writer->proto->name = unconst(graph->name);
     int highest = 0;
@@ -237,7 +267,7 @@ octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
     m->opset_import[0] = opset;
     m->n_opset_import = 1;
     m->has_ir_version = true;
-    m->ir_version = IR_VERSION;
+    m->ir_version = ir_version(writer->opset);
     m->producer_name = unconst("octet");
     m->producer_version = unconst(OCTET_VERSION);
     m->graph = writer->proto;

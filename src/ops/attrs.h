@@ -25,17 +25,20 @@ typedef struct octet_batch_norm_attrs {
 } octet_batch_norm_attrs;
 
 typedef struct octet_reduce_attrs {
-    octet_ints axes; /* none: all */
-    int64_t    keepdims;
+    int64_t keepdims, noop_with_empty_axes;
 } octet_reduce_attrs;
 
 typedef struct octet_softmax_attrs {
     int64_t axis;
 } octet_softmax_attrs;
 
-typedef struct octet_axis_attrs { /* Concat, Flatten, Gather, Split, QuantizeLinear, DequantizeLinear */
+typedef struct octet_axis_attrs { /* Concat, Flatten, Gather, QuantizeLinear, DequantizeLinear */
     int64_t axis;
 } octet_axis_attrs;
+
+typedef struct octet_split_attrs {
+    int64_t axis, num_outputs; /* num_outputs 0: not given, all parts are equal; else the last may be smaller */
+} octet_split_attrs;
 
 typedef struct octet_transpose_attrs {
     octet_ints perm; /* none: the dimensions in reverse */

@@ -33,19 +33,22 @@ static octet_status reduced_axes(bool reduced[OCTET_MAX_RANK], const octet_call 
 {
     const octet_tensor *const       x = call->in[0];
     const octet_reduce_attrs *const attrs = call->node->op->attrs ? call->attrs : NULL;
-    for (int i = 0; i < x->rank; i++) reduced[i] = attrs ? attrs->axes.count == 0 : i >= 2;
-    if (!attrs) return OCTET_OK;
-    int axis[OCTET_INTS_MAX];
-    OCTET_TRY(octet_check_axes(axis, &attrs->axes, x->rank, "axes", err));
-    for (int i = 0; i < attrs->axes.count; i++) reduced[axis[i]] = true;
+    octet_ints                      axes = { 0 };
+    int                             axis[OCTET_INTS_MAX];
+    if (attrs && octet_has_input(call, 1)) OCTET_TRY(octet_known_ints(&axes, call, 1, "axes", err));
+    const bool all = attrs && axes.count == 0 && !attrs->noop_with_empty_axes;
+    for (int i = 0; i < x->rank; i++) reduced[i] = attrs ? all : i >= 2;
+    OCTET_TRY(octet_check_axes(axis, &axes, x->rank, "axes", err));
+    for (int i = 0; i < axes.count; i++) reduced[axis[i]] = true;
     return OCTET_OK;
 }
 
-static octet_status infer(const octet_call *call, octet_error *err)
+/* The mean's type and shape, and the axes that are averaged over. */
+static octet_status mean_shape(octet_tensor *out, bool reduced[OCTET_MAX_RANK], const octet_call *call,
+                               octet_error *err)
 {
     const octet_tensor *const       x = call->in[0];
     const octet_reduce_attrs *const attrs = call->node->op->attrs ? call->attrs : NULL;
-    bool                            reduced[OCTET_MAX_RANK];
     if (!attrs && x->rank < 3)
         return octet_fail(err, OCTET_ERR_SHAPE, "the input has rank %d; at least 3 is needed (batch, channels, space)",
                           x->rank);
@@ -60,7 +63,13 @@ static octet_status infer(const octet_call *call, octet_error *err)
         else if (!attrs || attrs->keepdims)
             dims[rank++] = 1;
     }
-    return octet_set_output(call->out[0], x->dtype, dims, rank, err);
+    return octet_set_output(out, x->dtype, dims, rank, err);
+}
+
+static octet_status infer(const octet_call *call, octet_error *err)
+{
+    bool reduced[OCTET_MAX_RANK];
+    return mean_shape(call->out[0], reduced, call, err);
 }
 
 /* Cuts the axes into the two boxes; neighbours of one kind are merged. */
@@ -172,8 +181,10 @@ static void compute_part(void *context, size_t index)
 
 static octet_status make_run(mean_run *run, const octet_call *call, octet_error *err)
 {
-    bool reduced[OCTET_MAX_RANK];
-    OCTET_TRY(reduced_axes(reduced, call, err));
+    bool         reduced[OCTET_MAX_RANK];
+    octet_tensor result = { 0 };
+    OCTET_TRY(mean_shape(&result, reduced, call, err));
+    OCTET_TRY(octet_check_planned(call->out[0], result.dims, result.rank, err));
     *run = (mean_run){ .call = call };
     make_boxes(run, call->in[0], reduced);
     run->count = octet_product(run->reduced.dims, run->reduced.rank);
@@ -245,15 +256,19 @@ static octet_status backward(const octet_backward_call *call, octet_error *err)
 #define AT(field) offsetof(octet_reduce_attrs, field)
 
 static const octet_attr reduce_attrs[] = {
-    { "axes", OCTET_ATTR_INTS, AT(axes) },
     { "keepdims", OCTET_ATTR_INT, AT(keepdims), .default_i = 1 },
+    { "noop_with_empty_axes", OCTET_ATTR_INT, AT(noop_with_empty_axes) },
     { 0 },
 };
 
 const octet_op octet_op_reduce_mean = {
     .name = "ReduceMean",
-    .since = 13,
-    OCTET_ONE_TO_ONE,
+    .since = 18,
+    .min_inputs = 1,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .fixed_inputs = 1 << 1,
     .types = OCTET_TYPES_FLOAT | 1u << OCTET_I32 | 1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
     .attrs = reduce_attrs,
     .attrs_size = sizeof(octet_reduce_attrs),

@@ -328,9 +328,9 @@ void golden_mean(golden_case *c)
     const size_t count = json_array_size(dims);
     if (!golden_tensor_read(&x, c, input(c, "x")) || count > OCTET_MAX_RANK) return;
     golden_ints(axes, count, dims, 0);
-    const octet_attribute attributes[] = { { .name = "axes", .ints = axes, .count = count },
-                                           { .name = "keepdims", .i = json_is_true(attribute(c, "keepdim")) }, { 0 } };
-    golden_node node = { .op = "ReduceMean", .attributes = attributes, .inputs = { &x }, .input_count = 1 };
+    const octet_attribute attributes[] = { { .name = "keepdims", .i = json_is_true(attribute(c, "keepdim")) }, { 0 } };
+    const octet_tensor list = { .dtype = OCTET_I64, .rank = 1, .dims = { (int64_t)count }, .data = axes };
+    golden_node node = { .op = "ReduceMean", .attributes = attributes, .inputs = { &x, &list }, .input_count = 2 };
     check_engines(c, &node, "%s mean (+-1)", 1);
 }
 

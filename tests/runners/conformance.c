@@ -74,6 +74,8 @@ static double element(const octet_tensor *t, int64_t i)
         return ((const double *)t->data)[i];
     case OCTET_F16:
         return octet_half_to_double(((const uint16_t *)t->data)[i]);
+    case OCTET_BF16:
+        return octet_bfloat_to_double(((const uint16_t *)t->data)[i]);
     default:
         return 0.0;
     }
