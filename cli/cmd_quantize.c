@@ -56,8 +56,8 @@ static octet_status quantize(job *j, cli_call *call, octet_error *err)
     const cli_args *const        a       = &call->args;
     const octet_quantize_options options = {
         .qconfig         = &j->config,
-        .calibrate       = { .threads = a->threads, .limits = a->limits, .progress = cli_progress_step,
-                             .progress_context = call },
+        .calibrate       = { .threads = a->threads, .batch = a->batch, .limits = a->limits,
+                             .progress = cli_progress_step, .progress_context = call },
         .equalize        = a->equalize,
         .bias_correction = bias_correction(a->bias_correct),
         .rounding        = a->rounding && !strcmp(a->rounding, "feedback") ? OCTET_ROUND_FEEDBACK : OCTET_ROUND_NEAREST,
@@ -208,6 +208,9 @@ static const cli_option step_options[] = {
     { "equalize", 0, CLI_FLAG, NULL, AT(equalize), NULL, "balance channels across layers", .section = "quantize" },
     { "round", 0, CLI_WORD, "nearest|feedback", AT(rounding), "nearest",
       "feedback: round weights so that each layer's output error is least", .section = "quantize" },
+    { "batch", 0, CLI_COUNT, "N", AT(batch), "1",
+      "samples that moving_average and histogram observe at once, like a batch of PyTorch", .section = "calibration",
+      .low = 1, .high = 1e6 },
     { "bias-correct", 0, CLI_OPTIONAL, "HOW", AT(bias_correct), NULL,
       "take back every layer's mean error, measured in the quantized network or found without data from batch norms",
       .section = "quantize", .word = bias_word },

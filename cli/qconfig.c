@@ -40,7 +40,8 @@ static octet_status apply_types(octet_qconfig *config, const cli_args *args, oct
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
     const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : "octet");
-    if (!row) return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%s'", args->qconfig);
+    if (!row)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists all)", args->qconfig);
     *config = *row;
     OCTET_TRY(apply_range(config, args, err));
     OCTET_TRY(apply_types(config, args, err));
@@ -68,7 +69,7 @@ const cli_option cli_type_options[] = {
 };
 
 const cli_option cli_qconfig_options[] = {
-    { "qconfig", 0, CLI_WORD, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
+    { "qconfig", 0, CLI_TEXT, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },
     { "target", 0, CLI_WORD, "NAME", AT(target), "native", "who will run the result", .section = "quantize",
       .word = octet_target_name },

@@ -13,6 +13,9 @@ typedef enum octet_method {
     OCTET_METHOD_MOVING_AVERAGE,
     OCTET_METHOD_PERCENTILE,
     OCTET_METHOD_MSE,
+    OCTET_METHOD_ENTROPY,        /* the range whose levels tell least apart from the values (Kullback-Leibler) */
+    OCTET_METHOD_HISTOGRAM,      /* PyTorch's HistogramObserver since 2.0; it and the next depend on batches */
+    OCTET_METHOD_HISTOGRAM_1_13, /* the same up to 1.13, which drops values beyond whole numbers */
     OCTET_METHOD_COUNT
 } octet_method;
 
@@ -20,6 +23,7 @@ typedef enum octet_method {
 typedef enum octet_formula {
     OCTET_FORMULA_OCTET = 0, /* numerics section 1: one division, in double */
     OCTET_FORMULA_TORCH,     /* PyTorch's _calculate_qparams: float32, eps, symmetric over 127.5 */
+    OCTET_FORMULA_TORCH_FLOAT, /* the same of per_channel_affine_float_qparams: the zero point is a real number */
 } octet_formula;
 
 /* How a value is quantized while a network trains (PyTorch's classes in brackets). */
@@ -30,11 +34,19 @@ typedef enum octet_fake {
     OCTET_FAKE_FIXED,        /* scale and zero point are given [FixedQParamsFakeQuantize] */
 } octet_fake;
 
+/* What watches a value until its parameters are known (PyTorch's classes in brackets). */
+typedef enum octet_observing {
+    OCTET_OBSERVE_RANGE = 0, /* what method reads [MinMaxObserver, MovingAverage..., Histogram..., PerChannel...] */
+    OCTET_OBSERVE_NOTHING,   /* nothing: there is a type, at most [PlaceholderObserver, NoopObserver] */
+    OCTET_OBSERVE_RECORD,    /* every tensor is kept, and no parameters are found [RecordingObserver] */
+    OCTET_OBSERVE_INPUT,     /* nothing: parameters are those of the input [ReuseInputObserver] */
+} octet_observing;
+
 /* One side of a qconfig. Zero is a valid default for every member. */
 typedef struct octet_quantizer {
     octet_method  method;
     double        percentile;  /* in (50, 100]; 0: 99.99 */
-    octet_dtype   dtype;       /* OCTET_NONE: u8 for activations, s8 for weights */
+    octet_dtype   dtype;       /* OCTET_NONE: u8 for activations, s8 for weights; OCTET_F16: rounded, not levels */
     int32_t       qmin, qmax;  /* both 0: the dtype's range (weights: symmetric, without the lowest level) */
     bool          symmetric;   /* zero point fixed */
     bool          per_channel; /* weights only */
@@ -46,6 +58,8 @@ typedef struct octet_quantizer {
     octet_fake    fake;
     float         fixed_scale;      /* of OCTET_FAKE_FIXED: normal and positive */
     int32_t       fixed_zero_point; /* of OCTET_FAKE_FIXED: one of the levels */
+    octet_observing observing;
+    bool            dynamic; /* activations only: parameters are made from every input while the network runs */
 } octet_quantizer;
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */
@@ -67,10 +81,15 @@ typedef struct octet_qconfig {
 } octet_qconfig;
 
 /* A named row, NULL where there is none; octet_qconfig_name lists them (NULL past the end). Copy a row to change it.
-   "octet", "default", "per_channel": from a float network. "octet_qat", "octet_lsq" and all others: for training, by
-   the names of PyTorch's qconfigs. */
+   "octet" is octet's own, "octet_qat" and "octet_lsq" are its own for training; all others are PyTorch's, by their
+   names there without "_qconfig" (which, like a leading "default_", may be written, too: "default_per_channel_qconfig"
+   is "per_channel") and, "fbgemm", "x86", "qnnpack" and "onednn", those of get_default_qconfig. */
 OCTET_API const octet_qconfig *octet_qconfig_find(const char *name);
 OCTET_API const char          *octet_qconfig_name(size_t index);
+
+/* PyTorch's get_default_qconfig: backend "fbgemm" (NULL), "x86", "qnnpack", "onednn" or any other ("default"), version
+   0. NULL for another version. */
+OCTET_API const octet_qconfig *octet_default_qconfig_find(const char *backend, int version);
 
 /* PyTorch's get_default_qat_qconfig: backend "fbgemm" (NULL), "x86", "qnnpack", "onednn" or any other, version 0 or 1
    (the fused form, PyTorch's default). NULL for another version. */
@@ -108,7 +127,7 @@ typedef int (*octet_progress_function)(void *context, const octet_progress *prog
 
 typedef struct octet_calibrate_options {
     int                     threads; /* 0: all */
-    size_t                  batch;   /* samples run at once; 0: chosen by size */
+    size_t                  batch;   /* samples that order-dependent methods observe at once; 0: 1 */
     size_t                  choose_samples; /* of OCTET_METHOD_OUTPUT; 0: 16 to 64 by the network's size */
     octet_limits            limits;
     octet_progress_function progress;

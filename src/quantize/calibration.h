@@ -25,6 +25,7 @@ typedef struct octet_target {
     bool        convs_give_levels;    /* also where nobody reads levels */
     bool        symmetric;            /* s8 with zero point 0 everywhere, weights within +-127 */
     bool        files_real_bias;      /* biases are levels, but files hold them as real numbers */
+    bool        truncating_histogram; /* the method "histogram" is that of PyTorch 1.13 */
     bool        real_bias;            /* biases stay float32; no correction of weight rounding */
     const char *profile;              /* rounding of constants; NULL: octet */
 } octet_target;
@@ -34,6 +35,12 @@ octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *targ
 
 const octet_target *octet_target_find(const char *name); /* NULL name: native; NULL where there is none */
 
+/* One tensor that a recording observer has kept. */
+typedef struct octet_recorded {
+    octet_tensor           tensor;
+    struct octet_recorded *next; /* NULL: the last */
+} octet_recorded;
+
 /* Values that share one FakeQuantize. */
 typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
@@ -42,6 +49,7 @@ typedef struct octet_group {
     octet_range          chosen;         /* by the search over the output, in force or not */
     const char          *chosen_method;  /* NULL: there was none */
     octet_observer       observer;
+    octet_recorded      *recorded, *last_recorded; /* in order, where the qconfig records */
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
 
@@ -102,15 +110,19 @@ typedef struct octet_levels_range {
 
 octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight);
 
-/* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. */
+/* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. Of
+   OCTET_FORMULA_TORCH_FLOAT the scale alone: octet_qparams_torch has its real zero point. */
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range);
+
+/* The quantizer of what group holds: the qconfig's, or in torch's targets the fixed one of a squashing function. */
+octet_quantizer octet_group_quantizer(const octet_calibration *calibration, const octet_group *group);
 
 /* The levels that a converted tensor may take, where those of its range were seen: torch forgets these of activations,
    and what lies beyond takes the rest of the type. */
 octet_levels_range octet_stored_levels(const octet_calibration *calibration, octet_levels_range seen, bool weight);
 
-/* Sets fq's parameters, one channel per range, by the formula of quantizer (one of the two of graph's qconfig). A range
-   too small for a normal scale gets scale 1. */
+/* Sets fq's parameters, one channel per range, by the formula of quantizer (graph's qconfig's weight, or one of
+   activations). A range too small for a normal scale gets scale 1. */
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
                                const octet_range *ranges, int64_t count, octet_error *err);
 

@@ -40,6 +40,8 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     if (graph->training && c) OCTET_TRY(end_training(graph, err));
     if (graph->stage != OCTET_STAGE_CALIBRATED || !c)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only a calibrated or trained network can be converted");
+    if (c->qconfig.activation.observing == OCTET_OBSERVE_RECORD)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "recording observers find no parameters: nothing can be converted");
     const bool integer_bias = !c->target->real_bias;
     OCTET_TRY(octet_correct_means(graph, err));
     OCTET_TRY(octet_integerize_constants(graph, octet_profile_find(c->target->profile), err));

@@ -344,6 +344,23 @@ static octet_status list_constants(placing *p, octet_error *err)
 
 /* ---- the whole ---- */
 
+/* Static quantization needs levels with a whole zero point on both sides, or on one. */
+static octet_status check_static(const octet_qconfig *qconfig, octet_error *err)
+{
+    const octet_quantizer *const sides[] = { &qconfig->activation, &qconfig->weight };
+    const char *why = qconfig->activation.dynamic ? "its activations are quantized dynamically" : NULL;
+    for (int i = 0; i < 2 && !why; i++) {
+        if (sides[i]->off) continue;
+        if (sides[i]->dtype == OCTET_F16) why = "float16 is not quantized to levels";
+        else if (sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
+        else if (sides[i]->observing == OCTET_OBSERVE_INPUT) why = "it takes its input's parameters";
+        else if (sides[i]->observing == OCTET_OBSERVE_NOTHING) why = "it observes nothing";
+    }
+    if (!why) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "qconfig %.40s is not one of static quantization: %s",
+                      qconfig->name ? qconfig->name : "", why);
+}
+
 octet_status octet_calibration_new(octet_calibration **calibration, octet_graph *graph, const octet_qconfig *qconfig,
                                    octet_error *err)
 {
@@ -360,6 +377,9 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     c->target         = octet_target_find(from->target);
     if (!c->target) return octet_fail(err, OCTET_ERR_ARGUMENT, "target '%.40s' is unknown", from->target);
     OCTET_TRY(octet_target_apply(&c->qconfig, c->target, err));
+    if (c->target->truncating_histogram && from->activation.method == OCTET_METHOD_HISTOGRAM)
+        c->qconfig.activation.method = OCTET_METHOD_HISTOGRAM_1_13;
+    OCTET_TRY(check_static(&c->qconfig, err));
     if (from->weight.off && from->activation.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "neither weights nor activations are to be quantized");
     graph->target = c->target->name;

@@ -12,14 +12,26 @@ static octet_status new_lock(octet_lock **lock, octet_graph *graph, octet_error 
     return OCTET_OK;
 }
 
+/* What the methods of octet and the qconfig's read. */
+static octet_status new_observer(octet_observer *observer, octet_graph *graph, octet_error *err)
+{
+    const octet_quantizer *const quantizer = &graph->calibration->qconfig.activation;
+    const octet_estimator *const how       = octet_estimator_find(octet_method_name(quantizer->method));
+    observer->averaging                    = quantizer->averaging;
+    OCTET_TRY(octet_arena_get(&observer->histogram, graph->arena, 1, sizeof *observer->histogram, err));
+    if (!how || !how->torch) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&observer->torch, graph->arena, 1, sizeof *observer->torch, err));
+    observer->torch->truncates = how->truncates;
+    return OCTET_OK;
+}
+
 static octet_status observe_groups(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
     for (size_t i = 0; i < c->group_count; i++) {
         octet_group *const g = &c->groups[i];
-        OCTET_TRY(octet_arena_get(&g->observer.histogram, graph->arena, 1, sizeof *g->observer.histogram, err));
+        OCTET_TRY(new_observer(&g->observer, graph, err));
         OCTET_TRY(new_lock(&g->lock, graph, err));
-        g->observer.averaging      = c->qconfig.activation.averaging;
         g->fake_quantize->observer = &g->observer;
     }
     for (int i = 0; i < graph->value_count; i++)

@@ -13,6 +13,21 @@
 #define TORCH_WEIGHT     TORCH_SIGNED, .qmin = -128, .qmax = 127, .symmetric = true
 #define TORCH_NARROW     TORCH_SIGNED, .qmin = -127, .qmax = 127, .symmetric = true, .eps = 0x1p-12f
 #define FUSED            .fake = OCTET_FAKE_FUSED
+#define MINMAX_ACTIVATION .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmax = 127
+#define MINMAX_WEIGHT    .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmin = -128, .qmax = 127, \
+                         .symmetric = true
+#define MINMAX_NARROW    .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmin = -127, .qmax = 127, \
+                         .symmetric = true, .eps = 0x1p-12f
+#define HISTOGRAM        .method = OCTET_METHOD_HISTOGRAM, .formula = OCTET_FORMULA_TORCH
+#define UNSEEN           .observing = OCTET_OBSERVE_NOTHING
+
+/* Weights of embeddings: one scale and one real zero point per row. */
+#define ROWS(highest)    .formula = OCTET_FORMULA_TORCH_FLOAT, .dtype = OCTET_U8, .qmax = highest, .per_channel = true
+
+/* Activations whose parameters are made while the network runs: ChooseQuantizationParams of all 256 levels. */
+#define DYNAMIC          .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmax = 255, \
+                         .dynamic = true, UNSEEN
+#define HALF             .dtype = OCTET_F16, UNSEEN
 
 /* Both versions of PyTorch's qconfig of one backend. */
 #define TORCH_QAT(backend, reduces, channels)                                                    \
@@ -25,16 +40,56 @@
 
 static const octet_qconfig qconfigs[] = {
     { .name = "octet", .weight = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
-    /* torch.ao.quantization.default_qconfig: MinMaxObserver(0..127), default_weight_observer */
-    { .name       = "default",
-      .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
-      .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true,
-                      .formula = OCTET_FORMULA_TORCH } },
-    /* default_per_channel_qconfig */
+    /* default_qconfig: MinMaxObserver(0..127), default_weight_observer; default_per_channel_qconfig */
+    { .name = "default", .activation = { MINMAX_ACTIVATION }, .weight = { MINMAX_WEIGHT } },
     { .name       = "per_channel",
-      .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
-      .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .per_channel = true,
-                      .formula = OCTET_FORMULA_TORCH } },
+      .activation = { MINMAX_ACTIVATION },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
+
+    /* get_default_qconfig of a backend */
+    { .name       = "fbgemm",
+      .activation = { HISTOGRAM, .reduce_range = true },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name       = "x86",
+      .activation = { HISTOGRAM, .reduce_range = true },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name = "qnnpack", .activation = { HISTOGRAM }, .weight = { MINMAX_WEIGHT } },
+    { .name = "onednn", .activation = { HISTOGRAM }, .weight = { MINMAX_WEIGHT, .per_channel = true } },
+
+    /* default_*_qconfig; activations of the symmetric ones are affine in spite of the name */
+    { .name       = "symmetric_qnnpack",
+      .activation = { HISTOGRAM, .dtype = OCTET_I8, .eps = 0x1p-12f },
+      .weight     = { MINMAX_NARROW } },
+    { .name       = "per_channel_symmetric_qnnpack",
+      .activation = { HISTOGRAM, .dtype = OCTET_I8, .eps = 0x1p-12f },
+      .weight     = { MINMAX_NARROW, .per_channel = true } },
+    { .name       = "default_debug",
+      .activation = { MINMAX_ACTIVATION, .observing = OCTET_OBSERVE_RECORD },
+      .weight     = { MINMAX_WEIGHT } },
+    { .name       = "default_reuse_input",
+      .activation = { .observing = OCTET_OBSERVE_INPUT },
+      .weight     = { UNSEEN, .off = true } },
+
+    /* dynamic, and embeddings */
+    { .name = "default_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT } },
+    { .name = "per_channel_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name = "float16_dynamic", .activation = { HALF, .dynamic = true }, .weight = { HALF } },
+    { .name = "float16_static", .activation = { HALF }, .weight = { HALF } },
+    { .name       = "float_qparams_weight_only",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, ROWS(255) } },
+    { .name       = "float_qparams_weight_only_4bit",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, ROWS(15) } },
+    { .name       = "default_dynamic_qat",
+      .activation = { TORCH_ACTIVATION, .averaging = 1, .dynamic = true },
+      .weight     = { TORCH_WEIGHT } },
+    { .name       = "default_embedding_qat",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MOVING_AVERAGE, .averaging = 1, ROWS(255) } },
+    { .name       = "default_embedding_qat_4bit",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MOVING_AVERAGE, .averaging = 1, ROWS(15) } },
 
     /* octet's own for training: weights' ranges are those of the moment */
     { .name   = "octet_qat",
@@ -44,7 +99,7 @@ static const octet_qconfig qconfigs[] = {
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true, .averaging = 1,
                       .fake = OCTET_FAKE_LEARNED } },
 
-    /* torch.ao.quantization.default_*_qconfig; those of dynamic quantization and embeddings are not here */
+    /* for training */
     { .name       = "default_qat",
       .activation = { TORCH_ACTIVATION, .reduce_range = true },
       .weight     = { TORCH_WEIGHT } },
@@ -53,7 +108,6 @@ static const octet_qconfig qconfigs[] = {
     { .name       = "default_activation_only",
       .activation = { TORCH_ACTIVATION, .reduce_range = true },
       .weight     = { .off = true } },
-    /* activations are affine in spite of the name */
     { .name       = "symmetric_qnnpack_qat",
       .activation = { TORCH_SIGNED, .qmin = -128, .qmax = 127, .eps = 0x1p-12f, FUSED },
       .weight     = { TORCH_NARROW, FUSED } },
@@ -79,25 +133,47 @@ static const octet_target targets[] = {
     { .name = "tensorrt", .symmetric = true, .files_real_bias = true },
     { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .pools_share = true,
       .concat_joins = true,
-      .observe_before_activation = true, .share_by_weight = true, .real_bias = true, .profile = "torch-qnnpack" },
+      .observe_before_activation = true, .share_by_weight = true, .truncating_histogram = true, .real_bias = true,
+      .profile = "torch-qnnpack" },
 };
 
 enum { QCONFIGS = sizeof qconfigs / sizeof *qconfigs, TARGETS = sizeof targets / sizeof *targets };
 
-const octet_qconfig *octet_qconfig_find(const char *name)
+static const octet_qconfig *find_row(const char *name)
 {
-    for (size_t i = 0; name && i < QCONFIGS; i++)
+    for (size_t i = 0; i < QCONFIGS; i++)
         if (!strcmp(qconfigs[i].name, name)) return &qconfigs[i];
     return NULL;
+}
+
+const octet_qconfig *octet_qconfig_find(const char *name)
+{
+    static const char  whole[] = "_qconfig", start[] = "default_";
+    char               text[64];
+    const char *const  at = name ? strstr(name, whole) : NULL;
+    if (!name || strlen(name) >= sizeof text) return NULL;
+    if (!at) return find_row(name);
+    snprintf(text, sizeof text, "%.*s%s", (int)(at - name), name, at + sizeof whole - 1);
+    const octet_qconfig *const row = find_row(text);
+    return row || strncmp(text, start, sizeof start - 1) ? row : find_row(text + sizeof start - 1);
 }
 
 const char *octet_qconfig_name(size_t index) { return index < QCONFIGS ? qconfigs[index].name : NULL; }
 const char *octet_target_name(size_t index) { return index < TARGETS ? targets[index].name : NULL; }
 
+static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
+
+const octet_qconfig *octet_default_qconfig_find(const char *backend, int version)
+{
+    if (version != 0) return NULL;
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+        if (!strcmp(backend ? backend : "fbgemm", backends[i])) return find_row(backends[i]);
+    return find_row("default");
+}
+
 const octet_qconfig *octet_qat_qconfig_find(const char *backend, int version)
 {
-    static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
-    static const char *const others[]   = { "default_qat", "default_qat_v2" };
+    static const char *const others[] = { "default_qat", "default_qat_v2" };
     char                     name[32];
     if (version < 0 || version > 1) return NULL;
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
@@ -134,7 +210,8 @@ octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *targ
 
 const char *octet_method_name(octet_method method)
 {
-    static const char *const names[OCTET_METHOD_COUNT] = { "output", "minmax", "moving_average", "percentile", "mse" };
+    static const char *const names[OCTET_METHOD_COUNT] = { "output", "minmax", "moving_average", "percentile", "mse",
+                                                           "entropy", "histogram", "histogram_1.13" };
     return (unsigned)method < OCTET_METHOD_COUNT ? names[method] : NULL;
 }
 

@@ -5,6 +5,7 @@
 #define OCTET_TESTS_GOLDEN_H
 
 #include "base/arena.h"
+#include "observe/qparams.h"
 #include "ops/profile.h"
 
 #include <octet/octet.h>
@@ -77,6 +78,12 @@ void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got
                         int32_t tolerance);
 void golden_skip(golden_case *c, const char *why);
 
+/* SQNR, 20 log10(|reference| / |reference - x|); infinite where they are equal. */
+double golden_decibels(const float *reference, const float *x, size_t count);
+
+/* What an observer's "config" says. */
+octet_torch_quantizer golden_torch_quantizer(golden_case *c, const json_t *config);
+
 /* ---- graphs ---- */
 
 octet_status golden_constant(octet_graph *graph, const char *name, const golden_array *array, octet_error *err);
@@ -104,6 +111,7 @@ bool golden_adaptive_pool(octet_tensor *out, golden_case *c, const octet_tensor 
 /* ---- groups ---- */
 
 void golden_observers(golden_case *c);
+void golden_histogram(golden_case *c);
 void golden_quantize(golden_case *c);
 void golden_double_scale(golden_case *c);
 void golden_fake_quant(golden_case *c);
@@ -128,6 +136,7 @@ void golden_seed_flow(golden_case *c);
 void golden_seed_fake(golden_case *c);
 void golden_seed_one_sided(golden_case *c);
 void golden_zoo(golden_case *c);
+void golden_zoo_static(golden_case *c);
 void golden_bias_correction(golden_case *c);
 void golden_numeric_suite(golden_case *c);
 

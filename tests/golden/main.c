@@ -22,7 +22,7 @@ static const group groups[] = {
     { "observers/moving_avg*", golden_observers, NULL },
     { "observers/per_channel_*", golden_observers, NULL },
     { "observers/streams", NULL, "input data of other cases" },
-    { "observers/histogram*", NULL, "torch's HistogramObserver" },
+    { "observers/histogram*", golden_histogram, NULL },
     { "observers/fixed_qparams", golden_fixed, NULL },
     { "observers/fused_moving_avg_fake_quant", golden_fused, NULL },
     { "quantize/double_scale", golden_double_scale, NULL },
