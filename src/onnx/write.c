@@ -2,6 +2,7 @@
 /* A graph as a model: nodes in their order, each with the nodes it absorbed behind it and its Q/DQ around it. */
 #include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
+#include "ops/mode.h"
 
 #include "graph/attrs.h"
 
@@ -94,6 +95,15 @@ static octet_status write_absorbed(const char **own, octet_writer *writer, const
     return node->activation.on ? write_activation(writer, &node->activation, before_activation, last) : OCTET_OK;
 }
 
+/* Whether input slot of node is a bias of levels that is to be written as real numbers. */
+static bool is_real_bias(const octet_writer *writer, const octet_node *node, int slot)
+{
+    if (!writer->real_biases || slot != 2 || node->op->quant != OCTET_QUANT_MAC) return false;
+    const octet_tensor *bias = node->inputs[2]->constant;
+    return bias && bias->dtype == OCTET_I32 && bias->qparams && octet_write_qparams(writer, node->inputs[0]) &&
+           octet_write_qparams(writer, node->inputs[1]);
+}
+
 static octet_status input_names(const char **names, octet_writer *writer, const octet_node *node)
 {
     for (int i = 0; i < node->input_count; i++) {
@@ -102,6 +112,8 @@ static octet_status input_names(const char **names, octet_writer *writer, const 
         while (same < i && node->inputs[same] != node->inputs[i]) same++;
         if (node->inputs[i] && same < i && i < 8)
             names[i] = names[same];
+        else if (node->inputs[i] && is_real_bias(writer, node, i))
+            OCTET_TRY(octet_write_real_bias(&names[i], writer, node));
         else if (node->inputs[i])
             OCTET_TRY(octet_write_dequantize(&names[i], writer, node->inputs[i], NULL));
     }
@@ -198,14 +210,21 @@ static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model
     return OCTET_OK;
 }
 
+enum { OPSET_16_BITS = 21 }; /* the first in which levels may have 16 bits */
+
 /* The lowest opset that has all that the graph needs, no lower than that of the file it came from. */
-static int needed_opset(const octet_graph *graph)
+static int needed_opset(const octet_writer *writer)
 {
-    int opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    const octet_graph *graph = writer->graph;
+    int                opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
     for (const octet_node *n = graph->first; n; n = n->next) {
         if (n->op->since > opset) opset = n->op->since;
         for (const octet_attr *row = n->op->attrs; row && row->kind != OCTET_ATTR_END; row++)
             if (row->since > opset && !octet_attr_is_default(n->attrs, row)) opset = row->since;
+    }
+    for (const octet_value *v = graph->values; v; v = v->next) {
+        const octet_qparams *q = octet_write_qparams(writer, v);
+        if (q && octet_dtype_size(q->dtype) == 2 && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
     }
     return opset;
 }
@@ -223,7 +242,9 @@ static int ir_version(int opset)
 octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
-    writer->opset = needed_opset(graph);
+    const char        *biases = octet_graph_metadata(graph, OCTET_WRITE_BIASES);
+    writer->real_biases = biases && strcmp(biases, "f32") == 0;
+    writer->opset = needed_opset(writer);
     OCTET_TRY(octet_write_new(&writer->proto, writer, &onnx__graph_proto__descriptor));
     writer->proto->name = unconst(graph->name);
     int highest = 0;

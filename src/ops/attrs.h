@@ -32,9 +32,13 @@ typedef struct octet_softmax_attrs {
     int64_t axis;
 } octet_softmax_attrs;
 
-typedef struct octet_axis_attrs { /* Concat, Flatten, Gather, QuantizeLinear, DequantizeLinear */
+typedef struct octet_axis_attrs { /* Concat, Flatten, Gather */
     int64_t axis;
 } octet_axis_attrs;
+
+typedef struct octet_linear_attrs { /* QuantizeLinear, DequantizeLinear */
+    int64_t axis, block_size; /* block_size 0: no blocks */
+} octet_linear_attrs;
 
 typedef struct octet_split_attrs {
     int64_t axis, num_outputs; /* num_outputs 0: not given, all parts are equal; else the last may be smaller */

@@ -15,6 +15,28 @@ const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_va
     return fq && fq->qparams.count > 0 && graph->stage == OCTET_STAGE_QUANTIZED ? &fq->qparams : NULL;
 }
 
+const octet_qparams *octet_future_levels(const octet_value *value)
+{
+    if (!value) return NULL;
+    if (value->constant && value->constant->qparams) return value->constant->qparams;
+    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
+}
+
+double octet_bias_unit(const octet_node *node, int64_t channel)
+{
+    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
+    const octet_qparams *const w = octet_future_levels(node->inputs[1]);
+    return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
+}
+
+void octet_bias_real(float *real, const octet_node *node)
+{
+    const octet_tensor *const bias  = node->inputs[2]->constant;
+    const int64_t             count = octet_tensor_count(bias);
+    for (int64_t c = 0; c < count; c++)
+        real[c] = (float)(((const int32_t *)bias->data)[c] * octet_bias_unit(node, c));
+}
+
 int octet_node_data_inputs(const octet_node *node)
 {
     const octet_op *const op = node->op;

@@ -22,6 +22,19 @@ int octet_weight_axis(const octet_node *node);
    the error of a few unsure samples is all that can be seen). */
 const octet_value *octet_judged_value(const octet_value *output);
 
+/* Parameters of a value's levels as they will be, whatever the stage; NULL: real. */
+const octet_qparams *octet_future_levels(const octet_value *value);
+
+/* sx * sw of a channel of a node that sums integers, exactly. */
+double octet_bias_unit(const octet_node *node, int64_t channel);
+
+/* The bias of levels (input 2, a constant) of a node that sums integers as real numbers, one for each level: level *
+   (sx * sw), rounded once. Divided by the same unit they give the levels again wherever a float32 bias did. */
+void octet_bias_real(float *real, const octet_node *node);
+
+/* Metadata, "f32" where files hold biases as real numbers, because their reader has no levels of 32 bits. */
+#define OCTET_WRITE_BIASES "octet.biases"
+
 /* Whether value is constant weights of a Conv, Gemm or MatMul. */
 bool octet_value_is_weight(const octet_value *value);
 

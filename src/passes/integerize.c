@@ -10,13 +10,6 @@
 
 #include <math.h>
 
-const octet_qparams *octet_future_levels(const octet_value *value)
-{
-    if (!value) return NULL;
-    if (value->constant && value->constant->qparams) return value->constant->qparams;
-    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
-}
-
 bool octet_sums_integers(const octet_node *node)
 {
     if (node->op->quant != OCTET_QUANT_MAC || octet_node_refusal(node)) return false;
@@ -59,13 +52,6 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
 }
 
 /* ---- biases ---- */
-
-double octet_bias_unit(const octet_node *node, int64_t channel)
-{
-    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
-    const octet_qparams *const w = octet_future_levels(node->inputs[1]);
-    return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
-}
 
 /* A bias of levels that already has the right scales stays. */
 static bool is_settled(const octet_node *node, const octet_tensor *bias)

@@ -22,10 +22,16 @@ typedef struct octet_target {
                                  window); what modules made stays apart */
     bool        observe_before_activation; /* except behind Conv and Gemm */
     bool        share_by_weight;      /* nodes of one weight share their output's parameters */
+    bool        convs_give_levels;    /* also where nobody reads levels */
+    bool        symmetric;            /* s8 with zero point 0 everywhere, weights within +-127 */
+    bool        files_real_bias;      /* biases are levels, but files hold them as real numbers */
     bool        truncating_histogram; /* the method "histogram" is that of PyTorch 1.13 */
     bool        real_bias;            /* biases stay float32; no correction of weight rounding */
     const char *profile;              /* rounding of constants; NULL: octet */
 } octet_target;
+
+/* Makes qconfig one that target can read, or says what cannot be. */
+octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *target, octet_error *err);
 
 const octet_target *octet_target_find(const char *name); /* NULL name: native; NULL where there is none */
 

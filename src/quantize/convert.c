@@ -2,6 +2,7 @@
 /* From calibrated to quantized: weights and biases become integers, nothing observes any more. */
 #include "quantize/calibration.h"
 
+#include "ops/mode.h"
 #include "ops/profile.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
@@ -48,6 +49,7 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     for (octet_value *v = graph->values; v; v = v->next)
         if (v->fake_quantize) v->fake_quantize->observer = NULL;
     OCTET_TRY(note_bits(graph, err));
+    if (c->target->files_real_bias) OCTET_TRY(octet_graph_set_metadata(graph, OCTET_WRITE_BIASES, "f32", err));
     graph->stage       = OCTET_STAGE_QUANTIZED;
     graph->calibration = NULL;
     return octet_graph_check(graph, err);

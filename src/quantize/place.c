@@ -264,7 +264,9 @@ static bool becomes_levels(const placing *p, const octet_value *v)
     const bool              fusing  = sums && !p->target->quantize_every_value;
     const octet_node *const add     = fusing ? octet_node_candidate_add(producer) : NULL;
     if (add && p->integer[add->index]) return false;
-    return p->wanted[v->index] || (integer && !may_stay_real(producer));
+    const bool levels = integer && (!may_stay_real(producer) ||
+                                    (p->target->convs_give_levels && octet_node_is(producer, "Conv")));
+    return p->wanted[v->index] || levels;
 }
 
 /* A member of a group whose distribution is not another member's. */
@@ -374,9 +376,10 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     c->qconfig.layers = layers;
     c->target         = octet_target_find(from->target);
     if (!c->target) return octet_fail(err, OCTET_ERR_ARGUMENT, "target '%.40s' is unknown", from->target);
+    OCTET_TRY(octet_target_apply(&c->qconfig, c->target, err));
     if (c->target->truncating_histogram && from->activation.method == OCTET_METHOD_HISTOGRAM)
         c->qconfig.activation.method = OCTET_METHOD_HISTOGRAM_1_13;
-    OCTET_TRY(check_static(from, err));
+    OCTET_TRY(check_static(&c->qconfig, err));
     if (from->weight.off && from->activation.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "neither weights nor activations are to be quantized");
     graph->target = c->target->name;

@@ -123,6 +123,14 @@ static const octet_qconfig qconfigs[] = {
 static const octet_target targets[] = {
     { .name = "native" },
     { .name = "portable", .quantize_every_value = true },
+    /* ONNX Runtime's CPU provider computes a Conv, an Add, ... in integers only where QuantizeLinear follows: also at
+       the network's end, and between a Conv and its residual Add. */
+    { .name = "onnxruntime", .quantize_every_value = true, .convs_give_levels = true },
+    /* OpenVINO wants levels where products are summed and leaves results real, as native does: it fuses the residual
+       Add into the Conv, which a quantizer between them would prevent. */
+    { .name = "openvino" },
+    /* TensorRT knows s8 with zero point 0 alone, and biases that are real. It fuses as OpenVINO does. */
+    { .name = "tensorrt", .symmetric = true, .files_real_bias = true },
     { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .pools_share = true,
       .concat_joins = true,
       .observe_before_activation = true, .share_by_weight = true, .truncating_histogram = true, .real_bias = true,
@@ -180,6 +188,24 @@ const octet_target *octet_target_find(const char *name)
     for (size_t i = 0; i < TARGETS; i++)
         if (!strcmp(targets[i].name, name ? name : "native")) return &targets[i];
     return NULL;
+}
+
+octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *target, octet_error *err)
+{
+    octet_quantizer *const a = &qconfig->activation, *const w = &qconfig->weight;
+    if (!target->symmetric) return OCTET_OK;
+    const char *why = NULL;
+    if (!a->off && a->dtype != OCTET_I8 && (a->dtype || a->qmin || a->qmax)) why = "activations of s8";
+    if (!w->off && !(octet_quantizer_levels(w, true).dtype == OCTET_I8 && w->symmetric)) why = "symmetric s8 weights";
+    if (why)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "target %s reads %s only (qconfig %.40s)", target->name, why,
+                          qconfig->name ? qconfig->name : "");
+    a->dtype     = OCTET_I8;
+    a->symmetric = true;
+    /* No range uses the lowest level, but bounds that leave it out would be Clip nodes in the file. */
+    if (!a->qmin && !a->qmax) a->qmin = -128, a->qmax = 127;
+    if (w->qmin == -128) w->qmin = -127;
+    return OCTET_OK;
 }
 
 const char *octet_method_name(octet_method method)

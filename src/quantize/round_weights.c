@@ -7,6 +7,7 @@
 #include "engine/plan.h"
 #include "graph/copy.h"
 #include "ops/attrs.h"
+#include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
