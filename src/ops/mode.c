@@ -27,6 +27,12 @@ int octet_node_data_inputs(const octet_node *node)
     return count < node->input_count ? count : node->input_count;
 }
 
+bool octet_node_takes_bias(const octet_node *node)
+{
+    if (node->op->quant != OCTET_QUANT_MAC || node->op->max_inputs < 3) return false;
+    return strcmp(node->op->name, "MatMul") != 0 || (node->inputs[1]->constant && node->inputs[1]->constant->rank == 2);
+}
+
 int octet_weight_axis(const octet_node *node)
 {
     if (!strcmp(node->op->name, "Conv")) return 0;

@@ -118,6 +118,8 @@ static const backward_case cases[] = {
     { "MatMul", "4 4", "", 0 },
     { "MatMul", "4 2x4x3", "", 0 },
     { "MatMul", "2x3x4 4", "", 0 },
+    { "MatMul", "2x3x4 4x5 5", "", 0 },
+    { "MatMul", "3x4 4x5 5", "", 0 },
     { "MatMul", "2x9x9 2x9x9", "", 0 },
     { "MatMul", "2x0x4 4x3", "", 0 },
     { "Max", "2x3x4 2x3x4 3x1", "", 0 },
