@@ -24,6 +24,11 @@ typedef struct octet_batch_norm_attrs {
     int64_t training_mode;
 } octet_batch_norm_attrs;
 
+typedef struct octet_norm_attrs { /* LayerNormalization and its like */
+    float   epsilon;
+    int64_t axis, num_groups, stash_type;
+} octet_norm_attrs;
+
 typedef struct octet_reduce_attrs {
     int64_t keepdims, noop_with_empty_axes;
 } octet_reduce_attrs;

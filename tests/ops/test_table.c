@@ -112,6 +112,26 @@ static void more_clip(op_case *c)
     *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = -0.4f;
     *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 0.3f;
 }
+static void more_layer(op_case *c)
+{
+    case_random_f32(c, DIMS(6));
+    case_random_f32(c, DIMS(6));
+}
+static void more_rms(op_case *c)
+{
+    case_set_int(c, "axis", 2);
+    case_random_f32(c, DIMS(5, 6));
+}
+static void more_instance(op_case *c)
+{
+    case_random_f32(c, DIMS(4));
+    case_random_f32(c, DIMS(4));
+}
+static void more_group(op_case *c)
+{
+    case_set_int(c, "num_groups", 2);
+    more_instance(c);
+}
 static void none(op_case *c) { (void)c; }
 static void more_pow(op_case *c) { *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 1.7f; }
 static void more_pow_whole(op_case *c) { INTS(c, 3); }
@@ -146,9 +166,12 @@ static const setup setups[] = {
     { "Gemm", 2, { { 5, 40 }, { 40, 7 } }, none },
     { "GlobalAveragePool", 1, { { 2, 4, 5, 6 } }, none },
     { "GlobalMaxPool", 1, { { 2, 4, 5, 6 } }, none },
+    { "GroupNormalization", 1, { { 2, 4, 5, 6 } }, more_group },
     { "HardSigmoid", 1, { { 300 } }, none },
     { "HardSwish", 1, { { 300 } }, none },
     { "Identity", 1, { { 300 } }, none },
+    { "InstanceNormalization", 1, { { 2, 4, 5, 6 } }, more_instance },
+    { "LayerNormalization", 1, { { 2, 4, 5, 6 } }, more_layer },
     { "LeakyRelu", 1, { { 300 } }, none },
     { "Log", 1, { { 300 } }, none, 0.1f, 9 },
     { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
@@ -164,6 +187,7 @@ static const setup setups[] = {
     { "Pow", 1, { { 300 } }, more_pow, 0, 4 },
     { "Pow", 1, { { 300 } }, more_pow_whole, -2, 3 },
     { "Reciprocal", 1, { { 300 } }, none, -4, -0.2f },
+    { "RMSNormalization", 1, { { 2, 4, 5, 6 } }, more_rms },
     { "ReduceMean", 1, { { 2, 4, 5, 6 } }, more_mean },
     { "Relu", 1, { { 300 } }, none },
     { "Reshape", 1, { { 2, 4, 5, 6 } }, more_reshape },
