@@ -117,6 +117,18 @@ static octet_status write_floats(octet_writer *writer, Onnx__NodeProto *node, co
     return OCTET_OK;
 }
 
+static octet_status write_strings(octet_writer *writer, Onnx__NodeProto *node, const char *name,
+                                  const octet_strings *value)
+{
+    Onnx__AttributeProto *a;
+    OCTET_TRY(add_attribute(&a, writer, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS));
+    OCTET_TRY(octet_arena_get(&a->strings, writer->arena, value->count, sizeof *a->strings, writer->err));
+    a->n_strings = value->count;
+    for (size_t i = 0; i < value->count; i++)
+        a->strings[i] = (ProtobufCBinaryData){ strlen(value->at[i]), unconst(value->at[i]) };
+    return OCTET_OK;
+}
+
 static octet_status write_tensor(octet_writer *writer, Onnx__NodeProto *node, const char *name,
                                  const octet_tensor *value)
 {
@@ -150,6 +162,10 @@ static octet_status write_attribute(octet_writer *writer, Onnx__NodeProto *node,
     case OCTET_ATTR_FLOATS: {
         const octet_floats *value = at;
         return value->count ? write_floats(writer, node, row->name, value) : OCTET_OK;
+    }
+    case OCTET_ATTR_STRINGS: {
+        const octet_strings *value = at;
+        return value->count ? write_strings(writer, node, row->name, value) : OCTET_OK;
     }
     case OCTET_ATTR_TENSOR: {
         const octet_tensor *value = *(const octet_tensor *const *)at;

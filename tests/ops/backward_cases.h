@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls whose gradients test_backward.c proves. Inputs, one word each:
      2x3 random, s a random scalar, +2x3 positive, =0.5 this scalar, [1,-2] int64, #1 an int64 scalar, f[1,2] float32
-     whatever the data, - left out
+     whatever the data, i[1,2] int32, - left out
    A new operator with a gradient is proved by a line here. */
 #ifndef OCTET_TESTS_OPS_BACKWARD_CASES_H
 #define OCTET_TESTS_OPS_BACKWARD_CASES_H
@@ -81,11 +81,19 @@ static const backward_case cases[] = {
     { "GlobalAveragePool", "2x3x7", "", 0 },
     { "GlobalMaxPool", "2x3x4x5", "", 0 },
     { "GlobalMaxPool", "2x3x3x2x4", "", 0 },
+    { "GRU", "5x2x3 1x12x3 1x12x4 1x24", "hidden_size=4", 2 },
+    { "GRU", "4x3x2 2x9x2 2x9x3 2x18 i[4,1,2] 2x3x3", "linear_before_reset=1 direction=bidirectional", 2 },
+    { "GRU", "2x4x3 1x6x3 1x6x2 - - 2x1x2", "layout=1 direction=reverse activations=HardSigmoid,Softsign", 2 },
+    { "GRU", "3x2x2 1x6x2 1x6x2 1x12", "linear_before_reset=1 activations=ScaledTanh,Elu clip=3", 2 },
     { "HardSigmoid", "200", "", 0 },
     { "HardSigmoid", "200", "alpha=0.4 beta=0.3", 0 },
     { "HardSwish", "10x20", "", 0 },
     { "Identity", "3x4", "", 0 },
     { "LeakyRelu", "10x20", "alpha=0.3", 0 },
+    { "LSTM", "5x2x3 1x16x3 1x16x4 1x32", "hidden_size=4", 3 },
+    { "LSTM", "4x3x2 2x12x2 2x12x3 2x24 i[4,0,2] 2x3x3 2x3x3 2x9", "direction=bidirectional", 3 },
+    { "LSTM", "2x4x3 1x8x3 1x8x2 - - 2x1x2 2x1x2 1x6", "layout=1 direction=reverse input_forget=1", 3 },
+    { "LSTM", "3x2x2 1x8x2 1x8x2", "clip=2 activations=Sigmoid,Affine,LeakyRelu", 3 },
     { "MatMul", "3x4 4x5", "", 0 },
     { "MatMul", "2x3x4 4x5", "", 0 },
     { "MatMul", "3x4 2x4x5", "", 0 },
@@ -129,6 +137,9 @@ static const backward_case cases[] = {
     { "Resize", "1x1x4x5 f[0,0,-0.2,0.3,1,1,0.9,1.4] - [1,1,5,6]",
       "mode=linear coordinate_transformation_mode=tf_crop_and_resize extrapolation_value=3", 0 },
     { "Resize", "3x2 - f[1,1]", "mode=linear", 0 },
+    { "RNN", "5x2x3 1x4x3 1x4x4 1x8", "", 2 },
+    { "RNN", "3x2x3 2x2x3 2x2x2 - i[2,3] 2x2x2", "direction=bidirectional activations=Softplus,ThresholdedRelu", 2 },
+    { "RNN", "2x3x2 1x2x2 1x2x2", "layout=1 activations=Relu", 2 },
     { "Sigmoid", "10x20", "", 0 },
     { "Slice", "5x6x7 [4,1] [-9,6] [0,2] [-2,3]", "", 0 },
     { "Slice", "5x6 [1] [4]", "", 0 },
