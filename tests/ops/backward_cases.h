@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls whose gradients test_backward.c proves. Inputs, one word each:
      2x3 random, s a random scalar, +2x3 positive, ~2x3 within -0.9..0.9, ^2x3 within 1.2..3, =0.5 this scalar,
-     [1,-2] int64, #1 an int64 scalar, f[1,2] float32 whatever the data, - left out
+     [1,-2] int64, #1 an int64 scalar, f[1,2] float32 whatever the data, i[1,2] int32, - left out
    A new operator with a gradient is proved by a line here. */
 #ifndef OCTET_TESTS_OPS_BACKWARD_CASES_H
 #define OCTET_TESTS_OPS_BACKWARD_CASES_H
@@ -98,6 +98,10 @@ static const backward_case cases[] = {
     { "GlobalMaxPool", "2x3x3x2x4", "", 0 },
     { "GroupNormalization", "2x6x3x2 6 6", "num_groups=3 epsilon=0.01", 0 },
     { "GroupNormalization", "1x4x300 4 4", "num_groups=2", 0 },
+    { "GRU", "5x2x3 1x12x3 1x12x4 1x24", "hidden_size=4", 2 },
+    { "GRU", "4x3x2 2x9x2 2x9x3 2x18 i[4,1,2] 2x3x3", "linear_before_reset=1 direction=bidirectional", 2 },
+    { "GRU", "2x4x3 1x6x3 1x6x2 - - 2x1x2", "layout=1 direction=reverse activations=HardSigmoid,Softsign", 2 },
+    { "GRU", "3x2x2 1x6x2 1x6x2 1x12", "linear_before_reset=1 activations=ScaledTanh,Elu clip=3", 2 },
     { "HardSigmoid", "200", "", 0 },
     { "HardSigmoid", "200", "alpha=0.4 beta=0.3", 0 },
     { "HardSwish", "10x20", "", 0 },
@@ -110,6 +114,10 @@ static const backward_case cases[] = {
     { "LayerNormalization", "2x300 s -", "", 0 },
     { "LeakyRelu", "10x20", "alpha=0.3", 0 },
     { "Log", "+10x20", "", 0 },
+    { "LSTM", "5x2x3 1x16x3 1x16x4 1x32", "hidden_size=4", 3 },
+    { "LSTM", "4x3x2 2x12x2 2x12x3 2x24 i[4,0,2] 2x3x3 2x3x3 2x9", "direction=bidirectional", 3 },
+    { "LSTM", "2x4x3 1x8x3 1x8x2 - - 2x1x2 2x1x2 1x6", "layout=1 direction=reverse input_forget=1", 3 },
+    { "LSTM", "3x2x2 1x8x2 1x8x2", "clip=2 activations=Sigmoid,Affine,LeakyRelu", 3 },
     { "MatMul", "3x4 4x5", "", 0 },
     { "MatMul", "2x3x4 4x5", "", 0 },
     { "MatMul", "3x4 2x4x5", "", 0 },
@@ -177,6 +185,9 @@ static const backward_case cases[] = {
     { "Selu", "10x20", "", 0 },
     { "Selu", "10x20", "alpha=1.5 gamma=0.7", 0 },
     { "Shrink", "10x20", "lambd=0.7 bias=0.2", 0 },
+    { "RNN", "5x2x3 1x4x3 1x4x4 1x8", "", 2 },
+    { "RNN", "3x2x3 2x2x3 2x2x2 - i[2,3] 2x2x2", "direction=bidirectional activations=Softplus,ThresholdedRelu", 2 },
+    { "RNN", "2x3x2 1x2x2 1x2x2", "layout=1 activations=Relu", 2 },
     { "Sigmoid", "10x20", "", 0 },
     { "Sin", "10x20", "", 0 },
     { "Sinh", "10x20", "", 0 },

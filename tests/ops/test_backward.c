@@ -124,6 +124,8 @@ static void check_outputs(const backward_case *row, octet_dtype dtype)
     double   *sum[CASE_MAX] = { 0 };
     begin(&c, row, dtype);
     new_gradients(&c, &g);
+    /* Pieces of Split are elements of their own; elsewhere outputs add to the same ones. */
+    const bool rounded = c.call.out_count > 1 && strcmp(row->op, "Split") != 0;
     for (int i = 0; i < c.call.in_count; i++)
         sum[i] = octet_arena_alloc(c.arena, c.inputs[i] ? (size_t)octet_tensor_count(&c.in[i]) + 1 : 1, sizeof(double));
     for (int o = -1; o < c.call.out_count; o++) {
@@ -139,7 +141,7 @@ static void check_outputs(const backward_case *row, octet_dtype dtype)
         if (!has_gradient(&c, i)) continue;
         const octet_tensor expected = { .dtype = OCTET_F64, .rank = 1, .dims = { octet_tensor_count(&g.din[i]) },
                                         .data = sum[i] };
-        expect_near(row, &g.din[i], 0.0, &expected, 0.0);
+        expect_near(row, &g.din[i], 0.0, &expected, rounded ? 2e-6 : 0.0);
     }
     case_end(&c);
 }

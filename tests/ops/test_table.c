@@ -31,6 +31,7 @@ static size_t attr_bytes(octet_attr_kind kind)
     case OCTET_ATTR_FLOAT: return sizeof(float);
     case OCTET_ATTR_INTS: return sizeof(octet_ints);
     case OCTET_ATTR_FLOATS: return sizeof(octet_floats);
+    case OCTET_ATTR_STRINGS: return sizeof(octet_strings);
     default: return sizeof(void *);
     }
 }
