@@ -6,6 +6,7 @@
 #include "passes/pattern.h"
 
 #include "ops/attrs.h"
+#include "ops/check.h"
 
 typedef struct found {
     octet_value *x, *gain, *shift; /* shift NULL: none */
@@ -19,17 +20,19 @@ typedef struct found {
 static int mean_axis(const octet_node *mean)
 {
     const octet_reduce_attrs *const attrs = mean->attrs;
+    const octet_tensor *const       axes = mean->input_count > 1 && mean->inputs[1] ? mean->inputs[1]->constant : NULL;
     const int                       rank = mean->inputs[0]->rank;
     bool                            reduced[OCTET_MAX_RANK] = { false };
-    if (mean->input_count != 1 || !attrs->keepdims || !mean->inputs[0]->has_shape) return -1;
-    for (int i = 0; i < attrs->axes.count; i++) {
-        const int64_t axis = attrs->axes.at[i] < 0 ? attrs->axes.at[i] + rank : attrs->axes.at[i];
+    if (!axes || axes->dtype != OCTET_I64 || !attrs->keepdims || !mean->inputs[0]->has_shape) return -1;
+    const int64_t count = octet_tensor_count(axes);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t axis = octet_int_at(axes, i) < 0 ? octet_int_at(axes, i) + rank : octet_int_at(axes, i);
         if (axis < 0 || axis >= rank) return -1;
         reduced[axis] = true;
     }
     int first = rank;
     while (first > 0 && reduced[first - 1]) first--;
-    return first == rank - attrs->axes.count ? first : -1;
+    return count > 0 && first == rank - (int)count ? first : -1;
 }
 
 /* x where d is x less its mean over the axes from axis on; else NULL. */

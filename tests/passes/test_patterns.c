@@ -27,8 +27,10 @@ static void number(octet_graph *graph, const char *name, double value)
 
 static void mean(octet_graph *graph, const char *out, const char *in, int64_t axis)
 {
-    const octet_attribute attrs[] = { { .name = "axes", .ints = &axis, .count = 1 }, { 0 } };
-    add_node(graph, "ReduceMean", out, attrs, INPUTS(in));
+    char name[32];
+    snprintf(name, sizeof name, "%s_axes", out);
+    add_ints(graph, name, &axis, 1);
+    add_node(graph, "ReduceMean", out, NULL, INPUTS(in, name));
 }
 
 static int count_of(const octet_graph *graph, const char *op)
