@@ -139,7 +139,8 @@ const octet_profile octet_profile_octet = {
 const octet_profile *octet_profile_find(const char *name)
 {
     static const octet_profile *const profiles[] = { &octet_profile_octet, &octet_profile_torch_qnnpack,
-                                                    &octet_profile_torch_onednn };
+                                                    &octet_profile_torch_onednn, &octet_profile_torch_fbgemm,
+                                                    &octet_profile_torch_x86,    &octet_profile_torch_planes };
     if (!name) return &octet_profile_octet;
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
         if (strcmp(profiles[i]->name, name) == 0) return profiles[i];
