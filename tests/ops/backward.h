@@ -80,6 +80,19 @@ static inline void add_random(op_case *c, octet_dtype dtype, const char *text, b
     fill(c, t, positive ? 0.5 : -4.0, positive ? 2.0 : 4.0);
 }
 
+/* Bools, none of them alone. */
+static inline void add_bools(op_case *c, const char *text)
+{
+    add_random(c, OCTET_F32, text, false);
+    octet_tensor *t = &c->in[c->call.in_count - 1];
+    for (int64_t i = 0; i < octet_tensor_count(t); i++) {
+        float value;
+        memcpy(&value, (char *)t->data + i * 4, sizeof value);
+        ((uint8_t *)t->data)[i] = value > 0;
+    }
+    t->dtype = OCTET_BOOL;
+}
+
 static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
 {
     switch (*word) {
@@ -88,6 +101,7 @@ static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
     case '[': add_ints(c, word + 1, false); break;
     case '#': add_ints(c, word + 1, true); break;
     case 'f': add_floats(c, OCTET_F32, word + 2, false); break;
+    case '?': add_bools(c, word + 1); break;
     case '+': add_random(c, dtype, word + 1, true); break;
     default: add_random(c, dtype, word, false);
     }
@@ -155,7 +169,7 @@ static inline void new_gradients(op_case *c, gradients *g)
     for (int i = 0; i < c->call.in_count; i++) {
         if (!c->inputs[i]) continue;
         g->din[i] = c->in[i];
-        if (!is_real(&g->din[i])) g->din[i].dtype = c->in[0].dtype;
+        if (!is_real(&g->din[i])) g->din[i].dtype = c->out[0].dtype;
         const size_t count = (size_t)octet_tensor_count(&g->din[i]);
         g->din[i].data = octet_arena_alloc(c->arena, count + 1, octet_dtype_size(g->din[i].dtype));
     }

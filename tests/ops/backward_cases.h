@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls whose gradients test_backward.c proves. Inputs, one word each:
      2x3 random, s a random scalar, +2x3 positive, =0.5 this scalar, [1,-2] int64, #1 an int64 scalar, f[1,2] float32
-     whatever the data, - left out
+     whatever the data, ?2x3 bools, - left out
    A new operator with a gradient is proved by a line here. */
 #ifndef OCTET_TESTS_OPS_BACKWARD_CASES_H
 #define OCTET_TESTS_OPS_BACKWARD_CASES_H
@@ -31,6 +31,7 @@ static const backward_case cases[] = {
     { "BatchNormalization", "2x2x300 2 2 2 +2", "", 0 },
     { "BatchNormalization", "0x2x3 2 2 2 +2", "", 0 },
     { "Cast", "3x4", "to=11", 0 },
+    { "CastLike", "3x4 2", "", 0 },
     { "Clip", "2x150 =-0.4 =0.3", "", 0 },
     { "Clip", "60 - =0.3", "", 0 },
     { "Clip", "60 =-0.3", "", 0 },
@@ -60,11 +61,17 @@ static const backward_case cases[] = {
     { "Div", "3x1x5 +2x1x4x1", "", 0 },
     { "Div", "s +2x300", "", 0 },
     { "Dropout", "3x4", "", 2 },
+    { "Expand", "3x1x4 [2,1,5,1]", "", 0 },
+    { "Expand", "3x4 [1]", "", 0 },
+    { "Expand", "s [2,3]", "", 0 },
     { "Flatten", "2x3x4", "axis=2", 0 },
     { "Gather", "4x3x2 [2,0,0,-1]", "", 0 },
     { "Gather", "3x4x2 [3,3,1]", "axis=1", 0 },
     { "Gather", "3x4 #-2", "axis=-1", 0 },
     { "Gather", "3x4 []", "axis=-1", 0 },
+    { "GatherElements", "5 [4,0,0,-1]", "", 0 },
+    { "GatherND", "4x3x2 [-1,0]", "", 0 },
+    { "GatherND", "4x3 [2]", "", 0 },
     { "Gemm", "3x4 4x5", "", 0 },
     { "Gemm", "4x3 4x5 5", "transA=1 alpha=0.5 beta=-2", 0 },
     { "Gemm", "3x10 5x10 3x1", "transB=1 alpha=-1.5", 0 },
@@ -137,6 +144,7 @@ static const backward_case cases[] = {
     { "Softmax", "3x40", "", 0 },
     { "Softmax", "3x4", "axis=0", 0 },
     { "Softmax", "0x4", "", 0 },
+    { "SpaceToDepth", "2x3x4x6", "blocksize=2", 0 },
     { "Split", "4x6", "axis=1", 3 },
     { "Split", "7x2 [3,0,4]", "", 3 },
     { "Squeeze", "1x3x1x2 [0,-2]", "", 0 },
@@ -145,9 +153,14 @@ static const backward_case cases[] = {
     { "Sub", "4x1x6 2x4x5x6", "", 0 },
     { "Sub", "2x3 s", "", 0 },
     { "Tanh", "10x20", "", 0 },
+    { "Tile", "2x3x4 [2,1,3]", "", 0 },
+    { "Tile", "3 [0]", "", 0 },
     { "Transpose", "2x3x4", "", 0 },
     { "Transpose", "2x3x4x5", "perm=0,2,3,1", 0 },
     { "Unsqueeze", "3x2 [0,3]", "", 0 },
+    { "Where", "?3x4 3x4 3x4", "", 0 },
+    { "Where", "?4 2x3x4 3x1", "", 0 },
+    { "Where", "?2x1x1 s 300", "", 0 },
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
@@ -156,12 +169,29 @@ enum { CASES = sizeof cases / sizeof *cases };
 static const struct {
     const char *op, *because;
 } not_differentiable[] = {
+    { "ArgMax", "its result is an index" },
+    { "ArgMin", "its result is an index" },
+    { "Compress", "its shape hangs on values" },
     { "Constant", "it has no input" },
     { "ConstantOfShape", "its input is a shape" },
+    { "CumSum", "no network trained here has one" },
     { "DequantizeLinear", "it reads levels" },
+    { "EyeLike", "its result depends on no element" },
+    { "Hardmax", "it is flat wherever it has a slope" },
     { "Min", "a clamp takes its place before training" },
+    { "NonMaxSuppression", "its result is a list of indices" },
+    { "NonZero", "its result is a list of indices" },
+    { "OneHot", "its input is a list of indices" },
     { "QuantizeLinear", "it rounds; training goes through FakeQuantize" },
+    { "Range", "its inputs are settings" },
+    { "ReverseSequence", "no network trained here has one" },
+    { "ScatterElements", "no network trained here has one" },
+    { "ScatterND", "no network trained here has one" },
     { "Shape", "its result depends on no element" },
+    { "Size", "its result depends on no element" },
+    { "TopK", "no network trained here has one" },
+    { "Trilu", "no network trained here has one" },
+    { "Unique", "its shape hangs on values" },
 };
 
 enum { NOT_DIFFERENTIABLE = sizeof not_differentiable / sizeof *not_differentiable };
