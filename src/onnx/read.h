@@ -24,6 +24,7 @@ typedef struct octet_reader {
     const Onnx__GraphProto *proto;
     octet_arena            *arena; /* of this call */
     octet_external          external;
+    struct octet_names     *narrow; /* constants that the file holds in less than a byte -> Onnx__TensorProto */
     int                     opset;
     octet_proto_node       *nodes;
     size_t                  node_count, node_capacity;
@@ -69,6 +70,9 @@ octet_status octet_read_tensor(octet_tensor *tensor, octet_reader *reader, const
    declares to be of one (once they are). Sets *changed where shapes must be found again. */
 octet_status octet_read_half_inputs(octet_reader *reader, octet_error *err);
 octet_status octet_read_half_outputs(octet_reader *reader, bool *changed, octet_error *err);
+
+/* Bits of the numbers of a constant that the file holds in less than a byte; 0: of no such. */
+int octet_read_bits(const octet_reader *reader, const octet_value *value);
 
 /* What messages call a node: its name, else its first output, else its operator. */
 const char *octet_read_label(const Onnx__NodeProto *node);

@@ -2,6 +2,7 @@
 /* The file's tensors and nodes into the graph. Names first (initializers, inputs, what nodes produce), then nodes, so
    that nodes may stand in any order. */
 #include "base/checked.h"
+#include "graph/names.h"
 #include "onnx/onnx.pb-c.h"
 #include "onnx/read.h"
 #include "ops/check.h"
@@ -26,12 +27,28 @@ const char *octet_read_label(const Onnx__NodeProto *node)
 
 /* ---- tensors ---- */
 
+static octet_status note_bits(octet_reader *reader, const char *name, const Onnx__TensorProto *proto, octet_error *err)
+{
+    if (!octet_narrow_bits(proto)) return OCTET_OK;
+    if (!reader->narrow) reader->narrow = octet_names_new(reader->arena);
+    void *const object = (void *)(uintptr_t)proto;
+    return reader->narrow && octet_names_add(reader->narrow, name, object) ? OCTET_OK : octet_fail_memory(err);
+}
+
+int octet_read_bits(const octet_reader *reader, const octet_value *value)
+{
+    const bool                     any = reader->narrow && value;
+    const Onnx__TensorProto *const proto = any ? octet_names_find(reader->narrow, value->name) : NULL;
+    return proto ? octet_narrow_bits(proto) : 0;
+}
+
 static octet_status read_initializer(octet_reader *reader, const Onnx__TensorProto *proto, octet_error *err)
 {
     octet_tensor tensor;
     octet_value *value;
     OCTET_TRY(octet_read_tensor(&tensor, reader, proto, err));
-    return octet_value_new_constant(&value, reader->graph, proto->name, &tensor, true, err);
+    OCTET_TRY(octet_value_new_constant(&value, reader->graph, proto->name, &tensor, true, err));
+    return note_bits(reader, value->name, proto, err);
 }
 
 static octet_status read_initializers(octet_reader *reader, octet_error *err)
@@ -213,7 +230,8 @@ static octet_status read_constant(octet_reader *reader, const Onnx__NodeProto *n
         octet_error_field(err, node->attribute[0]->name);
         return status;
     }
-    return octet_value_new_constant(&value, reader->graph, node->output[0], &tensor, true, err);
+    OCTET_TRY(octet_value_new_constant(&value, reader->graph, node->output[0], &tensor, true, err));
+    return node->attribute[0]->t ? note_bits(reader, value->name, node->attribute[0]->t, err) : OCTET_OK;
 }
 
 /* ---- nodes ---- */
