@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls whose gradients test_backward.c proves. Inputs, one word each:
      2x3 random, s a random scalar, +2x3 positive, ~2x3 within -0.9..0.9, ^2x3 within 1.2..3, =0.5 this scalar,
-     [1,-2] int64, #1 an int64 scalar, f[1,2] float32 whatever the data, i[1,2] int32, - left out
+     [1,-2] int64, #1 an int64 scalar, f[1,2] float32 whatever the data, i[1,2] int32, ?2x3 bools, - left out
    A new operator with a gradient is proved by a line here. */
 #ifndef OCTET_TESTS_OPS_BACKWARD_CASES_H
 #define OCTET_TESTS_OPS_BACKWARD_CASES_H
@@ -39,6 +39,7 @@ static const backward_case cases[] = {
     { "BatchNormalization", "0x2x3 2 2 2 +2", "", 0 },
     { "Cast", "3x4", "to=11", 0 },
     { "Celu", "10x20", "alpha=0.7", 0 },
+    { "CastLike", "3x4 2", "", 0 },
     { "Clip", "2x150 =-0.4 =0.3", "", 0 },
     { "Clip", "60 - =0.3", "", 0 },
     { "Clip", "60 =-0.3", "", 0 },
@@ -73,6 +74,9 @@ static const backward_case cases[] = {
     { "Elu", "10x20", "alpha=1.3", 0 },
     { "Erf", "10x20", "", 0 },
     { "Exp", "10x20", "", 0 },
+    { "Expand", "3x1x4 [2,1,5,1]", "", 0 },
+    { "Expand", "3x4 [1]", "", 0 },
+    { "Expand", "s [2,3]", "", 0 },
     { "Flatten", "2x3x4", "axis=2", 0 },
     { "Gather", "4x3x2 [2,0,0,-1]", "", 0 },
     { "Gather", "3x4x2 [3,3,1]", "axis=1", 0 },
@@ -80,6 +84,9 @@ static const backward_case cases[] = {
     { "Gather", "3x4 []", "axis=-1", 0 },
     { "Gelu", "10x20", "", 0 },
     { "Gelu", "10x20", "approximate=tanh", 0 },
+    { "GatherElements", "5 [4,0,0,-1]", "", 0 },
+    { "GatherND", "4x3x2 [-1,0]", "", 0 },
+    { "GatherND", "4x3 [2]", "", 0 },
     { "Gemm", "3x4 4x5", "", 0 },
     { "Gemm", "4x3 4x5 5", "transA=1 alpha=0.5 beta=-2", 0 },
     { "Gemm", "3x10 5x10 3x1", "transB=1 alpha=-1.5", 0 },
@@ -198,6 +205,7 @@ static const backward_case cases[] = {
     { "Softmax", "0x4", "", 0 },
     { "Softplus", "10x20", "", 0 },
     { "Softsign", "10x20", "", 0 },
+    { "SpaceToDepth", "2x3x4x6", "blocksize=2", 0 },
     { "Split", "4x6", "axis=1", 3 },
     { "Split", "7x2 [3,0,4]", "", 3 },
     { "Sqrt", "+10x20", "", 0 },
@@ -212,9 +220,14 @@ static const backward_case cases[] = {
     { "Tan", "~40", "", 0 },
     { "Tanh", "10x20", "", 0 },
     { "ThresholdedRelu", "10x20", "alpha=0.7", 0 },
+    { "Tile", "2x3x4 [2,1,3]", "", 0 },
+    { "Tile", "3 [0]", "", 0 },
     { "Transpose", "2x3x4", "", 0 },
     { "Transpose", "2x3x4x5", "perm=0,2,3,1", 0 },
     { "Unsqueeze", "3x2 [0,3]", "", 0 },
+    { "Where", "?3x4 3x4 3x4", "", 0 },
+    { "Where", "?4 2x3x4 3x1", "", 0 },
+    { "Where", "?2x1x1 s 300", "", 0 },
 };
 
 enum { CASES = sizeof cases / sizeof *cases };
@@ -224,30 +237,47 @@ static const struct {
     const char *op, *because;
 } not_differentiable[] = {
     { "And", "it has no real numbers" },
+    { "ArgMax", "its result is an index" },
+    { "ArgMin", "its result is an index" },
     { "BitShift", "it has no real numbers" },
     { "BitwiseAnd", "it has no real numbers" },
     { "BitwiseNot", "it has no real numbers" },
     { "BitwiseOr", "it has no real numbers" },
     { "BitwiseXor", "it has no real numbers" },
     { "Ceil", "its slope is 0 between its steps" },
+    { "Compress", "its shape hangs on values" },
     { "Constant", "it has no input" },
     { "ConstantOfShape", "its input is a shape" },
+    { "CumSum", "no network trained here has one" },
     { "DequantizeLinear", "it reads levels" },
     { "Equal", "its result is no real number" },
+    { "EyeLike", "its result depends on no element" },
     { "Floor", "its slope is 0 between its steps" },
     { "Greater", "its result is no real number" },
     { "GreaterOrEqual", "its result is no real number" },
+    { "Hardmax", "it is flat wherever it has a slope" },
     { "IsInf", "its result is no real number" },
     { "IsNaN", "its result is no real number" },
     { "Less", "its result is no real number" },
     { "LessOrEqual", "its result is no real number" },
     { "Mod", "it jumps; no network is trained through it" },
+    { "NonMaxSuppression", "its result is a list of indices" },
+    { "NonZero", "its result is a list of indices" },
     { "Not", "it has no real numbers" },
+    { "OneHot", "its input is a list of indices" },
     { "Or", "it has no real numbers" },
     { "QuantizeLinear", "it rounds; training goes through FakeQuantize" },
+    { "Range", "its inputs are settings" },
+    { "ReverseSequence", "no network trained here has one" },
     { "Round", "its slope is 0 between its steps" },
+    { "ScatterElements", "no network trained here has one" },
+    { "ScatterND", "no network trained here has one" },
     { "Shape", "its result depends on no element" },
     { "Sign", "its slope is 0 between its steps" },
+    { "Size", "its result depends on no element" },
+    { "TopK", "no network trained here has one" },
+    { "Trilu", "no network trained here has one" },
+    { "Unique", "its shape hangs on values" },
     { "Xor", "it has no real numbers" },
 };
 

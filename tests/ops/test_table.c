@@ -133,6 +133,16 @@ static void more_group(op_case *c)
     case_set_int(c, "num_groups", 2);
     more_instance(c);
 }
+static void more_compress(op_case *c)
+{
+    case_set_int(c, "axis", 1);
+    memcpy(case_input(c, OCTET_BOOL, DIMS(5))->data, (uint8_t[]){ 1, 0, 0, 1, 1 }, 5);
+}
+static void more_expand(op_case *c) { INTS(c, 2, 1, 5, 1); }
+static void more_gather_elements(op_case *c) { INTS(c, 3, -1, 0, 3); }
+static void more_gather_nd(op_case *c) { INTS(c, 2, -1); }
+static void more_reverse(op_case *c) { INTS(c, 3, 1, 0, 2); }
+static void more_tile(op_case *c) { INTS(c, 2, 3); }
 static void none(op_case *c) { (void)c; }
 static void more_pow(op_case *c) { *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 1.7f; }
 static void more_pow_whole(op_case *c) { INTS(c, 3); }
@@ -151,6 +161,7 @@ static const setup setups[] = {
     { "Ceil", 1, { { 300 } }, none, -9, 9 },
     { "Celu", 1, { { 300 } }, none },
     { "Clip", 1, { { 2, 4, 5, 6 } }, more_clip },
+    { "Compress", 1, { { 4, 6 } }, more_compress },
     { "Concat", 2, { { 2, 4, 5, 6 }, { 2, 3, 5, 6 } }, more_concat },
     { "Conv", 2, { { 2, 4, 5, 6 }, { 7, 4, 3, 2 } }, none },
     { "Cos", 1, { { 300 } }, none, -9, 9 },
@@ -175,6 +186,12 @@ static const setup setups[] = {
     { "LayerNormalization", 1, { { 2, 4, 5, 6 } }, more_layer },
     { "LeakyRelu", 1, { { 300 } }, none },
     { "Log", 1, { { 300 } }, none, 0.1f, 9 },
+    { "Expand", 1, { { 4, 1, 6 } }, more_expand },
+    { "GatherElements", 1, { { 6 } }, more_gather_elements },
+    { "GatherND", 1, { { 4, 6, 5 } }, more_gather_nd },
+    { "ReverseSequence", 1, { { 3, 4, 5 } }, more_reverse },
+    { "SpaceToDepth", 1, { { 2, 3, 4, 6 } }, more_depth },
+    { "Tile", 1, { { 3, 4 } }, more_tile },
     { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
     { "Max", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
     { "MaxPool", 1, { { 2, 4, 5, 6 } }, more_pool },
