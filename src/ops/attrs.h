@@ -33,10 +33,6 @@ typedef struct octet_reduce_attrs {
     int64_t keepdims, noop_with_empty_axes;
 } octet_reduce_attrs;
 
-typedef struct octet_lp_attrs { /* GlobalLpPool, LpNormalization */
-    int64_t axis, p;
-} octet_lp_attrs;
-
 typedef struct octet_softmax_attrs {
     int64_t axis;
 } octet_softmax_attrs;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reductions of axes by any function: ReduceMax, Min, Prod, L1, L2, LogSum, LogSumExp, SumSquare and GlobalLpPool.
+/* Reductions of axes by any function: ReduceMax, Min, Prod, L1, L2, LogSum, LogSumExp and SumSquare.
    Each is a start, a step that joins an element, an end, and a slope; floats are joined in double. */
 #include "base/math.h"
 #include "base/parallel.h"
@@ -14,14 +14,13 @@
 
 enum { PART = OCTET_REDUCTION_PART };
 
-typedef void join_row(octet_wide *s, const octet_wide *x, const octet_wide *pivot, size_t n, octet_dtype dtype,
-                      double power);
+typedef void join_row(octet_wide *s, const octet_wide *x, const octet_wide *pivot, size_t n, octet_dtype dtype);
 
 typedef struct reducer {
     double    start; /* of the row s of what is joined so far */
     join_row *join;
-    double    (*end)(double s, double pivot, double power);
-    double    (*slope)(double x, double y, double ties, double power); /* NULL: no gradient */
+    double    (*end)(double s, double pivot);
+    double    (*slope)(double x, double y, double ties); /* NULL: no gradient */
     bool      real;  /* integers are reduced as real numbers */
     bool      pivot; /* the largest element is found first */
     const struct reducer *without_zeros; /* whose result slope gets for y, with the number of zeros for ties */
@@ -30,15 +29,13 @@ typedef struct reducer {
 typedef struct reduce_run {
     octet_reduction over;
     const reducer  *by;
-    double          power;
 } reduce_run;
 
-/* An expression in s, x, p (the pivot) and power; one for integers; the end in s, p and power. */
+/* An expression in s, x and p (the pivot); one for integers; the end in s and p. */
 #define REDUCER(name, joined, whole, ended)                                                                            \
     static void name##_join(octet_wide *so_far, const octet_wide *row, const octet_wide *pivot, size_t n,              \
-                            octet_dtype dtype, double power)                                                           \
+                            octet_dtype dtype)                                                                         \
     {                                                                                                                  \
-        (void)power;                                                                                                   \
         if (octet_dtype_is_float(dtype))                                                                               \
             for (size_t i = 0; i < n; i++) {                                                                           \
                 const double s = so_far[i].f, x = row[i].f, p = pivot[i].f;                                            \
@@ -51,15 +48,15 @@ typedef struct reduce_run {
                 so_far[i].i = (whole);                                                                                 \
             }                                                                                                          \
     }                                                                                                                  \
-    static double name##_end(double s, double p, double power)                                                         \
+    static double name##_end(double s, double p)                                                                       \
     {                                                                                                                  \
-        (void)p, (void)power;                                                                                          \
+        (void)p;                                                                                                       \
         return (ended);                                                                                                \
     }
 #define SLOPE(name, expression)                                                                                        \
-    static double name##_slope(double x, double y, double ties, double power)                                          \
+    static double name##_slope(double x, double y, double ties)                                                        \
     {                                                                                                                  \
-        (void)x, (void)y, (void)ties, (void)power;                                                                     \
+        (void)x, (void)y, (void)ties;                                                                                  \
         return (expression);                                                                                           \
     }
 
@@ -78,11 +75,6 @@ static int64_t smaller(int64_t a, int64_t b, octet_dtype dtype) { return larger(
 
 static double sign_of(double x) { return (double)((x > 0) - (x < 0)); }
 
-static double raised(double x, double power)
-{
-    return power == 2 ? x * x : power == 1 ? fabs(x) : octet_pow(fabs(x), power);
-}
-
 REDUCER(max, x > s || x != x ? x : s, larger(s, x, dtype), s)
 REDUCER(min, x < s || x != x ? x : s, smaller(s, x, dtype), s)
 REDUCER(prod, s *x, product_of(s, x), s)
@@ -92,7 +84,6 @@ REDUCER(l2, s + x * x, sum_of(s, product_of(x, x)), sqrt(s))
 REDUCER(sum_square, s + x * x, sum_of(s, product_of(x, x)), s)
 REDUCER(log_sum, s + x, sum_of(s, x), octet_log(s))
 REDUCER(log_sum_exp, s + octet_exp(x - p), sum_of(s, x), isfinite(p) ? p + octet_log(s) : p)
-REDUCER(lp, s + raised(x, power), sum_of(s, x), power == 2 ? sqrt(s) : octet_pow(s, 1.0 / power))
 
 /* Of x, the result y, and the number of elements that equal it. Where y is 0, PyTorch's norms have no slope. */
 SLOPE(extreme, x == y ? 1.0 / ties : 0.0)
@@ -102,7 +93,6 @@ SLOPE(l2, y == 0 ? 0.0 : x / y)
 SLOPE(sum_square, 2 * x)
 SLOPE(log_sum, 1 / octet_exp(y))
 SLOPE(log_sum_exp, octet_exp(x - y))
-SLOPE(lp, y == 0 ? 0.0 : sign_of(x) * octet_pow(fabs(x) / y, power - 1.0))
 
 static const reducer reduce_max = {.start = -INFINITY, .join = max_join, .end = max_end, .slope = extreme_slope};
 static const reducer reduce_min = {.start = INFINITY, .join = min_join, .end = min_end, .slope = extreme_slope};
@@ -115,7 +105,6 @@ static const reducer reduce_sum_square = {.join = sum_square_join, .end = sum_sq
 static const reducer reduce_log_sum = {.join = log_sum_join, .end = log_sum_end, .slope = log_sum_slope, .real = true};
 static const reducer reduce_log_sum_exp = {.join = log_sum_exp_join, .end = log_sum_exp_end,
                                            .slope = log_sum_exp_slope, .real = true, .pivot = true};
-static const reducer global_lp = {.join = lp_join, .end = lp_end, .slope = lp_slope};
 
 /* ---- one part ---- */
 
@@ -141,7 +130,7 @@ static void join_all(octet_wide *s, const octet_wide *pivot, const reduce_run *r
         octet_wide_load(row, x->data, x->dtype, part.from + octet_reduction_place(&run->over, r), part.n,
                         run->over.width_step);
         if (as != x->dtype && !octet_dtype_is_float(x->dtype)) octet_wide_convert(row, part.n, x->dtype, as);
-        by->join(s, row, pivot, part.n, as, run->power);
+        by->join(s, row, pivot, part.n, as);
     }
 }
 
@@ -156,7 +145,7 @@ static void reduce_part(octet_wide *s, const reduce_run *run, octet_reduction_pa
         if (!isfinite(pivot[i].f) && run->over.count == 0) pivot[i].f = 0; /* log of nothing's sum is -infinity */
     join_all(s, pivot, run, part, run->by);
     if (!octet_dtype_is_float(dtype) && !run->by->real) return;
-    for (size_t i = 0; i < part.n; i++) s[i].f = run->by->end(s[i].f, pivot[i].f, run->power);
+    for (size_t i = 0; i < part.n; i++) s[i].f = run->by->end(s[i].f, pivot[i].f);
 }
 
 static void compute_part(void *context, size_t index)
@@ -173,7 +162,6 @@ static void compute_part(void *context, size_t index)
 static octet_status make_run(reduce_run *run, const octet_call *call, const reducer *by, octet_error *err)
 {
     *run = (reduce_run){.by = by};
-    if (by == &global_lp) run->power = (double)((const octet_lp_attrs *)call->attrs)->p;
     return octet_reduction_make(&run->over, call, err);
 }
 
@@ -210,7 +198,7 @@ static void backward_part(const octet_backward_call *call, const reduce_run *run
     for (int64_t r = 0; r < run->over.count; r++) {
         load_row(row, run, part, r);
         for (size_t i = 0; i < part.n; i++)
-            row[i].f = slopes[i].f * run->by->slope(row[i].f, y[i].f, ties[i], run->power);
+            row[i].f = slopes[i].f * run->by->slope(row[i].f, y[i].f, ties[i]);
         octet_wide_add(dx->data, dx->dtype, part.from + octet_reduction_place(&run->over, r), row, part.n,
                        run->over.width_step);
     }
@@ -230,13 +218,6 @@ static octet_status backward(const octet_backward_call *call, const reducer *by,
 
 static octet_status infer(const octet_call *call, octet_error *err) { return octet_infer_reduction(call, true, err); }
 
-static octet_status infer_lp(const octet_call *call, octet_error *err)
-{
-    if (((const octet_lp_attrs *)call->attrs)->p < 1)
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "p", "a norm's order is at least 1");
-    return octet_infer_reduction(call, true, err);
-}
-
 #define BOTH(name)                                                                                                     \
     static octet_status name##_forward(const octet_call *call, octet_error *err)                                       \
     {                                                                                                                  \
@@ -255,7 +236,6 @@ BOTH(reduce_l2)
 BOTH(reduce_sum_square)
 BOTH(reduce_log_sum)
 BOTH(reduce_log_sum_exp)
-BOTH(global_lp)
 
 #define WORDS (1u << OCTET_I32 | 1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64)
 #define SUMS(id, onnx)                                                                                                 \
@@ -275,14 +255,3 @@ const octet_op octet_op_reduce_max = { EXTREME(reduce_max, "ReduceMax") };
 const octet_op octet_op_reduce_min = { EXTREME(reduce_min, "ReduceMin") };
 const octet_op octet_op_reduce_prod = { SUMS(reduce_prod, "ReduceProd") };
 const octet_op octet_op_reduce_sum_square = { SUMS(reduce_sum_square, "ReduceSumSquare") };
-
-static const octet_attr lp_rows[] = {
-    {.name = "p", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_lp_attrs, p), .default_i = 2},
-    {.kind = OCTET_ATTR_END},
-};
-
-const octet_op octet_op_global_lp_pool = {
-    .name = "GlobalLpPool", .since = 2, OCTET_ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, .flags = OCTET_OP_SAMPLES,
-    .attrs = lp_rows, .attrs_size = sizeof(octet_lp_attrs), .infer = infer_lp, .forward = global_lp_forward,
-    .backward = global_lp_backward,
-};

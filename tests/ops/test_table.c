@@ -175,6 +175,7 @@ static const setup setups[] = {
     { "LayerNormalization", 1, { { 2, 4, 5, 6 } }, more_layer },
     { "LeakyRelu", 1, { { 300 } }, none },
     { "Log", 1, { { 300 } }, none, 0.1f, 9 },
+    { "LogSoftmax", 1, { { 2, 4, 5, 6 } }, more_softmax },
     { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
     { "Max", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
     { "MaxPool", 1, { { 2, 4, 5, 6 } }, more_pool },
