@@ -192,12 +192,14 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     }
 }
 
+/* Where x is not below zero its slope is 1, as a level of the slope's own: one of quint8, which may not reach it. */
 static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
 {
-    const float inverse = 1.0f / rule->to.scale, above = rule->a_scale * inverse;
-    const float product = rule->a_scale * rule->b_scale, below = product * inverse;
+    const octet_level_rule slope = { .scale = rule->b_scale, .zero_point = rule->b_zero_point, .qmax = 255 };
+    const float            product = rule->a_scale * rule->b_scale, m = product * (1.0f / rule->to.scale);
+    const int32_t          one = quantize_one(1.0f, 1.0f / slope.scale, &slope) - slope.zero_point;
     for (size_t i = 0; i < n; i++) {
-        const float t = a[i] < 0 ? (float)((int64_t)a[i] * b[i]) * below : (float)a[i] * above;
+        const float t = (float)((int64_t)a[i] * (a[i] < 0 ? b[i] : one)) * m;
         level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
     }
 }

@@ -109,6 +109,14 @@ static bool saturates(const golden_case *c, const engine *e, const octet_tensor 
 static bool is_mac(const char *op) { return !strcmp(op, "Conv"); }
 static bool is_pool(const char *op) { return !strcmp(op, "AveragePool") || !strcmp(op, "ReduceMean"); }
 
+/* Input and output of a function of one number differ in their order of memory: torch's scalar code does it all. */
+static octet_profile scalar_only(const octet_profile *profile)
+{
+    octet_profile scalar = *profile;
+    scalar.table_block = SIZE_MAX;
+    return scalar;
+}
+
 /* Runs node for every engine and compares; row's %s is the engine. */
 static void check_engines(golden_case *c, golden_node *node, const char *row_format, int32_t tolerance)
 {
@@ -126,7 +134,10 @@ static void check_engines(golden_case *c, golden_node *node, const char *row_for
         if (!json_is_object(other) && !planes) continue; /* channels-last gave something else */
         if (!strcmp(node->op, "Clip")) continue; /* it is scrambled there (the vectors' README, trap 3) */
         node->profile = octet_profile_find(engines[i].profile);
-        if (planes && !run(&got, c, *node)) return;
+        const octet_profile scalar = scalar_only(node->profile);
+        const bool table = octet_op_find(node->op, NULL)->quant == OCTET_QUANT_TABLE;
+        if (table) node->profile = &scalar;
+        if ((planes || table) && !run(&got, c, *node)) return;
         if (json_is_object(other) && !golden_array_read(&want, c, other)) return;
         if (!strcmp(node->op, "Add") && !run_last(&got, &want, c, node)) return;
         golden_note_tensor(c, row, &got, &want, tolerance);
@@ -218,12 +229,16 @@ static json_t *attributes_of(golden_case *c)
 typedef struct torch_function {
     const char *torch, *onnx;
     float       alpha; /* 0: none, or an attribute */
+    const char *approximate; /* NULL: no such attribute */
 } torch_function;
 
 static const torch_function functions[] = {
-    { "sigmoid", "Sigmoid", 0 },     { "sigmoid_q", "Sigmoid", 0 },    { "tanh", "Tanh", 0 },
-    { "hardswish", "HardSwish", 0 }, { "leaky_relu", "LeakyRelu", 0 }, { "leaky_relu_keep", "LeakyRelu", 0 },
-    { "hardsigmoid", "HardSigmoid", 1.0f / 6 },
+    { "sigmoid", "Sigmoid", 0, NULL },       { "sigmoid_q", "Sigmoid", 0, NULL },
+    { "tanh", "Tanh", 0, NULL },             { "hardswish", "HardSwish", 0, NULL },
+    { "leaky_relu", "LeakyRelu", 0, NULL },  { "leaky_relu_keep", "LeakyRelu", 0, NULL },
+    { "elu", "Elu", 0, NULL },               { "celu", "Celu", 0, NULL },
+    { "gelu", "Gelu", 0, NULL },             { "gelu_tanh", "Gelu", 0, "tanh" },
+    { "hardsigmoid", "HardSigmoid", 1.0f / 6, NULL },
 };
 
 static void check_function(golden_case *c, const torch_function *f, const json_t *attrs)
@@ -231,10 +246,13 @@ static void check_function(golden_case *c, const torch_function *f, const json_t
     octet_tensor x;
     char row[64];
     const json_t *const slope = json_object_get(attrs, "negative_slope"), *const to = any_output(c);
-    const float given = slope ? (float)json_number_value(slope) : f->alpha;
+    const json_t *const of = slope ? slope : json_object_get(attrs, "alpha");
+    const float given = of ? (float)json_number_value(of) : f->alpha;
     const octet_attribute alpha[] = { { .name = "alpha", .f = given }, { 0 } };
+    const octet_attribute form[] = { { .name = "approximate", .s = f->approximate }, { 0 } };
     if (!golden_tensor_read(&x, c, input(c, "x"))) return;
-    golden_node node = { .op = f->onnx, .inputs = { &x }, .input_count = 1, .attributes = given > 0 ? alpha : NULL,
+    golden_node node = { .op = f->onnx, .inputs = { &x }, .input_count = 1,
+                         .attributes = f->approximate ? form : given > 0 ? alpha : NULL,
                          .scale = golden_f32(c, json_object_get(to, "scale")),
                          .zero_point = (int32_t)golden_int(to, "zero_point", 0) };
     snprintf(row, sizeof row, "%%s %s", f->torch);
@@ -268,6 +286,58 @@ void golden_clip(golden_case *c)
     const octet_tensor lo = { .dtype = OCTET_F32, .data = &least }, hi = { .dtype = OCTET_F32, .data = &most };
     golden_node node = { .op = "Clip", .inputs = { &x, &lo, &hi }, .input_count = 3 };
     check_engines(c, &node, "%s relu6, hardtanh, clamp", 0);
+}
+
+/* One input x, and perhaps a slope; the axis is named dim. */
+static void check_one(golden_case *c, const char *op, const octet_tensor *second, const char *row)
+{
+    octet_tensor x;
+    const json_t *const dim = attribute(c, "dim");
+    const octet_attribute along[] = { { .name = "axis", .i = json_integer_value(dim) }, { 0 } };
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    golden_node node = { .op = op, .inputs = { &x, second }, .input_count = second ? 2 : 1,
+                         .attributes = dim ? along : NULL, .scale = golden_f32(c, attribute(c, "out_scale")),
+                         .zero_point = (int32_t)json_integer_value(attribute(c, "out_zero_point")) };
+    check_engines(c, &node, row, 0);
+}
+
+void golden_softmax(golden_case *c) { check_one(c, "Softmax", NULL, "%s softmax"); }
+
+/* torch's slope runs along the channels; ONNX's is stretched from the right. */
+void golden_prelu(golden_case *c)
+{
+    octet_tensor slope;
+    if (!golden_tensor_read(&slope, c, input(c, "slope"))) return;
+    slope.rank = 3;
+    slope.dims[1] = slope.dims[2] = 1;
+    check_one(c, "PRelu", &slope, "%s prelu");
+}
+
+/* torch's threshold puts a value of its own where ThresholdedRelu has 0. */
+void golden_threshold(golden_case *c)
+{
+    octet_tensor x, got;
+    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
+    const float least = (float)json_number_value(attribute(c, "threshold"));
+    const float value = (float)json_number_value(attribute(c, "value"));
+    const octet_attribute alpha[] = { { .name = "alpha", .f = least }, { 0 } };
+    for (int i = 0; i < ENGINES; i++) {
+        golden_array want;
+        int32_t below;
+        char row[64];
+        golden_node node = { .op = "ThresholdedRelu", .inputs = { &x }, .input_count = 1, .attributes = alpha,
+                             .profile = octet_profile_find(engines[i].profile) };
+        if (!golden_array_read(&want, c, output(c, &engines[i])) || !golden_node_run(&got, c, &node)) return;
+        const float scale = x.qparams->scale[0];
+        const int32_t zero = x.qparams->zero_point[0];
+        node.profile->quantize(&below, &value, 1, &(octet_level_rule){ scale, zero, 0, 255 });
+        for (size_t k = 0; k < want.count; k++) {
+            const int32_t away = ((const uint8_t *)x.data)[k] - zero;
+            if (!((float)away * scale > least)) ((uint8_t *)got.data)[k] = (uint8_t)below;
+        }
+        snprintf(row, sizeof row, "%s threshold", engines[i].name);
+        golden_note_tensor(c, row, &got, &want, 0);
+    }
 }
 
 void golden_cat(golden_case *c)
