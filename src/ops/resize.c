@@ -124,7 +124,10 @@ static octet_status prepare(layout *plan, const octet_call *call, size_t element
     for (int i = 0; i < call->in[0]->rank; i++) dims[i] = axes[i].to;
     OCTET_TRY(octet_check_planned(call->out[0], dims, call->in[0]->rank, err));
     *plan = lay_out(call, element);
-    for (int i = 0; i < call->in[0]->rank; i++) octet_resize_fill(&plan->tables[i], &axes[i], call->attrs);
+    for (int i = 0; i < call->in[0]->rank; i++) {
+        axes[i].single = call->in[0]->qparams && call->profile->resize_single;
+        octet_resize_fill(&plan->tables[i], &axes[i], call->attrs);
+    }
     return OCTET_OK;
 }
 
@@ -299,24 +302,26 @@ static void store_levels(const octet_call *call, const float *sum)
     const size_t              count = (size_t)octet_tensor_count(out);
     octet_level_rule          to = octet_level_rule_of(out->qparams, 0, NULL);
     const float               multiplier = (float)((double)call->in[0]->qparams->scale[0] / to.scale);
+    const float offset = call->profile->resize_single ? (float)call->in[0]->qparams->zero_point[0] : 0.0f;
     to.scale = 1.0f; /* t is in units of the output already */
     for (size_t at = 0; at < count; at += OCTET_WIDE_ROW) {
         const size_t n = count - at < OCTET_WIDE_ROW ? count - at : OCTET_WIDE_ROW;
         float        t[OCTET_WIDE_ROW];
         int32_t      level[OCTET_WIDE_ROW];
-        for (size_t i = 0; i < n; i++) t[i] = sum[at + i] * multiplier;
+        for (size_t i = 0; i < n; i++) t[i] = (sum[at + i] - offset) * multiplier;
         octet_profile_octet.quantize(level, t, n, &to);
         octet_levels_store(out->data, out->dtype, at, level, n);
     }
 }
 
-static void load_offsets(float *to, const octet_tensor *in)
+static void load_offsets(float *to, const octet_tensor *in, const octet_profile *profile)
 {
+    const int32_t zero_point = profile->resize_single ? 0 : in->qparams->zero_point[0];
     const size_t count = (size_t)octet_tensor_count(in);
     for (size_t at = 0; at < count; at += OCTET_WIDE_ROW) {
         const size_t n = count - at < OCTET_WIDE_ROW ? count - at : OCTET_WIDE_ROW;
         int32_t      level[OCTET_WIDE_ROW];
-        octet_levels_load(level, in->data, in->dtype, at, n, in->qparams->zero_point[0]);
+        octet_levels_load(level, in->data, in->dtype, at, n, zero_point);
         for (size_t i = 0; i < n; i++) to[at + i] = (float)level[i];
     }
 }
@@ -329,7 +334,7 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
     if (octet_resize_taps(attrs->mode) == 1) return octet_forward_levels(call, nearest_levels, err);
     OCTET_TRY(prepare(&plan, call, sizeof(float), err));
     if (octet_tensor_count(out) == 0) return OCTET_OK;
-    load_offsets(plan.buffer[0], in);
+    load_offsets(plan.buffer[0], in, call->profile);
     store_levels(call, resize_all(call, &plan));
     const int32_t level = extrapolation_level(call, out->qparams);
     uint8_t       stored[8];

@@ -19,6 +19,16 @@ static double align_corners(const octet_resize_axis *axis, double x)
     return axis->length > 1.0 ? x * (double)(axis->from - 1) / (axis->length - 1.0) : 0.0;
 }
 
+/* torch's two, with align_corners or without. */
+static double in_single(const octet_resize_axis *axis, double x, bool aligned)
+{
+    const float ends = (float)(axis->from - 1) / (float)(axis->to > 1 ? axis->to - 1 : 1);
+    const float step = (float)axis->from / (float)axis->to, centre = (float)(x + 0.5);
+    if (aligned) return (double)(axis->to > 1 ? ends * (float)x : 0.0f);
+    const float at = step * centre, origin = at - 0.5f;
+    return (double)(origin > 0.0f ? origin : 0.0f);
+}
+
 static double asymmetric(const octet_resize_axis *axis, double x) { return x / axis->scale; }
 
 static double tf_half_pixel_for_nn(const octet_resize_axis *axis, double x) { return (x + 0.5) / axis->scale; }
@@ -166,12 +176,16 @@ static bool stays(const octet_resize_table *table, int64_t place)
 void octet_resize_fill(octet_resize_table *table, const octet_resize_axis *axis, const octet_resize_attrs *attrs)
 {
     const int  transformation = find_transformation(attrs->coordinate_transformation_mode);
-    const bool crops = transformations[transformation].origin == tf_crop_and_resize;
+    double (*const origin)(const octet_resize_axis *axis, double x) = transformations[transformation].origin;
+    const bool crops = origin == tf_crop_and_resize, weighed = modes[find_mode(attrs->mode)].weights != NULL;
+    const bool halves = origin == half_pixel || origin == pytorch_half_pixel;
+    const bool single = axis->single && weighed && (halves || origin == align_corners);
     table->taps = octet_resize_taps(attrs->mode);
     table->identity = axis->from == axis->to;
     table->any_outside = false;
     for (int64_t i = 0; i < axis->to; i++) {
-        const double x = bounded(transformations[transformation].origin(axis, (double)i));
+        const double x = bounded(single ? in_single(axis, (double)i, origin == align_corners)
+                                        : origin(axis, (double)i));
         fill_place(table, i, x, axis->from, attrs);
         table->outside[i] = crops && (x < 0.0 || x > (double)(axis->from - 1));
         table->any_outside = table->any_outside || table->outside[i];

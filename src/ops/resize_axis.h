@@ -12,6 +12,7 @@ typedef struct octet_resize_axis {
     double  scale;
     double  length;     /* to, or from * scale before it is cut to a whole number */
     double  start, end; /* region of interest, of tf_crop_and_resize */
+    bool    single;     /* coordinates as torch has them, in float32 and never below 0 */
 } octet_resize_axis;
 
 /* Fills axes, one per dimension of input 0, from the other inputs. */
