@@ -15,6 +15,8 @@
 #include <string.h>
 
 static const octet_attr rows[] = {
+    {.name = "antialias", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_resize_attrs, antialias), .max = 1},
+    {.name = "axes", .kind = OCTET_ATTR_INTS, .offset = offsetof(octet_resize_attrs, axes)},
     {.name = "coordinate_transformation_mode",
      .kind = OCTET_ATTR_STRING,
      .offset = offsetof(octet_resize_attrs, coordinate_transformation_mode),
@@ -30,6 +32,10 @@ static const octet_attr rows[] = {
     {.name = "extrapolation_value",
      .kind = OCTET_ATTR_FLOAT,
      .offset = offsetof(octet_resize_attrs, extrapolation_value)},
+    {.name = "keep_aspect_ratio_policy",
+     .kind = OCTET_ATTR_STRING,
+     .offset = offsetof(octet_resize_attrs, keep_aspect_ratio_policy),
+     .default_s = "stretch"},
     {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_resize_attrs, mode), .default_s = "nearest"},
     {.name = "nearest_mode",
      .kind = OCTET_ATTR_STRING,
@@ -45,7 +51,7 @@ static octet_status infer(const octet_call *call, octet_error *err)
     const char *const               unknown = octet_resize_unknown(attrs);
     octet_resize_axis               axes[OCTET_MAX_RANK];
     int64_t                         dims[OCTET_MAX_RANK];
-    if (unknown) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, unknown, "the mode is not one of ONNX opset 17");
+    if (unknown) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, unknown, "the mode is not one of ONNX");
     if (!isfinite(attrs->cubic_coeff_a))
         return octet_fail_field(err, OCTET_ERR_FORMAT, "cubic_coeff_a", "a finite number is needed");
     OCTET_TRY(octet_resize_axes(axes, call, err));
@@ -82,11 +88,11 @@ static layout lay_out(const octet_call *call, size_t element)
 {
     const octet_resize_attrs *const attrs = call->attrs;
     const octet_tensor *const       out = call->out[0];
-    const size_t                    taps = (size_t)octet_resize_taps(attrs->mode);
     char *const                     base = call->scratch;
     layout                          plan = {.element = element};
     for (int i = 0; i < out->rank; i++) {
         const size_t        places = (size_t)out->dims[i];
+        const size_t        taps = (size_t)octet_resize_most_taps(attrs, call->in[0]->dims[i], out->dims[i]);
         octet_resize_table *table = &plan.tables[i];
         if (base) {
             table->index = (int64_t *)(void *)(base + plan.bytes);
