@@ -49,6 +49,11 @@ int octet_node_data_inputs(const octet_node *node)
     return count < node->input_count ? count : node->input_count;
 }
 
+bool octet_node_moves(const octet_node *node)
+{
+    return node->op->quant == OCTET_QUANT_SAME || (node->op->moves_levels && node->op->moves_levels(node));
+}
+
 static bool is(const octet_node *node, const char *op) { return strcmp(node->op->name, op) == 0; }
 
 bool octet_node_takes_bias(const octet_node *node)

@@ -11,6 +11,9 @@ int octet_node_data_inputs(const octet_node *node);
 /* Why node cannot compute on levels, whatever its values hold; NULL: it can. */
 const char *octet_node_refusal(const octet_node *node);
 
+/* Whether node only moves or compares levels: its outputs share the parameters of input 0. */
+bool octet_node_moves(const octet_node *node);
+
 /* The Add in which node would be summed, before anything is known about levels: what prepare leaves without a
    FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
 octet_node *octet_node_candidate_add(const octet_node *node);

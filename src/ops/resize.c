@@ -404,6 +404,14 @@ static octet_status backward(const octet_backward_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* Nearest copies; what tf_crop_and_resize puts outside of the image need not lie in its range. */
+static bool moves_levels(const octet_node *node)
+{
+    const octet_resize_attrs *const attrs = node->attrs;
+    return octet_resize_taps(attrs->mode) == 1 &&
+           strcmp(attrs->coordinate_transformation_mode, "tf_crop_and_resize") != 0;
+}
+
 const octet_op octet_op_resize = {
     .name = "Resize",
     .since = 11,
@@ -415,6 +423,8 @@ const octet_op octet_op_resize = {
     .attrs = rows,
     .attrs_size = sizeof(octet_resize_attrs),
     .quant = OCTET_QUANT_RESCALE,
+    .flags = OCTET_OP_AVERAGES,
+    .moves_levels = moves_levels,
     .infer = infer,
     .forward = forward,
     .forward_integer = forward_levels,

@@ -203,6 +203,52 @@ static void every_step_takes_it(void **state)
     }
 }
 
+/* Nearest moves levels, linear has a range of its own; a batch norm behind it is no pool. */
+static octet_graph *upsampler(const char *mode)
+{
+    random_state r = { 10 };
+    octet_graph *graph;
+    float        scales[] = { 1, 1, 2, 2 };
+    const octet_tensor    twice = { .dtype = OCTET_F32, .rank = 1, .dims = { 4 }, .data = scales };
+    const octet_attribute resize[] = { { .name = "mode", .s = mode }, { 0 } };
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, CHANNELS, SIZE, SIZE }, 4,
+                               &err));
+    MUST(octet_graph_add_constant(graph, "scales", &twice, &err));
+    add_random(graph, &r, "w1", (const int64_t[]){ 8, CHANNELS, 3, 3 }, 4, between(-0.4f, 0.5f));
+    add_node(graph, "Conv", "conv", NULL, INPUTS("x", "w1"));
+    add_node(graph, "Resize", "up", resize, INPUTS("conv", "", "scales"));
+    add_batch_norm(graph, &r, "norm", "up");
+    add_random(graph, &r, "w2", (const int64_t[]){ 4, 8, 3, 3 }, 4, between(-0.3f, 0.3f));
+    add_node(graph, "Conv", "out", NULL, INPUTS("norm", "w2"));
+    MUST(octet_graph_set_output(graph, "out", &err));
+    return graph;
+}
+
+static void nearest_shares_and_batch_norm_does_not(void **state)
+{
+    (void)state;
+    static const char *const targets[] = { "native", "torch-1.13" };
+    for (int i = 0; i < 4; i++) {
+        const bool         nearest = i % 2;
+        octet_graph *const graph = upsampler(nearest ? "nearest" : "linear");
+        octet_qconfig      qconfig = *octet_qconfig_find("octet");
+        qconfig.target = targets[i / 2];
+        MUST(quantize(graph, &qconfig, 1, &err));
+        const octet_node *const up = octet_graph_find_node(graph, "up"), *const norm = octet_graph_find_node(graph, "norm");
+        assert_int_equal(octet_node_compute_mode(graph, norm), OCTET_MODE_INTEGER);
+        const octet_fake_quantize *const in = up->inputs[0]->fake_quantize, *const out = up->outputs[0]->fake_quantize;
+        assert_int_equal(in == out, nearest || i / 2);
+        assert_ptr_not_equal(norm->inputs[0]->fake_quantize, norm->outputs[0]->fake_quantize);
+        if (!(i / 2)) {
+            octet_graph *const real = upsampler(nearest ? "nearest" : "linear");
+            assert_true(db_of(real, graph) > 35);
+            octet_graph_free(real);
+        }
+        octet_graph_free(graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_large_bias_raises_the_scale_of_its_channels),
         cmocka_unit_test(sums_that_could_leave_32_bits_are_refused_by_name),
         cmocka_unit_test(every_step_takes_it),
+        cmocka_unit_test(nearest_shares_and_batch_norm_does_not),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }
