@@ -166,6 +166,11 @@ static octet_status resize_empty(octet_reader *reader, octet_raw_node *raw, octe
     return OCTET_OK;
 }
 
+static octet_status roi_align(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    return octet_raw_give_string(reader, raw, "coordinate_transformation_mode", "output_half_pixel", err);
+}
+
 static octet_status dropout(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader;
@@ -243,6 +248,7 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"ReduceSum", 13, optional_axes},
     {"ReduceSumSquare", 18, optional_axes},
     {"Reshape", 5, reshape},
+    {"RoiAlign", 16, roi_align},
     {"Scatter", ALWAYS, scatter},
     {"Slice", 10, slice},
     {"Softmax", 13, default_axis},

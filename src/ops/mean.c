@@ -160,8 +160,8 @@ static octet_status backward(const octet_backward_call *call, octet_error *err)
     .quant = OCTET_QUANT_RESCALE, .forward = forward, .forward_integer = forward_integer, .backward = backward
 
 const octet_op octet_op_reduce_mean = {
-    .name = "ReduceMean", .since = 18, OCTET_REDUCE, REDUCED_TYPES, MEAN, .flags = OCTET_OP_LINEAR_CLAMP,
-    .infer = infer_mean,
+    .name = "ReduceMean", .since = 18, OCTET_REDUCE, REDUCED_TYPES, MEAN,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_AVERAGES, .infer = infer_mean,
 };
 
 const octet_op octet_op_reduce_sum = {
@@ -171,5 +171,5 @@ const octet_op octet_op_reduce_sum = {
 
 const octet_op octet_op_global_average_pool = {
     .name = "GlobalAveragePool", .since = 1, OCTET_ONE_TO_ONE, .types = OCTET_TYPES_FLOAT, MEAN,
-    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES, .infer = infer_mean,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES | OCTET_OP_AVERAGES, .infer = infer_mean,
 };

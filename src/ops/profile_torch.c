@@ -279,6 +279,15 @@ static void average_planes(int32_t *level, const int32_t *sum, const int32_t *di
     }
 }
 
+static void norm(float affine[2], const octet_norm_rule *rule)
+{
+    const float spread = rule->variance + rule->epsilon, inverse = 1.0f / sqrtf(spread);
+    const float k = inverse * rule->gamma, change = rule->scale / rule->to.scale;
+    const float centre = rule->mean * inverse, moved = centre * rule->gamma, shift = rule->beta - moved;
+    affine[0] = k * change;
+    affine[1] = shift / rule->to.scale;
+}
+
 static void rescale(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to)
 {
     const float inverse = 1.0f / to->scale;
@@ -301,6 +310,8 @@ const octet_profile octet_profile_torch_qnnpack = {
     .table_block = VECTORS,
     .max_pool_nearest = true,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .average_full_window = true,
     .rescale = rescale,
 };
@@ -317,6 +328,8 @@ const octet_profile octet_profile_torch_onednn = {
     .table = table,
     .table_block = VECTORS,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .rescale = rescale,
 };
 
@@ -324,7 +337,7 @@ const octet_profile octet_profile_torch_onednn = {
     const octet_profile octet_profile_torch_##profile = {                                                         \
         .name = "torch-" #profile, .quantize = quantize, .mac_prepare = prepare, .mac_levels = levels,            \
         .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply, .table = table,                     \
-        .table_block = VECTORS, .average = averages, .rescale = rescale,                                          \
+        .table_block = VECTORS, .average = averages, .norm = norm, .resize_single = true, .rescale = rescale,     \
     };
 TORCH_2_8(fbgemm, mac_prepare_fbgemm, mac_levels_fbgemm, average)
 TORCH_2_8(x86, mac_prepare_x86, mac_levels_x86, average)

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INPUTS = 4 };
+enum { INPUTS = 5 };
 
 static octet_status build(octet_graph **graph, const golden_node *node, octet_error *err)
 {
-    static const char *const names[INPUTS] = { "a", "b", "c", "d" };
+    static const char *const names[INPUTS] = { "a", "b", "c", "d", "e" };
     const char *inputs[INPUTS];
     const char *const output = "y";
     OCTET_TRY(octet_graph_new(graph, err));

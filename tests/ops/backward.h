@@ -102,6 +102,15 @@ static inline void add_bools(op_case *c, const char *text)
     t->dtype = OCTET_BOOL;
 }
 
+/* Indices: every third number. */
+static inline void add_indices(op_case *c, const char *text)
+{
+    add_random(c, OCTET_F64, text, -4.0, 4.0);
+    octet_tensor *const t = &c->in[c->call.in_count - 1];
+    t->dtype = OCTET_I64;
+    for (int64_t i = 0; i < octet_tensor_count(t); i++) ((int64_t *)t->data)[i] = 3 * i;
+}
+
 static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
 {
     switch (*word) {
@@ -110,6 +119,7 @@ static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
     case '[': add_ints(c, word + 1, false); break;
     case '#': add_ints(c, word + 1, true); break;
     case 'i': add_int32s(c, word + 2); break;
+    case '%': add_indices(c, word + 1); break;
     case 'f': add_floats(c, OCTET_F32, word + 2, false); break;
     case '?': add_bools(c, word + 1); break;
     case '+': add_random(c, dtype, word + 1, 0.5, 2.0); break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls whose gradients test_backward.c proves. Inputs, one word each:
      2x3 random, s a random scalar, +2x3 positive, ~2x3 within -0.9..0.9, ^2x3 within 1.2..3, =0.5 this scalar,
-     [1,-2] int64, #1 an int64 scalar, f[1,2] float32 whatever the data, i[1,2] int32, ?2x3 bools, - left out
+     [1,-2] int64, #1 an int64 scalar, %2x3 int64 indices 0, 3, 6, ..., f[1,2] float32 whatever the data, i[1,2] int32,
+     ?2x3 bools, - left out
    A new operator with a gradient is proved by a line here. */
 #ifndef OCTET_TESTS_OPS_BACKWARD_CASES_H
 #define OCTET_TESTS_OPS_BACKWARD_CASES_H
@@ -44,6 +45,8 @@ static const backward_case cases[] = {
     { "Clip", "60 - =0.3", "", 0 },
     { "Clip", "60 =-0.3", "", 0 },
     { "Clip", "60", "", 0 },
+    { "Col2Im", "2x8x12 [4,5] [2,2]", "", 0 },
+    { "Col2Im", "1x12x4 [5,3] [3,2]", "strides=2,1 pads=1,0,0,1 dilations=1,2", 0 },
     { "Concat", "2x3x2 2x1x2 2x4x2", "axis=1", 0 },
     { "Concat", "3x2 1x2", "axis=-2", 0 },
     { "Concat", "4", "axis=0", 0 },
@@ -62,6 +65,13 @@ static const backward_case cases[] = {
     { "Conv", "1x2x5x5x5 3x2x2x2x2", "dilations=2,1,2 strides=1,2,1", 0 },
     { "Conv", "2x1x3x3 1x1x3x3 1", "pads=4,4,4,4 strides=4,4", 0 },
     { "Conv", "0x2x3x3 4x2x2x2 4", "", 0 },
+    { "ConvTranspose", "2x4x5x6 4x6x3x3 6", "", 0 },
+    { "ConvTranspose", "2x4x3x4 4x3x3x2 6", "group=2 strides=2,1 pads=1,0,2,1", 0 },
+    { "ConvTranspose", "2x4x4x3 4x1x4x4", "group=4 pads=1,1,1,1 strides=2,2 output_padding=1,0", 0 },
+    { "ConvTranspose", "2x3x3x3 3x5x3x2 5", "dilations=2,3 strides=3,2 auto_pad=SAME_UPPER", 0 },
+    { "ConvTranspose", "1x2x3x3 2x3x3x3 3", "strides=3,2 output_shape=10,8", 0 },
+    { "ConvTranspose", "2x3x11 3x4x3 4", "strides=2 pads=2,1 output_padding=3", 0 },
+    { "ConvTranspose", "2x2x3x4x2 2x2x2x3x2 4", "group=2 strides=2,1,2 pads=1,0,0,1,2,1", 0 },
     { "Cos", "10x20", "", 0 },
     { "Cosh", "10x20", "", 0 },
     { "DepthToSpace", "2x12x2x3", "blocksize=2", 0 },
@@ -149,6 +159,8 @@ static const backward_case cases[] = {
     { "MaxPool", "1x2x4x3x5", "kernel_shape=2,3,2 auto_pad=SAME_UPPER", 0 },
     { "MaxPool", "1x1x600", "kernel_shape=3", 0 },
     { "MaxPool", "0x1x6", "kernel_shape=3", 0 },
+    { "MaxUnpool", "2x1x2x3 %2x1x2x3", "kernel_shape=2,2 strides=2,2", 0 },
+    { "MaxUnpool", "1x2x4 %1x2x4 [1,2,15]", "kernel_shape=3 strides=3", 0 },
     { "Mean", "2x3x4 4 3x1", "", 0 },
     { "Min", "2x300 300", "", 0 },
     { "Min", "3x1 2x1x4 2x3x4", "", 0 },
@@ -268,13 +280,16 @@ static const struct {
     { "Equal", "its result is no real number" },
     { "EyeLike", "its result depends on no element" },
     { "Floor", "its slope is 0 between its steps" },
+    { "GlobalLpPool", "no network that is trained here has it" },
     { "Greater", "its result is no real number" },
     { "GreaterOrEqual", "its result is no real number" },
     { "Hardmax", "it is flat wherever it has a slope" },
+    { "GridSample", "no network that is trained here has it" },
     { "IsInf", "its result is no real number" },
     { "IsNaN", "its result is no real number" },
     { "Less", "its result is no real number" },
     { "LessOrEqual", "its result is no real number" },
+    { "LpPool", "no network that is trained here has it" },
     { "Mod", "it jumps; no network is trained through it" },
     { "NonMaxSuppression", "its result is a list of indices" },
     { "NonZero", "its result is a list of indices" },
@@ -285,6 +300,7 @@ static const struct {
     { "QuantizeLinear", "it rounds; training goes through FakeQuantize" },
     { "Range", "its inputs are settings" },
     { "ReverseSequence", "no network trained here has one" },
+    { "RoiAlign", "no network that is trained here has it" },
     { "Round", "its slope is 0 between its steps" },
     { "ScatterElements", "no network trained here has one" },
     { "ScatterND", "no network trained here has one" },

@@ -108,6 +108,13 @@ static void more_resize(op_case *c)
     scales[2] = scales[3] = 2;
     case_set_string(c, "mode", "linear");
 }
+static void more_norm(op_case *c)
+{
+    for (int i = 0; i < 4; i++) {
+        float *const at = case_random_f32(c, DIMS(4))->data;
+        for (int k = 0; i == 3 && k < 4; k++) at[k] = 0.5f + fabsf(at[k]);
+    }
+}
 static void more_clip(op_case *c)
 {
     *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = -0.4f;
@@ -158,12 +165,14 @@ static const setup setups[] = {
     { "Atan", 1, { { 300 } }, none },
     { "Atanh", 1, { { 300 } }, none, -0.99f, 0.98f },
     { "AveragePool", 1, { { 2, 4, 5, 6 } }, more_pool },
+    { "BatchNormalization", 1, { { 2, 4, 5, 6 } }, more_norm },
     { "Ceil", 1, { { 300 } }, none, -9, 9 },
     { "Celu", 1, { { 300 } }, none },
     { "Clip", 1, { { 2, 4, 5, 6 } }, more_clip },
     { "Compress", 1, { { 4, 6 } }, more_compress },
     { "Concat", 2, { { 2, 4, 5, 6 }, { 2, 3, 5, 6 } }, more_concat },
     { "Conv", 2, { { 2, 4, 5, 6 }, { 7, 4, 3, 2 } }, none },
+    { "ConvTranspose", 2, { { 2, 4, 5, 6 }, { 4, 7, 3, 2 } }, none },
     { "Cos", 1, { { 300 } }, none, -9, 9 },
     { "Cosh", 1, { { 300 } }, none },
     { "DepthToSpace", 1, { { 2, 4, 5, 6 } }, more_depth },
