@@ -117,7 +117,7 @@ typedef struct cli_args {
     double      seconds;
     bool        layer_times, all_values;
 
-    size_t effects;
+    size_t layer_samples, effects;
     bool   no_effects;
     const char *title;
     bool        untimed;

@@ -58,15 +58,17 @@ OCTET_API octet_status octet_graph_add_input(octet_graph *graph, const char *nam
 OCTET_API octet_status octet_graph_add_constant(octet_graph *graph, const char *name, const octet_tensor *tensor,
                                                 octet_error *err);
 
-/* An attribute as ONNX has it; set the member that the operator documents. Arrays: ints or floats with count. */
+/* An attribute as ONNX has it; set the member that the operator documents. Arrays: ints, floats or strings with
+   count. */
 typedef struct octet_attribute {
-    const char    *name;
-    int64_t        i;
-    float          f;
-    const char    *s;
-    const int64_t *ints;
-    const float   *floats;
-    size_t         count;
+    const char        *name;
+    int64_t            i;
+    float              f;
+    const char        *s;
+    const int64_t     *ints;
+    const float       *floats;
+    size_t             count;
+    const char *const *strings;
 } octet_attribute;
 
 /* One node of the newest opset octet knows. inputs: names of values that exist, "" where an optional one is left

@@ -37,6 +37,7 @@ bool octet_attr_is_default(const void *attrs, const octet_attr *attr)
     }
     case OCTET_ATTR_INTS: return ((const octet_ints *)at)->count == 0;
     case OCTET_ATTR_FLOATS: return ((const octet_floats *)at)->count == 0;
+    case OCTET_ATTR_STRINGS: return ((const octet_strings *)at)->count == 0;
     case OCTET_ATTR_TENSOR: return !*(const octet_tensor *const *)at;
     case OCTET_ATTR_END: break;
     }

@@ -45,6 +45,18 @@ static octet_status set_ints(octet_ints *ints, const octet_attribute *from, octe
     return OCTET_OK;
 }
 
+static octet_status set_strings(octet_graph *graph, octet_strings *to, const octet_attribute *from, octet_error *err)
+{
+    const char **list;
+    OCTET_TRY(octet_arena_get(&list, graph->arena, from->count, sizeof *list, err));
+    for (size_t i = 0; i < from->count; i++) {
+        list[i] = octet_arena_copy(graph->arena, from->strings[i]);
+        if (!list[i]) return octet_fail_memory(err);
+    }
+    *to = (octet_strings){ from->count, list };
+    return OCTET_OK;
+}
+
 static octet_status set_attribute(octet_graph *graph, octet_node *node, const octet_attribute *from, octet_error *err)
 {
     const octet_attr *const row = octet_attr_find(node->op, from->name);
@@ -66,6 +78,7 @@ static octet_status set_attribute(octet_graph *graph, octet_node *node, const oc
         if (!text) return octet_fail_memory(err);
         memcpy(at, &text, sizeof text);
         break;
+    case OCTET_ATTR_STRINGS: return set_strings(graph, at, from, err);
     case OCTET_ATTR_TENSOR:
     case OCTET_ATTR_END: return octet_fail(err, OCTET_ERR_ARGUMENT, "tensor attributes come as constants");
     }

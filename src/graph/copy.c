@@ -129,6 +129,13 @@ static octet_status copy_fakes(const copying *c, octet_arena *arena)
 
 /* ---- nodes ---- */
 
+static octet_status copy_strings(octet_strings *strings, const copying *c)
+{
+    OCTET_TRY(copy_array(&strings->at, strings->count, sizeof *strings->at, c));
+    for (size_t i = 0; i < strings->count; i++) OCTET_TRY(copy_text((const char **)(uintptr_t)&strings->at[i], c));
+    return OCTET_OK;
+}
+
 static octet_status copy_attributes(octet_node *node, const copying *c)
 {
     OCTET_TRY(copy_array(&node->attrs, 1, node->op->attrs_size + 1, c));
@@ -137,6 +144,7 @@ static octet_status copy_attributes(octet_node *node, const copying *c)
         octet_floats *const floats = at;
         const octet_tensor *tensor;
         if (a->kind == OCTET_ATTR_STRING) OCTET_TRY(copy_text(at, c));
+        if (a->kind == OCTET_ATTR_STRINGS) OCTET_TRY(copy_strings(at, c));
         if (a->kind == OCTET_ATTR_FLOATS) OCTET_TRY(copy_array(&floats->at, floats->count, sizeof(float), c));
         if (a->kind != OCTET_ATTR_TENSOR) continue;
         memcpy(&tensor, at, sizeof tensor);

@@ -20,6 +20,7 @@ typedef enum octet_attr_kind {
     OCTET_ATTR_INTS,   /* octet_ints */
     OCTET_ATTR_FLOATS, /* octet_floats */
     OCTET_ATTR_STRING, /* const char * */
+    OCTET_ATTR_STRINGS, /* octet_strings */
     OCTET_ATTR_TENSOR, /* const octet_tensor * */
 } octet_attr_kind;
 
@@ -33,6 +34,11 @@ typedef struct octet_floats {
     size_t       count; /* 0: attribute not given */
     const float *at;
 } octet_floats;
+
+typedef struct octet_strings {
+    size_t             count; /* 0: attribute not given */
+    const char *const *at;
+} octet_strings;
 
 typedef struct octet_attr {
     const char     *name; /* as in ONNX */
@@ -105,6 +111,7 @@ enum { /* octet_op.flags */
     OCTET_OP_SAMPLES      = 32, /* sample n of output 0 (dimension 0) depends on sample n of input 0 alone, and on all
                                    of the other inputs: a batch may be cut into slices. Not so BatchNormalization in
                                    its training_mode, which has no gradient */
+    OCTET_OP_ONE_DATA     = 64, /* inputs behind the first are parameters: only that one holds levels */
 };
 
 /* Bit of a type, for octet_op.types. */

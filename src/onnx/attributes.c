@@ -50,6 +50,7 @@ static int expected_type(octet_attr_kind kind)
         [OCTET_ATTR_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
         [OCTET_ATTR_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
         [OCTET_ATTR_STRING] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING,
+        [OCTET_ATTR_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
         [OCTET_ATTR_TENSOR] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR,
     };
     return types[kind];
@@ -73,13 +74,25 @@ static octet_status store_floats(octet_floats *to, const Onnx__AttributeProto *a
     return to->at ? OCTET_OK : octet_fail_memory(err);
 }
 
-static octet_status store_string(const char **to, const Onnx__AttributeProto *a, octet_arena *arena, octet_error *err)
+static octet_status store_string(const char **to, const ProtobufCBinaryData *text, octet_arena *arena,
+                                 octet_error *err)
 {
-    if (a->s.len && memchr(a->s.data, 0, a->s.len)) return octet_fail(err, OCTET_ERR_FORMAT, "text holds a NUL byte");
+    if (text->len && memchr(text->data, 0, text->len))
+        return octet_fail(err, OCTET_ERR_FORMAT, "text holds a NUL byte");
     char *copy;
-    OCTET_TRY(octet_arena_get(&copy, arena, a->s.len + 1, 1, err));
-    if (a->s.len) memcpy(copy, a->s.data, a->s.len);
+    OCTET_TRY(octet_arena_get(&copy, arena, text->len + 1, 1, err));
+    if (text->len) memcpy(copy, text->data, text->len);
     *to = copy;
+    return OCTET_OK;
+}
+
+static octet_status store_strings(octet_strings *to, const Onnx__AttributeProto *a, octet_arena *arena,
+                                  octet_error *err)
+{
+    const char **list;
+    OCTET_TRY(octet_arena_get(&list, arena, a->n_strings, sizeof *list, err));
+    for (size_t i = 0; i < a->n_strings; i++) OCTET_TRY(store_string(&list[i], &a->strings[i], arena, err));
+    *to = (octet_strings){ a->n_strings, list };
     return OCTET_OK;
 }
 
@@ -112,7 +125,9 @@ static octet_status store(octet_reader *reader, octet_node *node, const octet_at
     case OCTET_ATTR_FLOATS:
         return store_floats(at, a, arena, err);
     case OCTET_ATTR_STRING:
-        return store_string(at, a, arena, err);
+        return store_string(at, &a->s, arena, err);
+    case OCTET_ATTR_STRINGS:
+        return store_strings(at, a, arena, err);
     case OCTET_ATTR_TENSOR:
         return store_tensor(at, reader, a, err);
     case OCTET_ATTR_END:

@@ -100,13 +100,12 @@ static octet_status upsample_scales(octet_reader *reader, octet_raw_node *raw, o
     return octet_raw_give_tensor(reader, raw, 1, "scales", &tensor, err);
 }
 
-/* ONNX takes any number; octet's own networks have two. */
-static octet_status two_inputs(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+/* Octet's own has a bias; ONNX knows none. */
+static octet_status no_bias(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader;
-    if (raw->input_count == 2 || raw->input_count == 0) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s of %d inputs is not supported, only of 2", raw->op,
-                      raw->input_count);
+    if (raw->input_count < 3) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_FORMAT, "got %d inputs, need 2", raw->input_count);
 }
 
 static octet_status upsample(octet_reader *reader, octet_raw_node *raw, octet_error *err)
@@ -186,7 +185,7 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"Dropout", 12, dropout},
     {"Hardmax", 13, softmax},
     {"LogSoftmax", 13, softmax},
-    {"Min", ALWAYS, two_inputs},
+    {"MatMul", ALWAYS, no_bias},
     {"Pad", 11, pad},
     {"QGemm", ALWAYS, octet_upgrade_qlinear},
     {"QLinearAdd", ALWAYS, octet_upgrade_qlinear},

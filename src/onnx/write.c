@@ -76,23 +76,41 @@ static octet_status write_activation(octet_writer *writer, const octet_activatio
     return octet_write_node(&node, writer, &(octet_write_spec){act->op, act->name, inputs, count, &to, 1});
 }
 
+static bool has_row(const octet_node *node)
+{
+    return strcmp(node->op->name, "MatMul") == 0 && node->input_count > 2 && node->inputs[2];
+}
+
+/* ONNX's MatMul has no bias: an Add behind it. */
+static octet_status write_row(const char **own, octet_writer *writer, const octet_node *node, const char *bias,
+                              const char *to)
+{
+    Onnx__NodeProto *add;
+    const char      *name = octet_arena_format(writer->arena, "%s_bias", node->name);
+    const char      *near = octet_arena_format(writer->arena, "%s_product", to);
+    if (!name || !near) return octet_fail_memory(writer->err);
+    OCTET_TRY(inner_name(own, writer, near, node->outputs[0]));
+    const char *const inputs[2] = {*own, bias};
+    return octet_write_node(&add, writer, &(octet_write_spec){"Add", name, inputs, 2, &to, 1});
+}
+
 /* What a node absorbed stands behind it again: result is the name of the last value, *own that of the node itself. */
-static octet_status write_absorbed(const char **own, octet_writer *writer, const octet_node *node, const char *result,
+static octet_status write_absorbed(octet_writer *writer, const octet_node *node, const char *result, const char *bias,
                                    Onnx__NodeProto *proto)
 {
     const octet_value *value = node->outputs[0];
-    const char        *last = result, *before_activation = result;
-    *own = result;
+    const char        *own, *before_activation = result;
     if (node->activation.on) OCTET_TRY(inner_name(&before_activation, writer, node->activation.inner, value));
-    *own = before_activation;
+    own = before_activation;
     if (node->batch_norm) {
         const char *near = octet_arena_format(writer->arena, "%s_in", node->batch_norm->name);
         if (!near) return octet_fail_memory(writer->err);
-        OCTET_TRY(inner_name(own, writer, near, value));
-        OCTET_TRY(write_batch_norm(writer, node->batch_norm, *own, before_activation));
+        OCTET_TRY(inner_name(&own, writer, near, value));
+        OCTET_TRY(write_batch_norm(writer, node->batch_norm, own, before_activation));
     }
-    proto->output[0] = unconst(*own);
-    return node->activation.on ? write_activation(writer, &node->activation, before_activation, last) : OCTET_OK;
+    if (has_row(node)) OCTET_TRY(write_row(&own, writer, node, bias, own));
+    proto->output[0] = unconst(own);
+    return node->activation.on ? write_activation(writer, &node->activation, before_activation, result) : OCTET_OK;
 }
 
 /* Whether input slot of node is a bias of levels that is to be written as real numbers. */
@@ -122,7 +140,8 @@ static octet_status input_names(const char **names, octet_writer *writer, const 
 
 static octet_status write_node(octet_writer *writer, const octet_node *node)
 {
-    const char **inputs, **outputs, *own;
+    const char **inputs, **outputs;
+    const int    written = has_row(node) ? 2 : node->input_count;
     octet_error *err = writer->err;
     OCTET_TRY(octet_arena_get(&inputs, writer->arena, (size_t)node->input_count, sizeof *inputs, err));
     OCTET_TRY(octet_arena_get(&outputs, writer->arena, (size_t)node->output_count, sizeof *outputs, err));
@@ -132,9 +151,10 @@ static octet_status write_node(octet_writer *writer, const octet_node *node)
     Onnx__NodeProto *proto;
     OCTET_TRY(octet_write_node(
         &proto, writer,
-        &(octet_write_spec){node->op->name, node->name, inputs, node->input_count, outputs, node->output_count}));
+        &(octet_write_spec){node->op->name, node->name, inputs, written, outputs, node->output_count}));
     OCTET_TRY(octet_write_attributes(writer, proto, node));
-    if (node->activation.on || node->batch_norm) OCTET_TRY(write_absorbed(&own, writer, node, outputs[0], proto));
+    if (node->activation.on || node->batch_norm || has_row(node))
+        OCTET_TRY(write_absorbed(writer, node, outputs[0], has_row(node) ? inputs[2] : NULL, proto));
     for (int i = 0; i < node->output_count; i++) {
         const octet_value *value = node->outputs[i];
         if (!value) continue;

@@ -117,6 +117,18 @@ static octet_status write_floats(octet_writer *writer, Onnx__NodeProto *node, co
     return OCTET_OK;
 }
 
+static octet_status write_strings(octet_writer *writer, Onnx__NodeProto *node, const char *name,
+                                  const octet_strings *value)
+{
+    Onnx__AttributeProto *a;
+    OCTET_TRY(add_attribute(&a, writer, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS));
+    OCTET_TRY(octet_arena_get(&a->strings, writer->arena, value->count, sizeof *a->strings, writer->err));
+    a->n_strings = value->count;
+    for (size_t i = 0; i < value->count; i++)
+        a->strings[i] = (ProtobufCBinaryData){ strlen(value->at[i]), unconst(value->at[i]) };
+    return OCTET_OK;
+}
+
 static octet_status write_tensor(octet_writer *writer, Onnx__NodeProto *node, const char *name,
                                  const octet_tensor *value)
 {
@@ -144,6 +156,8 @@ static octet_status write_attribute(octet_writer *writer, Onnx__NodeProto *node,
         return write_ints(writer, node, row->name, at);
     case OCTET_ATTR_FLOATS:
         return write_floats(writer, node, row->name, at);
+    case OCTET_ATTR_STRINGS:
+        return write_strings(writer, node, row->name, at);
     case OCTET_ATTR_TENSOR:
         return write_tensor(writer, node, row->name, *(const octet_tensor *const *)at);
     case OCTET_ATTR_END:

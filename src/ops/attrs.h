@@ -24,6 +24,11 @@ typedef struct octet_batch_norm_attrs {
     int64_t training_mode;
 } octet_batch_norm_attrs;
 
+typedef struct octet_norm_attrs { /* LayerNormalization and its like */
+    float   epsilon;
+    int64_t axis, num_groups, stash_type;
+} octet_norm_attrs;
+
 typedef struct octet_reduce_attrs {
     int64_t keepdims, noop_with_empty_axes;
 } octet_reduce_attrs;
@@ -56,6 +61,17 @@ typedef struct octet_depth_attrs {
 typedef struct octet_pad_attrs {
     const char *mode; /* "constant", "reflect", "edge" */
 } octet_pad_attrs;
+
+typedef struct octet_recurrent_attrs { /* LSTM, GRU, RNN */
+    octet_floats  activation_alpha, activation_beta;
+    octet_strings activations;
+    float         clip; /* 0: none */
+    const char   *direction; /* "forward", "reverse", "bidirectional" */
+    int64_t       hidden_size; /* 0: as R says */
+    int64_t       layout;
+    int64_t       input_forget;        /* LSTM */
+    int64_t       linear_before_reset; /* GRU */
+} octet_recurrent_attrs;
 
 typedef struct octet_cast_attrs {
     int64_t to; /* TensorProto.DataType */

@@ -236,7 +236,8 @@ octet_status octet_conv_forward_integer(const octet_call *call, octet_error *err
     conv_run run;
     OCTET_TRY(begin(&run, call, true, err));
     const int64_t         channels = call->in[1]->dims[0];
-    const octet_mac_terms terms = { 0, 1.0f, call->in_count > 2 ? call->in[2] : NULL, 1.0f };
+    const octet_mac_terms terms = { .factor = 1.0f, .bias_factor = 1.0f, .convolution_groups = run.plan.group,
+                                    .bias = call->in_count > 2 ? call->in[2] : NULL };
     OCTET_TRY(octet_mac_rules(run.rules, channels, call, &terms, err));
     octet_parallel((size_t)channels, call->threads, prepare_weights, &run);
     if (octet_mac_is_wide(call))

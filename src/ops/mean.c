@@ -11,6 +11,7 @@
 #include "ops/window.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct box {
     int     rank;
@@ -222,6 +223,7 @@ static octet_status forward_integer(const octet_call *call, octet_error *err)
     run.rule = (octet_average_rule){ .scale = x->scale[0],
                                      .to = octet_level_rule_of(y, 0, &call->node->activation) };
     const octet_tensor *const in = call->in[0];
+    run.rule.divides = !strcmp(call->node->op->name, "ReduceMean");
     const bool plane = in->rank == 4 && run.count == in->dims[2] * in->dims[3] && run.reduced.rank == 1 &&
                        run.reduced.step[0] == 1;
     if (plane) {

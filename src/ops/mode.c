@@ -41,10 +41,18 @@ int octet_node_data_inputs(const octet_node *node)
 {
     const octet_op *const op = node->op;
     int                   count = 1;
-    if (op->quant == OCTET_QUANT_CONCAT) count = node->input_count;
+    const bool any = op->quant == OCTET_QUANT_RESCALE && op->max_inputs == OCTET_ANY;
+    if (op->flags & OCTET_OP_ONE_DATA) return 1;
+    if (op->quant == OCTET_QUANT_CONCAT || any) count = node->input_count;
     else if (op->quant == OCTET_QUANT_MAC) count = 2;
     else if (op->quant == OCTET_QUANT_RESCALE && op->min_inputs == 2 && op->max_inputs == 2) count = 2;
     return count < node->input_count ? count : node->input_count;
+}
+
+bool octet_node_takes_bias(const octet_node *node)
+{
+    if (node->op->quant != OCTET_QUANT_MAC || node->op->max_inputs < 3) return false;
+    return strcmp(node->op->name, "MatMul") != 0 || (node->inputs[1]->constant && node->inputs[1]->constant->rank == 2);
 }
 
 int octet_weight_axis(const octet_node *node)

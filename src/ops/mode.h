@@ -15,6 +15,9 @@ const char *octet_node_refusal(const octet_node *node);
    FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
 octet_node *octet_node_candidate_add(const octet_node *node);
 
+/* Whether node, which sums products, has a bias or can be given one (octet_ensure_bias). */
+bool octet_node_takes_bias(const octet_node *node);
+
 /* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. */
 int octet_weight_axis(const octet_node *node);
 

@@ -2,6 +2,8 @@
 /* The real matrix product for one type; product.c includes this once per type with T and NAME(x) defined. No guard: it
    is meant to be included again. */
 
+#include "ops/dot_template.h"
+
 /* sum[n] += a[k] * b[k][n]: b runs along n. */
 static void NAME(along_columns)(T *restrict sum, size_t n, const T *restrict a, const T *restrict b,
                                 const octet_product_shape *shape)
@@ -15,17 +17,6 @@ static void NAME(along_columns)(T *restrict sum, size_t n, const T *restrict a, 
     }
     for (; k < shape->depth; k++)
         for (size_t i = 0; i < n; i++) sum[i] += a[k * shape->a_depth] * b[k * shape->b_depth + i];
-}
-
-/* Eight sums side by side, then added in a fixed tree: both sides run along k. */
-static T NAME(dot)(const T *restrict a, const T *restrict b, size_t depth)
-{
-    T      lane[8] = { 0 };
-    size_t k = 0;
-    for (; k + 8 <= depth; k += 8)
-        for (size_t i = 0; i < 8; i++) lane[i] += a[k + i] * b[k + i];
-    for (; k < depth; k++) lane[k % 8] += a[k] * b[k];
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 static T NAME(dot_strided)(const T *a, const T *b, const octet_product_shape *shape)

@@ -91,6 +91,14 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     ROUND_EACH((float)((int64_t)a[i] * b[i]) * m);
 }
 
+static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const octet_level_rule *to = &rule->to;
+    const float             m  = (float)((double)rule->a_scale / to->scale);
+    const float             mb = (float)((double)rule->a_scale * rule->b_scale / to->scale);
+    ROUND_EACH(a[i] < 0 ? (float)((int64_t)a[i] * b[i]) * mb : (float)a[i] * m);
+}
+
 static void table(int32_t *level, size_t n, const octet_table_rule *rule)
 {
     for (size_t i = 0; i < n; i++) {
@@ -122,6 +130,7 @@ const octet_profile octet_profile_octet = {
     .mac_real = mac_real,
     .add = add,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table,
     .average = average,
     .rescale = rescale,
@@ -130,7 +139,8 @@ const octet_profile octet_profile_octet = {
 const octet_profile *octet_profile_find(const char *name)
 {
     static const octet_profile *const profiles[] = { &octet_profile_octet, &octet_profile_torch_qnnpack,
-                                                    &octet_profile_torch_onednn };
+                                                    &octet_profile_torch_onednn, &octet_profile_torch_fbgemm,
+                                                    &octet_profile_torch_x86,    &octet_profile_torch_planes };
     if (!name) return &octet_profile_octet;
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
         if (strcmp(profiles[i]->name, name) == 0) return profiles[i];

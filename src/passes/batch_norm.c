@@ -112,7 +112,7 @@ static void fold_bias(float *bias, const octet_node *node, const octet_batch_nor
     }
 }
 
-static octet_status add_bias_slot(octet_graph *graph, octet_node *node, octet_error *err)
+octet_status octet_add_bias_slot(octet_graph *graph, octet_node *node, octet_error *err)
 {
     if (node->input_count > 2) return OCTET_OK;
     octet_value **const inputs = octet_arena_alloc(graph->arena, 3, sizeof *inputs);
@@ -125,7 +125,7 @@ static octet_status add_bias_slot(octet_graph *graph, octet_node *node, octet_er
 
 octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t channels, octet_error *err)
 {
-    OCTET_TRY(add_bias_slot(graph, node, err));
+    OCTET_TRY(octet_add_bias_slot(graph, node, err));
     if (node->inputs[2] && octet_tensor_count(node->inputs[2]->constant) == channels) return OCTET_OK;
     float *const zeros = octet_arena_alloc(graph->arena, (size_t)channels, sizeof *zeros);
     if (!zeros) return octet_fail_memory(err);

@@ -17,6 +17,7 @@ typedef struct octet_target {
     const char *name;
     bool        quantize_every_value; /* also between a Conv and the Add that could sum in its accumulator */
     bool        quantize_outputs;     /* graph outputs become levels and are dequantized */
+    bool        quantize_sums;        /* also a sum that only nodes on real numbers read */
     bool        pools_share;          /* average pooling keeps its input's parameters */
     bool        concat_joins; /* a Concat shares parameters only with pieces of one value (adaptive pooling, window by
                                  window); what modules made stays apart */

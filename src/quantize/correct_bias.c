@@ -112,7 +112,7 @@ octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const floa
                                 octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
-                     !octet_node_is(node, "MatMul") && (mean || mean_of(graph->calibration, node->inputs[0]));
+                     octet_node_takes_bias(node) && (mean || mean_of(graph->calibration, node->inputs[0]));
     if (!can) return OCTET_OK;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);

@@ -94,8 +94,10 @@ static const char *side_off(const octet_node *node, const octet_qconfig *qconfig
 
 static octet_status decide_nodes(placing *p, octet_error *err)
 {
-    for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++)
-        p->wanted[p->graph->outputs[i]->index] = true;
+    for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++) {
+        const octet_node *const producer = p->graph->outputs[i]->producer; /* a layer kept float ends in real numbers */
+        p->wanted[p->graph->outputs[i]->index] = producer && !refusal(producer, &p->calibration->qconfig);
+    }
     for (const octet_node *n = p->graph->last; n; n = n->prev) {
         const char *const why = refusal(n, &p->calibration->qconfig);
         p->integer[n->index]  = !why && runs_integer(p, n);
@@ -264,8 +266,8 @@ static bool becomes_levels(const placing *p, const octet_value *v)
     const bool              fusing  = sums && !p->target->quantize_every_value;
     const octet_node *const add     = fusing ? octet_node_candidate_add(producer) : NULL;
     if (add && p->integer[add->index]) return false;
-    const bool levels = integer && (!may_stay_real(producer) ||
-                                    (p->target->convs_give_levels && octet_node_is(producer, "Conv")));
+    const bool real   = may_stay_real(producer) && !p->target->quantize_sums;
+    const bool levels = integer && (!real || (p->target->convs_give_levels && octet_node_is(producer, "Conv")));
     return p->wanted[v->index] || levels;
 }
 

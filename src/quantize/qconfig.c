@@ -131,7 +131,8 @@ static const octet_target targets[] = {
     { .name = "openvino" },
     /* TensorRT knows s8 with zero point 0 alone, and biases that are real. It fuses as OpenVINO does. */
     { .name = "tensorrt", .symmetric = true, .files_real_bias = true },
-    { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .pools_share = true,
+    { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .quantize_sums = true,
+      .pools_share = true,
       .concat_joins = true,
       .observe_before_activation = true, .share_by_weight = true, .truncating_histogram = true, .real_bias = true,
       .profile = "torch-qnnpack" },

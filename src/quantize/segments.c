@@ -118,7 +118,7 @@ static int made_in(const finding *f, const octet_value *value)
 /* Entries of a bias that node has or can be given; 0: it cannot be corrected. */
 static int64_t bias_channels(const octet_node *node)
 {
-    if (!octet_sums_integers(node) || octet_node_is(node, "MatMul") || !node->inputs[1]->constant) return 0;
+    if (!octet_sums_integers(node) || !octet_node_takes_bias(node) || !node->inputs[1]->constant) return 0;
     const octet_gemm_attrs *const gemm = octet_node_is(node, "Gemm") ? node->attrs : NULL;
     if (gemm && gemm->beta != 1.0f) return 0;
     const int64_t            channels = node->inputs[1]->constant->dims[octet_weight_axis(node)];

@@ -274,6 +274,7 @@ static void put_head(octet_json *json, const octet_report_source *source, const 
     octet_json_text(json, "quantized", name_of(options->quantized_name, source->quantized));
     octet_json_text(json, "data", options->data_name ? options->data_name : "");
     octet_json_integer(json, "samples", (int64_t)c->samples);
+    octet_json_integer(json, "layer_samples", (int64_t)c->layer_samples);
     octet_json_integer(json, "effect_samples", (int64_t)c->effect_samples);
     octet_json_open(json, "output", '{');
     octet_json_number(json, "sqnr_db", c->output_sqnr_db);

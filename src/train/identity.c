@@ -58,6 +58,10 @@ static void add_attribute(octet_hash *hash, const void *attrs, const octet_attr 
     case OCTET_ATTR_STRING:
         add_text(hash, *(const char *const *)at);
         break;
+    case OCTET_ATTR_STRINGS:
+        for (size_t i = 0; i < ((const octet_strings *)at)->count; i++)
+            add_text(hash, ((const octet_strings *)at)->at[i]);
+        break;
     case OCTET_ATTR_TENSOR:
         add_tensor(hash, *(const octet_tensor *const *)at);
         break;

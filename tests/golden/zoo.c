@@ -145,7 +145,8 @@ static bool check_engine(const static_flow *q, const octet_graph *quantized, con
     if (!golden_flow_run_true(&output, &q->f, quantized, profile, &record)) return false;
     if (y && !calls && !check_output(q, &output, y)) return false;
     if (!golden_array_read(&real, q->c, json_object_get(q->c->manifest, "float_output"))) return false;
-    const float  got = (float)golden_decibels(real.real, output.real, output.count), want = (float)json_number_value(db);
+    const float  got = (float)golden_decibels(real.real, output.real, output.count);
+    const float  want = (float)json_number_value(db);
     const bool   exact  = q->tensors && !q->histogram && !tied;
     const double within = exact ? 0.01 : q->tensors ? 1 : 3; /* few numbers come out: a level of one is worth that */
     snprintf(row, sizeof row, "zoo, static: %sSQNR (%g dB)", q->histogram ? "histogram " : "", within);

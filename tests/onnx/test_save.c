@@ -22,6 +22,11 @@ static void same_attributes(const octet_node *a, const octet_node *b)
             assert_true((s == NULL) == (t == NULL));
             if (s) assert_string_equal(s, t);
         }
+        if (row->kind == OCTET_ATTR_STRINGS) {
+            const octet_strings *s = x, *t = y;
+            assert_int_equal(s->count, t->count);
+            for (size_t i = 0; i < s->count; i++) assert_string_equal(s->at[i], t->at[i]);
+        }
         if (row->kind == OCTET_ATTR_TENSOR) {
             const octet_tensor *s = *(const octet_tensor *const *)x, *t = *(const octet_tensor *const *)y;
             assert_true((s == NULL) == (t == NULL));

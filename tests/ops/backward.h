@@ -61,6 +61,14 @@ static inline void add_floats(op_case *c, octet_dtype dtype, const char *text, b
     for (int i = 0; i < count; i++) set_value(t, i, list[i]);
 }
 
+static inline void add_int32s(op_case *c, const char *text)
+{
+    double        list[16];
+    const int     count = read_list(list, text);
+    octet_tensor *t = case_input(c, OCTET_I32, DIMS(count));
+    for (int i = 0; i < count; i++) ((int32_t *)t->data)[i] = (int32_t)list[i];
+}
+
 static inline void add_ints(op_case *c, const char *text, bool scalar)
 {
     double        list[16];
@@ -69,7 +77,8 @@ static inline void add_ints(op_case *c, const char *text, bool scalar)
     for (int i = 0; i < count; i++) ((int64_t *)t->data)[i] = (int64_t)list[i];
 }
 
-static inline void add_random(op_case *c, octet_dtype dtype, const char *text, bool positive)
+/* Numbers between lo and hi; text is the shape. */
+static inline void add_random(op_case *c, octet_dtype dtype, const char *text, double lo, double hi)
 {
     int64_t dims[OCTET_MAX_RANK + 1];
     int     rank = 0;
@@ -77,7 +86,7 @@ static inline void add_random(op_case *c, octet_dtype dtype, const char *text, b
         dims[rank++] = strtoll(text, &end, 10);
     dims[rank] = -1;
     const octet_tensor *t = case_input(c, dtype, dims);
-    fill(c, t, positive ? 0.5 : -4.0, positive ? 2.0 : 4.0);
+    fill(c, t, lo, hi);
 }
 
 static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
@@ -87,9 +96,12 @@ static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
     case '=': add_floats(c, dtype, word + 1, true); break;
     case '[': add_ints(c, word + 1, false); break;
     case '#': add_ints(c, word + 1, true); break;
+    case 'i': add_int32s(c, word + 2); break;
     case 'f': add_floats(c, OCTET_F32, word + 2, false); break;
-    case '+': add_random(c, dtype, word + 1, true); break;
-    default: add_random(c, dtype, word, false);
+    case '+': add_random(c, dtype, word + 1, 0.5, 2.0); break;
+    case '~': add_random(c, dtype, word + 1, -0.9, 0.9); break;
+    case '^': add_random(c, dtype, word + 1, 1.2, 3.0); break;
+    default: add_random(c, dtype, word, -4.0, 4.0);
     }
 }
 
@@ -101,6 +113,10 @@ static inline void set_attribute(op_case *c, const char *name, const char *text)
     while (strcmp(row->name, name) != 0) row++;
     if (row->kind == OCTET_ATTR_STRING) {
         case_set_string(c, name, octet_arena_copy(c->arena, text));
+        return;
+    }
+    if (row->kind == OCTET_ATTR_STRINGS) {
+        case_set_strings(c, name, text);
         return;
     }
     const int count = read_list(list, text);

@@ -17,7 +17,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CASE_MAX = 6 };
+enum { CASE_MAX = 8 };
 
 typedef struct op_case {
     octet_arena        *arena;
@@ -175,6 +175,17 @@ static inline void case_set_int(op_case *c, const char *name, int64_t value)
 static inline void case_set_string(op_case *c, const char *name, const char *value)
 {
     *(const char **)case_attr(c, name) = value;
+}
+
+/* Of a comma separated list. */
+static inline void case_set_strings(op_case *c, const char *name, const char *text)
+{
+    octet_strings *list = case_attr(c, name);
+    const char   **at = octet_arena_alloc(c->arena, strlen(text) + 1, sizeof *at);
+    char          *copy = octet_arena_copy_bytes(c->arena, text, strlen(text) + 1), *rest = NULL;
+    list->count = 0;
+    list->at = at;
+    for (char *word = strtok_r(copy, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) at[list->count++] = word;
 }
 
 static inline void case_set_ints(op_case *c, const char *name, int count, const int64_t *values)

@@ -124,6 +124,8 @@ static void check_outputs(const backward_case *row, octet_dtype dtype)
     double   *sum[CASE_MAX] = { 0 };
     begin(&c, row, dtype);
     new_gradients(&c, &g);
+    /* Pieces of Split are elements of their own; elsewhere outputs add to the same ones. */
+    const bool rounded = c.call.out_count > 1 && strcmp(row->op, "Split") != 0;
     for (int i = 0; i < c.call.in_count; i++)
         sum[i] = octet_arena_alloc(c.arena, c.inputs[i] ? (size_t)octet_tensor_count(&c.in[i]) + 1 : 1, sizeof(double));
     for (int o = -1; o < c.call.out_count; o++) {
@@ -139,7 +141,7 @@ static void check_outputs(const backward_case *row, octet_dtype dtype)
         if (!has_gradient(&c, i)) continue;
         const octet_tensor expected = { .dtype = OCTET_F64, .rank = 1, .dims = { octet_tensor_count(&g.din[i]) },
                                         .data = sum[i] };
-        expect_near(row, &g.din[i], 0.0, &expected, 0.0);
+        expect_near(row, &g.din[i], 0.0, &expected, rounded ? 2e-6 : 0.0);
     }
     case_end(&c);
 }
@@ -243,6 +245,11 @@ static const struct {
     { "Clip", "4 =-1 =2", "", 4, { -1, 2, -1.5, 2.5 }, { 1, 1, 0, 0 } },
     { "HardSigmoid", "3", "alpha=0.5 beta=0.5", 3, { -1, 1, 0 }, { 0, 0, 0.5 } },
     { "HardSwish", "4", "", 4, { -3, 3, 4, 0 }, { 0, 1, 1, 0.5 } },
+    { "Elu", "3", "alpha=0.5", 3, { 0, 1, -0.0 }, { 0.5, 1, 0.5 } },
+    { "Celu", "2", "alpha=0.5", 2, { 0, 1 }, { 1, 1 } },
+    { "ThresholdedRelu", "3", "alpha=0.5", 3, { 0.5, 0.75, 0 }, { 0, 1, 0 } },
+    { "Abs", "3", "", 3, { 0, 2, -2 }, { 0, 1, -1 } },
+    { "Shrink", "4", "lambd=0.5", 4, { -0.5, 0.5, 0.75, -0.75 }, { 0, 0, 1, 1 } },
     { "MaxPool", "1x1x4", "kernel_shape=2 strides=2", 4, { 5, 5, 2, 3 }, { 1, 0, 0, 1 } },
     { "GlobalMaxPool", "1x1x4", "", 4, { 1, 5, 5, 3 }, { 0, 1, 0, 0 } },
 };
