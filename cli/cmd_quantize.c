@@ -170,9 +170,8 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(open_inputs(j, call, err));
     if (call->args.dry_run) {
         OCTET_TRY(cli_prepared(octet_prepare(j->real, &j->config, err), &call->args, err));
-        cli_say(call, "would quantize %zu nodes on %zu samples; nothing was run or written\n",
-                octet_graph_node_count(j->real), j->count);
-        cli_print_decisions(call, j->real);
+        cli_say(call, "would calibrate on %zu samples; nothing was run or written\n", j->count);
+        cli_report_nodes(call, j->real);
         cli_json_set(call->document, "dry_run", json_true());
         cli_json_set(call->document, "samples", cli_json_count(j->count));
         return OCTET_OK;
