@@ -62,6 +62,46 @@ def ort_blocks(signed, size=16):
     return make
 
 
+def has_conv(path):
+    return any(node.op_type == 'Conv' for node in onnx.load(str(path)).graph.node)
+
+
+def torch(out, path, samples):
+    """As PyTorch's exporter writes fbgemm's qconfig: activations 0..127 with a Clip between QuantizeLinear and
+    DequantizeLinear, weights as QuantizeLinear of real constants, real biases."""
+    from onnx import helper, numpy_helper
+    ort(QuantizeBias=False)(out, path, samples)
+    model = onnx.load(str(out))
+    graph, constants, nodes = model.graph, {t.name: t for t in model.graph.initializer}, []
+    value = lambda name: numpy_helper.to_array(constants[name])
+
+    def replace(name, array):
+        constants[name].CopyFrom(numpy_helper.from_array(np.asarray(array), name))
+    for name in {tuple(n.input[1:3]) for n in graph.node if n.op_type == 'QuantizeLinear'}:
+        replace(name[0], np.float32(value(name[0]) * np.float32(255 / 127)))
+        replace(name[1], np.uint8(np.rint(value(name[1]) * (127 / 255))))
+    graph.initializer.append(numpy_helper.from_array(np.uint8(0), 'level_low'))
+    graph.initializer.append(numpy_helper.from_array(np.uint8(127), 'level_high'))
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type == 'QuantizeLinear':
+            levels, node.output[0] = node.output[0], node.output[0] + '_wide'
+            nodes.append(helper.make_node('Clip', [node.output[0], 'level_low', 'level_high'], [levels]))
+        if node.op_type != 'DequantizeLinear' or node.input[0] not in constants:
+            continue
+        axis = next((a.i for a in node.attribute if a.name == 'axis'), 1)
+        levels, scale, real = value(node.input[0]), value(node.input[1]), node.input[0] + '_real'
+        shape = [-1 if i == axis and scale.ndim else 1 for i in range(levels.ndim)]
+        graph.initializer.append(numpy_helper.from_array(np.float32(levels * scale.reshape(shape)), real))
+        nodes.insert(-1, helper.make_node('QuantizeLinear', [real, *node.input[1:3]], [real + '_q'], axis=axis))
+        node.input[0] = real + '_q'
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, str(out))
+
+
+PRODUCTS_ONLY = {'nncf weights s8', 'nncf weights u8', 'nncf weights s4', 'nncf weights u4'}  # ORT cannot read Convs of it
+
 MAKERS = {
     'ort u8 s8': ort(),
     'ort s8 s8 symmetric': ort(S8, ActivationSymmetric=True),
@@ -77,6 +117,7 @@ MAKERS = {
     'ort u8 u4 per tensor': ort(U8, U4, False, least=21),
     'ort s4 in blocks': ort_blocks(True),
     'ort u4 in blocks': ort_blocks(False),
+    'torch': torch,
     'nncf': nncf_static(),
     'nncf mixed': nncf_static('mixed'),
     'nncf weights s8': nncf_weights('int8_sym'),

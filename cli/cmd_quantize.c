@@ -13,6 +13,7 @@
 /* What a run has in hand. */
 typedef struct job {
     octet_qconfig     config;
+    cli_overrides     overrides;
     octet_graph      *real, *quantized;
     octet_dataset    *data, *sample;
     octet_scores      scores[2];
@@ -24,6 +25,7 @@ typedef struct job {
 
 static void job_free(job *j)
 {
+    cli_overrides_free(&j->overrides);
     octet_comparison_free(j->comparison);
     octet_dataset_free(j->sample);
     octet_dataset_free(j->data);
@@ -162,12 +164,14 @@ static void report(job *j, cli_call *call)
 static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(cli_qconfig(&j->config, &call->args, err));
+    OCTET_TRY(cli_overrides_read(&j->overrides, &call->args, err));
+    j->config.tensors      = j->overrides.rules;
+    j->config.tensor_count = j->overrides.count;
     OCTET_TRY(open_inputs(j, call, err));
     if (call->args.dry_run) {
         OCTET_TRY(cli_prepared(octet_prepare(j->real, &j->config, err), &call->args, err));
-        cli_say(call, "would quantize %zu nodes on %zu samples; nothing was run or written\n",
-                octet_graph_node_count(j->real), j->count);
-        cli_print_decisions(call, j->real);
+        cli_say(call, "would calibrate on %zu samples; nothing was run or written\n", j->count);
+        cli_report_nodes(call, j->real);
         cli_json_set(call->document, "dry_run", json_true());
         cli_json_set(call->document, "samples", cli_json_count(j->count));
         return OCTET_OK;
@@ -223,6 +227,7 @@ static const cli_group quantize_groups[] = {
     { "result", cli_output_options },
     { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
+    { "single tensors", cli_override_options },
     { "losing less (a step stays only where it measures better)", step_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },

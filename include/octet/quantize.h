@@ -69,7 +69,23 @@ typedef struct octet_layer_rule {
     bool         ranges; /* of their results are found by method and percentile, whatever the others do */
     octet_method method; /* minmax, percentile or mse */
     double       percentile;
+    octet_dtype  dtype; /* of their results' levels: OCTET_I16 or OCTET_U16; OCTET_NONE: as the qconfig says */
 } octet_layer_rule;
+
+/* What is wanted of one tensor, a value that becomes levels or weights that do, by its name: what ONNX Runtime calls
+   TensorQuantOverrides. Members that are zero ask for nothing. */
+typedef struct octet_tensor_rule {
+    const char    *name;
+    octet_dtype    dtype;      /* u8, s8, u16 or s16; of weights s8 */
+    bool           symmetric, asymmetric; /* at most one */
+    bool           reduce_range;
+    size_t         count;      /* entries of each list below: 1, or one for each channel along axis (weights only) */
+    bool           per_channel; /* weights only: one scale for each channel along axis, also where count is below 2 */
+    int            axis;       /* below 0: from the end */
+    const float   *scale;      /* with zero_point; NULL: from the range */
+    const int32_t *zero_point;
+    const float   *low, *high; /* the range, both or none; NULL: that of the samples, or of the weights */
+} octet_tensor_rule;
 
 typedef struct octet_qconfig {
     const char             *name;
@@ -77,6 +93,8 @@ typedef struct octet_qconfig {
     const char             *target; /* "native" (NULL), "portable" */
     const octet_layer_rule *layers;
     size_t                  layer_count;
+    const octet_tensor_rule *tensors;
+    size_t                  tensor_count;
     bool                    no_bias_correction; /* leave the mean effect of weight rounding in */
 } octet_qconfig;
 
@@ -97,14 +115,15 @@ OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int v
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
 
-/* Reads what a rule asks for: "float", "minmax", "mse", "percentile" or "percentile:99.9". rule->match stays. */
+/* Reads what a rule asks for: "float", "minmax", "mse", "percentile", "percentile:99.9", "s16" or "u16" (levels of 16
+   bits, whose range is that of the samples). rule->match stays. */
 OCTET_API octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, octet_error *err);
 
 /* The same back: writes such a text. */
 OCTET_API void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule);
 
-/* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8" or "s2" to "s8", either "f32" (that
-   side stays real) or NULL (as it is). */
+/* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8", "s2" to "s8", "u16" or "s16",
+   either "f32" (that side stays real) or NULL (as it is). */
 OCTET_API octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations,
                                           octet_error *err);
 
@@ -113,7 +132,8 @@ OCTET_API octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *we
 OCTET_API octet_status octet_fuse(octet_graph *graph, octet_error *err);
 
 /* Folds batch norm and puts observers where qconfig (NULL: "octet") and its target ask for them. A layer rule that
-   matches nothing is OCTET_ERR_ARGUMENT. qconfig is copied. */
+   matches nothing is OCTET_ERR_ARGUMENT, and so is a tensor rule whose tensor is not there or does not become levels.
+   qconfig is copied. */
 OCTET_API octet_status octet_prepare(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err);
 
 typedef struct octet_progress {

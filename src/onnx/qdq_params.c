@@ -20,7 +20,8 @@ static octet_status find_dtype(octet_qparams *qparams, const octet_node *node, c
     const bool         quantizes = octet_is_quantize(node);
     octet_dtype *const dtype = &qparams->dtype;
     *dtype = zero ? zero->dtype : quantizes ? OCTET_U8 : input;
-    if (!octet_levels_bounds(&qparams->qmin, &qparams->qmax, *dtype))
+    const bool bias = node->inputs[0]->constant != NULL; /* of 32 bits, as PyTorch's exporter writes them */
+    if (!octet_levels_bounds(&qparams->qmin, &qparams->qmax, *dtype) || (quantizes && !bias && *dtype == OCTET_I32))
         return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "got type %s, need an integer of 8 or 16 bits",
                                 octet_dtype_name(*dtype));
     if (!quantizes && *dtype != input)

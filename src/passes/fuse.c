@@ -65,8 +65,12 @@ octet_status octet_fuse(octet_graph *graph, octet_error *err)
 octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int slot, const octet_tensor *tensor,
                                     octet_error *err)
 {
-    const octet_value *const old = node->inputs[slot];
-    octet_value             *value;
+    octet_value *const old = node->inputs[slot];
+    octet_value       *value;
+    if (old && old->constant && old->use_count == 1 && !old->is_input && !old->is_output) { /* its name stays */
+        old->fake_quantize = NULL;
+        return octet_value_set_constant(graph, old, tensor, err);
+    }
     OCTET_TRY(octet_value_new_near(&value, graph, old ? old->name : node->name, err));
     OCTET_TRY(octet_value_set_constant(graph, value, tensor, err));
     return octet_node_set_input(graph, node, slot, value, err);

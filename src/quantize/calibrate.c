@@ -89,16 +89,21 @@ static octet_status order_means(const octet_samples *samples, const octet_calibr
 octet_status octet_group_range(octet_range *range, const char **method, const octet_graph *graph,
                                const octet_group *group, octet_error *err)
 {
-    const octet_quantizer *const  quantizer = &graph->calibration->qconfig.activation;
+    const octet_quantizer         quantizer = octet_group_quantizer(graph->calibration, group);
     const octet_layer_rule *const rule      = group->rule;
-    const octet_levels_range      levels    = octet_quantizer_levels(quantizer, false);
-    const octet_method            asked     = rule ? rule->method : quantizer->method;
-    const octet_estimate want = { levels.qmin, levels.qmax, quantizer->symmetric,
-                                  rule && rule->percentile > 0 ? rule->percentile : quantizer->percentile };
+    const octet_levels_range      levels    = octet_quantizer_levels(&quantizer, false);
+    const octet_method            asked     = rule ? rule->method : quantizer.method;
+    const char *const             by_output = octet_dtype_size(levels.dtype) > 1 ? "minmax" : "mse";
+    const octet_estimate want = { levels.qmin, levels.qmax, quantizer.symmetric,
+                                  rule && rule->percentile > 0 ? rule->percentile : quantizer.percentile };
     const octet_estimator *const how =
-        octet_estimator_find(asked == OCTET_METHOD_OUTPUT ? "mse" : octet_method_name(asked));
+        octet_estimator_find(asked == OCTET_METHOD_OUTPUT ? by_output : octet_method_name(asked));
     *method = how->name;
-    return how->read(range, &group->observer, &want, err);
+    OCTET_TRY(how->read(range, &group->observer, &want, err));
+    if (!group->tensor || !(group->tensor->low || group->tensor->scale)) return OCTET_OK;
+    *method = "given";
+    octet_tensor_rule_range(range, group->tensor, 0);
+    return OCTET_OK;
 }
 
 static octet_status set_range(octet_graph *graph, octet_group *group, octet_error *err)
@@ -163,7 +168,8 @@ octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octe
     OCTET_TRY(observe_all(graph, data, options, err));
     OCTET_TRY(check_finite(c, err));
     for (size_t i = 0; i < c->group_count; i++) OCTET_TRY(set_range(graph, &c->groups[i], err));
-    if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT)
+    const octet_levels_range levels = octet_quantizer_levels(&c->qconfig.activation, false);
+    if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT && octet_dtype_size(levels.dtype) == 1)
         OCTET_TRY(octet_choose_by_output(graph, data, options, err));
     graph->stage = OCTET_STAGE_CALIBRATED;
     return octet_graph_check(graph, err);

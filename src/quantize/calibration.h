@@ -47,6 +47,7 @@ typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
     octet_value         *representative; /* the value whose rounding stands for the group's in a search */
     const octet_layer_rule *rule;        /* how its range is found; NULL: as qconfig says */
+    const octet_tensor_rule *tensor;     /* what was wanted of one of its values by name; NULL: nothing */
     octet_range          chosen;         /* by the search over the output, in force or not */
     const char          *chosen_method;  /* NULL: there was none */
     octet_observer       observer;
@@ -111,11 +112,29 @@ typedef struct octet_levels_range {
 
 octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight);
 
+/* ---- tensor_rules.c ---- */
+
+/* The qconfig's rules for tensors, copied into the graph. */
+octet_status octet_tensor_rules_copy(octet_qconfig *qconfig, octet_arena *arena, octet_error *err);
+
+/* Gives every group its rule. A rule whose tensor does not become levels, or not as it says, is refused by name. */
+octet_status octet_tensor_rules_place(octet_graph *graph, octet_error *err);
+
+/* The rule for a tensor of that name; NULL: none. */
+const octet_tensor_rule *octet_tensor_rule_find(const octet_calibration *calibration, const char *name);
+
+/* What rule says of levels; scale and zero point become fixed ones. */
+void octet_tensor_rule_quantizer(octet_quantizer *quantizer, const octet_tensor_rule *rule);
+
+/* Replaces range number i, where rule gives one. */
+void octet_tensor_rule_range(octet_range *range, const octet_tensor_rule *rule, size_t i);
+
 /* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. Of
    OCTET_FORMULA_TORCH_FLOAT the scale alone: octet_qparams_torch has its real zero point. */
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range);
 
-/* The quantizer of what group holds: the qconfig's, or in torch's targets the fixed one of a squashing function. */
+/* The quantizer of what group holds: the qconfig's, with what its rules change, or in torch's targets the fixed one of
+   a squashing function. */
 octet_quantizer octet_group_quantizer(const octet_calibration *calibration, const octet_group *group);
 
 /* The levels that a converted tensor may take, where those of its range were seen: torch forgets these of activations,

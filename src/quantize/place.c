@@ -375,6 +375,7 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     for (size_t i = 0; i < from->layer_count; i++)
         if (!(layers[i].match = octet_arena_copy(graph->arena, layers[i].match))) return octet_fail_memory(err);
     c->qconfig.layers = layers;
+    OCTET_TRY(octet_tensor_rules_copy(&c->qconfig, graph->arena, err));
     c->target         = octet_target_find(from->target);
     if (!c->target) return octet_fail(err, OCTET_ERR_ARGUMENT, "target '%.40s' is unknown", from->target);
     OCTET_TRY(octet_target_apply(&c->qconfig, c->target, err));
@@ -407,7 +408,8 @@ static octet_status place_all(placing *p, octet_error *err)
     OCTET_TRY(decide_nodes(p, err));
     OCTET_TRY(share(p, err));
     OCTET_TRY(place_values(p, err));
-    return list_constants(p, err);
+    OCTET_TRY(list_constants(p, err));
+    return octet_tensor_rules_place(graph, err);
 }
 
 octet_status octet_place_fake_quantize(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err)

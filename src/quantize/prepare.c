@@ -43,11 +43,17 @@ static octet_status observe_groups(octet_graph *graph, octet_error *err)
 static octet_status quantize_operand(octet_graph *graph, octet_value *value, octet_error *err)
 {
     if (value->fake_quantize) return OCTET_OK; /* somebody's weights, too */
-    octet_range range = { 0 };
+    octet_quantizer quantizer = graph->calibration->qconfig.activation;
+    octet_range     range     = { 0 };
+    const octet_tensor_rule *const rule = octet_tensor_rule_find(graph->calibration, value->name);
     octet_range_observe(&range, value->constant->data, (size_t)octet_tensor_count(value->constant));
     OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
     value->fake_quantize->method = "constant";
-    return octet_set_qparams(graph, value->fake_quantize, &graph->calibration->qconfig.activation, &range, 1, err);
+    if (rule) {
+        octet_tensor_rule_quantizer(&quantizer, rule);
+        octet_tensor_rule_range(&range, rule, 0);
+    }
+    return octet_set_qparams(graph, value->fake_quantize, &quantizer, &range, 1, err);
 }
 
 static octet_status watch_mean(octet_graph *graph, const octet_value *value, octet_error *err)

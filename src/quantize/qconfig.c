@@ -255,18 +255,22 @@ octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, oc
         rule->ranges = true;
         rule->method = allowed[i];
     }
+    if (!strcmp(text, "s16") || !strcmp(text, "u16"))
+        *rule = (octet_layer_rule){ .match = rule->match, .ranges = true, .method = OCTET_METHOD_MINMAX,
+                                    .dtype = *text == 's' ? OCTET_I16 : OCTET_U16 };
     if (colon && rule->ranges) rule->percentile = strtod(colon + 1, &end);
     const bool number = !colon || (rule->method == OCTET_METHOD_PERCENTILE && end != colon + 1 && !*end &&
                                    rule->percentile > 50 && rule->percentile <= 100);
     if ((rule->keep_float || rule->ranges) && number) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_ARGUMENT, "got '%.60s', need float, minmax, mse, percentile or percentile:99.9",
-                      text);
+    return octet_fail(err, OCTET_ERR_ARGUMENT,
+                      "got '%.60s', need float, minmax, mse, percentile, percentile:99.9, s16 or u16", text);
 }
 
 void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule)
 {
     const char *const name = rule->keep_float ? "float" : rule->ranges ? octet_method_name(rule->method) : "";
-    if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
+    if (rule->dtype) snprintf(text, size, "%s", rule->dtype == OCTET_I16 ? "s16" : "u16");
+    else if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
     else snprintf(text, size, "%s", name);
 }
 
@@ -278,10 +282,15 @@ static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool 
     if (!text) return OCTET_OK;
     quantizer->off = strcmp(text, "f32") == 0;
     if (quantizer->off) return OCTET_OK;
+    if (!weight && (!strcmp(text, "s16") || !strcmp(text, "u16"))) {
+        quantizer->dtype = *text == 's' ? OCTET_I16 : OCTET_U16;
+        quantizer->qmin = quantizer->qmax = 0;
+        return OCTET_OK;
+    }
     const bool is_signed = text[0] == 's', known = is_signed || (text[0] == 'u' && !weight);
     if (!known || text[1] < '2' || text[1] > '8' || text[2])
         return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
-                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8 or f32");
+                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8, u16, s16 or f32");
     const int bits   = text[1] - '0', lowest = is_signed ? -(1 << (bits - 1)) : 0, highest = lowest + (1 << bits) - 1;
     quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
     quantizer->qmin  = bits == 8 ? 0 : weight ? -highest : lowest;

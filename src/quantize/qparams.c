@@ -53,7 +53,13 @@ octet_quantizer octet_group_quantizer(const octet_calibration *calibration, cons
         if (octet_node_is(producer, fixed[i].op))
             return (octet_quantizer){ .dtype = OCTET_U8, .fake = OCTET_FAKE_FIXED, .fixed_scale = fixed[i].scale,
                                       .fixed_zero_point = fixed[i].zero_point };
-    return calibration->qconfig.activation;
+    octet_quantizer quantizer = calibration->qconfig.activation;
+    if (group->rule && group->rule->dtype) {
+        quantizer.dtype = group->rule->dtype;
+        quantizer.qmin = quantizer.qmax = 0;
+    }
+    if (group->tensor) octet_tensor_rule_quantizer(&quantizer, group->tensor);
+    return quantizer;
 }
 
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
