@@ -87,6 +87,8 @@ typedef struct cli_args {
     const char       *bias_correct, *rounding;
     bool              per_channel, per_tensor, symmetric, equalize, print_config;
     size_t            held_back;
+    const char       *statistics;
+    bool              merge;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
 
@@ -129,7 +131,8 @@ typedef struct cli_args {
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_type_options[], cli_qconfig_options[];
+    cli_subset_options[], cli_data_options[], cli_optional_data_options[],
+    cli_engine_options[], cli_type_options[], cli_qconfig_options[];
 
 /* The rows of a data set beside --data, in cli_args.member: --NAME PATH, --NAME-labels and so on. */
 #define CLI_OTHER_DATA(name, member, what)                                                                          \
@@ -203,6 +206,7 @@ struct cli_call {
 
 octet_status cli_inspect(cli_call *call, octet_error *err);
 octet_status cli_quantize(cli_call *call, octet_error *err);
+octet_status cli_calibrate(cli_call *call, octet_error *err);
 octet_status cli_qat(cli_call *call, octet_error *err);
 octet_status cli_tune(cli_call *call, octet_error *err);
 octet_status cli_eval(cli_call *call, octet_error *err);
@@ -215,7 +219,8 @@ octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
-extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_calibrate_syntax,
+    cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
     cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax,
     cli_demo_syntax, cli_help_syntax;
 
@@ -339,8 +344,11 @@ double                 cli_parameters(const octet_graph *graph);
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err);
 /* Passes on what preparing by that qconfig answered; a layer rule that matches nothing is the configuration file's. */
 octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err);
-/* Recipe, version and options in the network's metadata. */
-octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err);
+/* Loads the network to quantize, a float one, and fuses it. */
+octet_status cli_load_float(octet_graph **graph, const cli_call *call, octet_error *err);
+/* Recipe (of data, or where that is NULL as text, which may be NULL), version and options in the network's metadata. */
+octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const char *recipe,
+                          const cli_call *call, octet_error *err);
 octet_status cli_save(octet_graph *graph, cli_call *call, octet_error *err);
 void         cli_print_decisions(cli_call *call, const octet_graph *graph);
 void         cli_report_nodes(cli_call *call, const octet_graph *graph);

@@ -10,6 +10,8 @@ const cli_command cli_commands[] = {
     { "inspect", cli_inspect, "shows what a network consists of, what fuses and what can be int8",
       &cli_inspect_syntax },
     { "quantize", cli_quantize, "makes an int8 network from a float one and sample data", &cli_quantize_syntax },
+    { "calibrate", cli_calibrate, "gathers statistics of samples in a file that merges, resumes and serves quantize",
+      &cli_calibrate_syntax },
     { "qat", cli_qat, "trains a network with quantization in the loop, and resumes where it was interrupted",
       &cli_qat_syntax },
     { "tune", cli_tune, "searches for the fastest int8 network within an accuracy budget, and resumes",

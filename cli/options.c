@@ -41,13 +41,15 @@ const cli_option cli_engine_options[] = {
     { NULL },
 };
 
-const cli_option cli_data_options[] = {
-    { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,
-      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz)", .required = true },
-    { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",
-      "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" },
-    { NULL },
-};
+#define DATA_ROW(...)                                                                                              \
+    { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,                                                             \
+      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz)", __VA_ARGS__ }
+#define LABELS_ROW                                                                                                 \
+    { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",                                      \
+      "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" }
+
+const cli_option cli_data_options[]          = { DATA_ROW(.required = true), LABELS_ROW, { NULL } };
+const cli_option cli_optional_data_options[] = { DATA_ROW(.required = false), LABELS_ROW, { NULL } };
 
 const cli_option cli_preprocess_options[] = {
     { "preprocess", 0, CLI_TEXT, "NAME", AT(data.preprocess), "the model's own recipe",

@@ -3,6 +3,7 @@
 #include "quantize/samples.h"
 
 #include "base/checked.h"
+#include "base/hash.h"
 #include "base/parallel.h"
 
 #include <string.h>
@@ -33,18 +34,35 @@ static octet_status see(void *context, const char *name, const octet_tensor *ten
     return seen.value ? s->see(s->context, &seen, err) : OCTET_OK;
 }
 
-static octet_status one_batch(octet_sampler *sampler, octet_error *err)
+uint64_t octet_sample_identity(const float *values, size_t count)
+{
+    octet_hash hash;
+    octet_hash_begin(&hash);
+    octet_hash_add(&hash, values, count * sizeof *values);
+    return octet_hash_value(&hash);
+}
+
+static size_t index_at(const octet_samples *s, size_t position)
+{
+    return s->options.list ? s->options.list[position] : position;
+}
+
+static octet_status one_batch(octet_sampler *sampler, size_t at, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
     octet_tensor         input = octet_dataset_tensor(s->data);
     octet_tensor         outputs[OUTPUTS];
     const size_t         size  = (size_t)octet_tensor_count(&input);
-    sampler->count             = s->total - sampler->sample;
+    sampler->count             = s->total - at;
     if (sampler->count > s->options.batch) sampler->count = s->options.batch;
     input.data = sampler->input;
     if (sampler->count > 1) input.dims[0] = (int64_t)sampler->count;
-    for (size_t i = 0; i < sampler->count; i++)
-        OCTET_TRY(octet_dataset_read(s->data, sampler->sample + i, sampler->input + i * size, NULL, err));
+    for (size_t i = 0; i < sampler->count; i++) {
+        const size_t index = index_at(s, at + i);
+        float *const to    = sampler->input + i * size;
+        OCTET_TRY(octet_dataset_read(s->data, index, to, NULL, err));
+        if (s->options.identities) s->options.identities[index] = octet_sample_identity(to, size);
+    }
     return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, &input, outputs, err);
 }
 
@@ -61,9 +79,10 @@ static void run_worker(void *context, size_t worker)
     octet_samples *const s       = context;
     octet_sampler *const sampler = &s->samplers[worker];
     for (;;) {
-        sampler->sample = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
-        if (sampler->sample >= s->end) return;
-        octet_status status = one_batch(sampler, &sampler->error);
+        const size_t at = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
+        if (at >= s->end) return;
+        sampler->sample     = index_at(s, at);
+        octet_status status = one_batch(sampler, at, &sampler->error);
         const size_t done   = __atomic_add_fetch(&s->done, sampler->count, __ATOMIC_RELAXED);
         if (status == OCTET_OK && worker == 0 && report(s, done))
             status = octet_fail(&sampler->error, OCTET_ERR_ARGUMENT, "interrupted");
@@ -86,18 +105,31 @@ static octet_status first_error(const octet_samples *s, octet_error *err)
     return first->error.status;
 }
 
-octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, void *context, octet_error *err)
+void octet_samples_rewind(octet_samples *s, octet_samples_hook see_value, void *context)
 {
     s->see     = see_value;
     s->context = context;
     s->next    = 0;
-    s->end     = s->total < s->options.batch ? s->total : s->options.batch;
-    run_worker(s, 0);
-    s->next = s->end;
-    s->end  = s->total;
-    if (s->end && s->samplers[0].error.status == OCTET_OK)
-        octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+}
+
+octet_status octet_samples_run_some(octet_samples *s, size_t count, octet_error *err)
+{
+    const size_t end = count < s->total - s->next ? s->next + count : s->total;
+    if (s->next == 0 && end > 0) {
+        s->end = end < s->options.batch ? end : s->options.batch;
+        run_worker(s, 0);
+        s->next = s->end;
+    }
+    s->end = end;
+    if (end && s->samplers[0].error.status == OCTET_OK) octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+    s->next = end;
     return first_error(s, err);
+}
+
+octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, void *context, octet_error *err)
+{
+    octet_samples_rewind(s, see_value, context);
+    return octet_samples_run_some(s, s->total, err);
 }
 
 static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sampler, const octet_plan *plan,
@@ -142,6 +174,7 @@ octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octe
                                 const octet_samples_options *options, octet_error *err)
 {
     *s = (octet_samples){ .graph = graph, .data = data, .options = *options, .total = octet_dataset_count(data) };
+    if (options->list) s->total = options->listed;
     if (graph->input_count != 1 || graph->output_count > OUTPUTS)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with %zu inputs and %zu outputs cannot be calibrated",
                           graph->input_count, graph->output_count);
