@@ -95,8 +95,8 @@ typedef struct cli_args {
     const char *baseline, *metric, *max_drop;
     int         border;
     size_t      top;
-    const char *names;
-    bool        operators, markdown, show_limits, data_only;
+    const char *names, *completion;
+    bool        operators, markdown, manual, show_limits, data_only;
 
     /* qat */
     octet_train_options train;
@@ -228,6 +228,17 @@ extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_calibrate_s
 
 void cli_help_print(const cli_command *command); /* NULL: all commands */
 void cli_help_markdown(void);
+/* "-o, --output FILE" and what it means, as one sentence. */
+enum { CLI_SENTENCE = 1024 }; /* bytes that the longest one needs */
+void cli_option_heading(char *text, size_t size, const cli_option *row);
+void cli_option_sentence(char *text, size_t size, const cli_option *row);
+
+/* ---- manual.c, completion.c ---- */
+
+/* The manual page of a command (NULL: of all of them), as scdoc reads it. */
+void cli_manual_print(const cli_command *command);
+/* What a shell runs to complete octet's words. shell: "bash", "zsh" or "fish". */
+void cli_completion_print(const char *shell);
 
 /* ---- output (print.c, json.c, progress.c) ---- */
 

@@ -96,7 +96,9 @@ octet_status cli_help(cli_call *call, octet_error *err)
         command = find_command(call->args.operands[0]);
         if (!command) return refuse_command(call->args.operands[0], err);
     }
-    cli_help_print(command);
+    if (call->args.completion) cli_completion_print(call->args.completion);
+    else if (call->args.manual) cli_manual_print(command);
+    else cli_help_print(command);
     return OCTET_OK;
 }
 
@@ -162,6 +164,9 @@ int main(int argc, char **argv)
 
 static const cli_option help_options[] = {
     { "markdown", 0, CLI_FLAG, NULL, offsetof(cli_args, markdown), NULL, "print docs/cli.md" },
+    { "man", 0, CLI_FLAG, NULL, offsetof(cli_args, manual), NULL, "print the manual page, as scdoc reads it" },
+    { "completion", 0, CLI_WORD, "bash|zsh|fish", offsetof(cli_args, completion), NULL,
+      "print what that shell needs to complete octet's words" },
     { "help", 'h', CLI_FLAG, NULL, offsetof(cli_args, help), NULL, "print this help" },
     { NULL },
 };

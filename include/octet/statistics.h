@@ -25,8 +25,8 @@ typedef struct octet_gather_options {
 
 /* Runs the samples through graph (OCTET_STAGE_PREPARED, which it stays, and whose observers then hold something:
    prepare another for other uses). A sample that partial holds already is not run again; *resumed (may be NULL) says
-   how many. A partial of another network or qconfig is OCTET_ERR_ARGUMENT, a damaged one OCTET_ERR_FORMAT. The caller frees
-   *statistics. options may be NULL. */
+   how many. A partial of another network or qconfig is OCTET_ERR_ARGUMENT, a damaged one OCTET_ERR_FORMAT. The caller
+   frees *statistics. options may be NULL. */
 OCTET_API octet_status octet_statistics_gather(octet_statistics **statistics, size_t *resumed, octet_graph *graph,
                                                octet_dataset *data, const octet_gather_options *options,
                                                octet_error *err);

@@ -156,9 +156,6 @@ octet_status octet_statistics_gather(octet_statistics **statistics, size_t *resu
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only a network prepared for it can be calibrated");
     if (graph->calibration->group_count == 0)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "nothing of the network is observed");
-    if (!graph->calibration->groups[0].observer.histogram)
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "this qconfig's method keeps no counts that merge (need minmax, "
-                                                   "percentile, mse, entropy or output)");
     g.arena = octet_arena_new();
     if (!g.arena) return octet_fail_memory(err);
     const octet_status status = gather(statistics, &g, err);
