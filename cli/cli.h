@@ -95,7 +95,7 @@ typedef struct cli_args {
     const char *baseline, *metric, *max_drop;
     int         border;
     size_t      top;
-    const char *names, *completion;
+    const char *names, *completion, *dump;
     bool        operators, markdown, manual, show_limits, data_only;
 
     /* qat */
@@ -184,6 +184,7 @@ typedef struct cli_command {
     octet_status    (*run)(cli_call *call, octet_error *err);
     const char       *sentence;
     const cli_syntax *syntax;
+    bool              any_inputs; /* feeds networks of several inputs, or of integers */
 } cli_command;
 
 extern const cli_command cli_commands[]; /* ends at name == NULL */

@@ -43,7 +43,7 @@ const cli_option cli_engine_options[] = {
 
 #define DATA_ROW(...)                                                                                              \
     { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,                                                             \
-      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz)", __VA_ARGS__ }
+      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz), .tar (WebDataset)", __VA_ARGS__ }
 #define LABELS_ROW                                                                                                 \
     { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",                                      \
       "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" }
@@ -63,6 +63,8 @@ const cli_option cli_preprocess_options[] = {
     { "color", 0, CLI_WORD, "rgb|bgr|gray", AT(data.color), "rgb", "order of the channels", .section = "data" },
     { "resize", 0, CLI_WORD, "bilinear|bicubic|nearest", AT(data.filter), "bilinear", "filter of resizing",
       .section = "data" },
+    { "shape", 0, CLI_TEXT, "[TYPE:]D,D,...", AT(data.shape), NULL,
+      "of one sample in a file of plain little-endian numbers (f32, f16, f64, u8, i8)", .section = "data" },
     { "layout", 0, CLI_WORD, "nchw|nhwc", AT(data.layout), "nchw", "how array samples lie in their file",
       .section = "data" },
     { NULL },

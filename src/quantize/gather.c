@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "measure/inputs.h"
 
 #include <string.h>
 
@@ -52,18 +53,17 @@ static bool take_known(const octet_statistics *known, bool *taken, uint64_t iden
 static octet_status list_samples(gathering *g, octet_error *err)
 {
     const size_t       count = octet_dataset_count(g->data);
-    const octet_tensor form  = octet_dataset_tensor(g->data);
-    float             *values;
+    const octet_inputs from  = { .graph = g->graph, .data = g->data, .batch = 1, .port_count = g->graph->input_count };
+    octet_tensor      *inputs;
     bool              *taken = NULL;
     OCTET_TRY(octet_arena_get(&g->identities, g->arena, count, sizeof *g->identities, err));
     OCTET_TRY(octet_arena_get(&g->todo, g->arena, count, sizeof *g->todo, err));
-    OCTET_TRY(octet_arena_get(&values, g->arena, (size_t)octet_tensor_count(&form), sizeof *values, err));
+    OCTET_TRY(octet_inputs_make(&inputs, &from, g->arena, err));
     if (g->known) OCTET_TRY(octet_arena_get(&taken, g->arena, g->known->sample_count, sizeof *taken, err));
     for (size_t i = 0; i < count; i++) {
         if (g->known) {
-            OCTET_TRY(octet_dataset_read(g->data, i, values, NULL, err));
-            const uint64_t identity = octet_sample_identity(values, (size_t)octet_tensor_count(&form));
-            if (take_known(g->known, taken, identity)) continue;
+            OCTET_TRY(octet_inputs_read(inputs, &from, 0, i, err));
+            if (take_known(g->known, taken, octet_sample_identity(inputs, from.port_count, 0))) continue;
         }
         g->todo[g->todo_count++] = i;
     }

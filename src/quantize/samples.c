@@ -2,9 +2,9 @@
 /* Workers take the next sample until none is left or somebody failed. Worker 0 is the calling thread: it reports. */
 #include "quantize/samples.h"
 
-#include "base/checked.h"
 #include "base/hash.h"
 #include "base/parallel.h"
+#include "measure/inputs.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum { MOST_WORKERS = 4, OUTPUTS = 64 }; /* each has a workspace of its own */
 struct octet_sampler {
     octet_samples   *samples;
     octet_workspace *workspace, *rest;
-    float           *input;
+    octet_tensor    *inputs;
     int              worker;
     size_t           sample, count;
     octet_error      error;
@@ -34,12 +34,22 @@ static octet_status see(void *context, const char *name, const octet_tensor *ten
     return seen.value ? s->see(s->context, &seen, err) : OCTET_OK;
 }
 
-uint64_t octet_sample_identity(const float *values, size_t count)
+uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample)
 {
     octet_hash hash;
     octet_hash_begin(&hash);
-    octet_hash_add(&hash, values, count * sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t batch = inputs[i].rank ? inputs[i].dims[0] : 1;
+        const size_t  bytes = (size_t)(octet_tensor_bytes(&inputs[i]) / batch);
+        octet_hash_add(&hash, (const uint8_t *)inputs[i].data + sample * bytes, bytes);
+    }
     return octet_hash_value(&hash);
+}
+
+static octet_inputs inputs_of(const octet_samples *s)
+{
+    return (octet_inputs){ .graph = s->graph, .data = s->data, .batch = (int64_t)s->options.batch,
+                           .port_count = s->graph->input_count };
 }
 
 static size_t index_at(const octet_samples *s, size_t position)
@@ -50,20 +60,21 @@ static size_t index_at(const octet_samples *s, size_t position)
 static octet_status one_batch(octet_sampler *sampler, size_t at, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
-    octet_tensor         input = octet_dataset_tensor(s->data);
-    octet_tensor         outputs[OUTPUTS];
-    const size_t         size  = (size_t)octet_tensor_count(&input);
-    sampler->count             = s->total - at;
+    const octet_inputs   from  = inputs_of(s);
+    octet_tensor         inputs[OCTET_INPUTS_MOST], outputs[OUTPUTS];
+    sampler->count = s->total - at;
     if (sampler->count > s->options.batch) sampler->count = s->options.batch;
-    input.data = sampler->input;
-    if (sampler->count > 1) input.dims[0] = (int64_t)sampler->count;
+    for (size_t i = 0; i < from.port_count; i++) {
+        inputs[i] = sampler->inputs[i];
+        if (sampler->count < s->options.batch) inputs[i].dims[0] = (int64_t)sampler->count;
+    }
     for (size_t i = 0; i < sampler->count; i++) {
         const size_t index = index_at(s, at + i);
-        float *const to    = sampler->input + i * size;
-        OCTET_TRY(octet_dataset_read(s->data, index, to, NULL, err));
-        if (s->options.identities) s->options.identities[index] = octet_sample_identity(to, size);
+        OCTET_TRY(octet_inputs_read(inputs, &from, i, index, err));
+        if (s->options.identities)
+            s->options.identities[index] = octet_sample_identity(inputs, from.port_count, i);
     }
-    return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, &input, outputs, err);
+    return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, inputs, outputs, err);
 }
 
 static int report(const octet_samples *s, size_t done)
@@ -143,18 +154,15 @@ static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sa
 
 static octet_status make_samplers(octet_samples *s, octet_error *err)
 {
-    const octet_tensor shape = octet_dataset_tensor(s->data);
-    size_t             size;
+    const octet_inputs from = inputs_of(s);
     OCTET_TRY(octet_arena_get(&s->samplers, s->arena, (size_t)s->workers, sizeof *s->samplers, err));
-    if (!octet_mul(&size, (size_t)octet_tensor_count(&shape), s->options.batch))
-        return octet_fail(err, OCTET_ERR_LIMIT, "batches of %zu samples are too large", s->options.batch);
     for (int i = 0; i < s->workers; i++) {
         octet_sampler *const sampler = &s->samplers[i];
         sampler->samples             = s;
         sampler->worker              = i;
         OCTET_TRY(new_workspace(&sampler->workspace, sampler, s->plan, err));
         if (s->rest_plan) OCTET_TRY(new_workspace(&sampler->rest, sampler, s->rest_plan, err));
-        OCTET_TRY(octet_arena_get(&sampler->input, s->arena, size, sizeof(float), err));
+        OCTET_TRY(octet_inputs_make(&sampler->inputs, &from, s->arena, err));
     }
     return OCTET_OK;
 }
@@ -175,7 +183,7 @@ octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octe
 {
     *s = (octet_samples){ .graph = graph, .data = data, .options = *options, .total = octet_dataset_count(data) };
     if (options->list) s->total = options->listed;
-    if (graph->input_count != 1 || graph->output_count > OUTPUTS)
+    if (graph->input_count < 1 || graph->input_count > OCTET_INPUTS_MOST || graph->output_count > OUTPUTS)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with %zu inputs and %zu outputs cannot be calibrated",
                           graph->input_count, graph->output_count);
     const int threads = octet_calibrate_threads(options->calibrate);

@@ -56,8 +56,8 @@ octet_status octet_samples_run(octet_samples *samples, octet_samples_hook see, v
 void         octet_samples_rewind(octet_samples *samples, octet_samples_hook see, void *context);
 octet_status octet_samples_run_some(octet_samples *samples, size_t count, octet_error *err);
 
-/* Of what a network is fed: equal inputs have equal ones. */
-uint64_t octet_sample_identity(const float *values, size_t count);
+/* Of what a network is fed, one sample of all inputs: equal ones have equal identities. */
+uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample);
 
 /* Worker 0's, for octet_workspace_order_sums. */
 const octet_workspace *octet_samples_workspace(const octet_samples *samples);

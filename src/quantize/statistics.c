@@ -114,7 +114,6 @@ octet_status octet_statistics_check(const octet_statistics *s, const octet_stati
 static octet_status take_bins(octet_seen_values *v, octet_arena *arena, const octet_histogram *histogram,
                               octet_error *err)
 {
-    if (!histogram) return OCTET_OK;
     for (size_t i = 0; i < OCTET_HISTOGRAM_BINS; i++) v->bin_count += histogram->counts[i] != 0;
     OCTET_TRY(octet_arena_get(&v->bins, arena, v->bin_count, sizeof *v->bins, err));
     v->bin_count = 0;
@@ -184,7 +183,7 @@ static octet_status apply_all(const octet_statistics *s, octet_graph *graph, con
         o->range                         = v->range;
         o->count                         = v->count;
         o->rejected                      = v->rejected;
-        for (size_t b = 0; b < v->bin_count && o->histogram; b++) o->histogram->counts[v->bins[b].bin] += v->bins[b].count;
+        for (size_t b = 0; b < v->bin_count; b++) o->histogram->counts[v->bins[b].bin] += v->bins[b].count;
     }
     for (size_t i = 0; i < s->sum_count; i++) OCTET_TRY(apply_sums(&c->means[i], &s->sums[i], graph->arena, err));
     c->samples = s->sample_count;
