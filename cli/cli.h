@@ -87,14 +87,16 @@ typedef struct cli_args {
     const char       *bias_correct, *rounding;
     bool              per_channel, per_tensor, symmetric, equalize, print_config;
     size_t            held_back;
+    const char       *statistics;
+    bool              merge;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
 
     const char *baseline, *metric, *max_drop;
     int         border;
     size_t      top;
-    const char *names;
-    bool        operators, markdown, show_limits, data_only;
+    const char *names, *completion, *dump;
+    bool        operators, markdown, manual, show_limits, data_only;
 
     /* qat */
     octet_train_options train;
@@ -129,7 +131,8 @@ typedef struct cli_args {
 } cli_args;
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
-    cli_subset_options[], cli_data_options[], cli_engine_options[], cli_type_options[], cli_qconfig_options[];
+    cli_subset_options[], cli_data_options[], cli_optional_data_options[],
+    cli_engine_options[], cli_type_options[], cli_qconfig_options[];
 
 /* The rows of a data set beside --data, in cli_args.member: --NAME PATH, --NAME-labels and so on. */
 #define CLI_OTHER_DATA(name, member, what)                                                                          \
@@ -187,6 +190,7 @@ typedef struct cli_command {
     octet_status    (*run)(cli_call *call, octet_error *err);
     const char       *sentence;
     const cli_syntax *syntax;
+    bool              any_inputs; /* feeds networks of several inputs, or of integers */
 } cli_command;
 
 extern const cli_command cli_commands[]; /* ends at name == NULL */
@@ -209,6 +213,7 @@ struct cli_call {
 
 octet_status cli_inspect(cli_call *call, octet_error *err);
 octet_status cli_quantize(cli_call *call, octet_error *err);
+octet_status cli_calibrate(cli_call *call, octet_error *err);
 octet_status cli_qat(cli_call *call, octet_error *err);
 octet_status cli_tune(cli_call *call, octet_error *err);
 octet_status cli_eval(cli_call *call, octet_error *err);
@@ -221,7 +226,8 @@ octet_status cli_doctor(cli_call *call, octet_error *err);
 octet_status cli_demo(cli_call *call, octet_error *err);
 octet_status cli_help(cli_call *call, octet_error *err);
 
-extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
+extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_calibrate_syntax,
+    cli_qat_syntax, cli_tune_syntax, cli_eval_syntax,
     cli_compare_syntax, cli_diff_syntax, cli_bench_syntax, cli_report_syntax, cli_run_syntax, cli_doctor_syntax,
     cli_demo_syntax, cli_help_syntax;
 
@@ -229,6 +235,17 @@ extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_qat_syntax,
 
 void cli_help_print(const cli_command *command); /* NULL: all commands */
 void cli_help_markdown(void);
+/* "-o, --output FILE" and what it means, as one sentence. */
+enum { CLI_SENTENCE = 1024 }; /* bytes that the longest one needs */
+void cli_option_heading(char *text, size_t size, const cli_option *row);
+void cli_option_sentence(char *text, size_t size, const cli_option *row);
+
+/* ---- manual.c, completion.c ---- */
+
+/* The manual page of a command (NULL: of all of them), as scdoc reads it. */
+void cli_manual_print(const cli_command *command);
+/* What a shell runs to complete octet's words. shell: "bash", "zsh" or "fish". */
+void cli_completion_print(const char *shell);
 
 /* ---- output (print.c, json.c, progress.c) ---- */
 
@@ -360,8 +377,11 @@ void         cli_overrides_free(cli_overrides *overrides);
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err);
 /* Passes on what preparing by that qconfig answered; a layer rule that matches nothing is the configuration file's. */
 octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err);
-/* Recipe, version and options in the network's metadata. */
-octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err);
+/* Loads the network to quantize, a float one, and fuses it. */
+octet_status cli_load_float(octet_graph **graph, const cli_call *call, octet_error *err);
+/* Recipe (of data, or where that is NULL as text, which may be NULL), version and options in the network's metadata. */
+octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const char *recipe,
+                          const cli_call *call, octet_error *err);
 octet_status cli_save(octet_graph *graph, cli_call *call, octet_error *err);
 void         cli_print_decisions(cli_call *call, const octet_graph *graph);
 void         cli_report_nodes(cli_call *call, const octet_graph *graph);

@@ -341,7 +341,7 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     if (j->validation || j->test) OCTET_TRY(make_start(j, call, err));
     if (j->validation) OCTET_TRY(score(j->scores[0], j, call, j->validation, err));
     OCTET_TRY(train(j, call, err));
-    OCTET_TRY(cli_describe(j->networks[TRAINED], j->data, call, err));
+    OCTET_TRY(cli_describe(j->networks[TRAINED], j->data, NULL, call, err));
     OCTET_TRY(cli_save(j->networks[TRAINED], call, err));
     unlink(j->checkpoint);
     if (j->test) OCTET_TRY(score(j->scores[1], j, call, j->test, err));

@@ -16,6 +16,7 @@ typedef struct job {
     cli_overrides     overrides;
     octet_graph      *real, *quantized;
     octet_dataset    *data, *sample;
+    octet_statistics *statistics; /* NULL: none */
     octet_scores      scores[2];
     octet_comparison *comparison;
     octet_step_gains  gains;
@@ -27,24 +28,39 @@ static void job_free(job *j)
 {
     cli_overrides_free(&j->overrides);
     octet_comparison_free(j->comparison);
+    octet_statistics_free(j->statistics);
     octet_dataset_free(j->sample);
     octet_dataset_free(j->data);
     octet_graph_free(j->quantized);
     octet_graph_free(j->real);
 }
 
+/* Statistics without samples serve only methods that look at one value at a time. */
+static octet_status choose_method(job *j, cli_call *call, octet_error *err)
+{
+    const cli_args *const a = &call->args;
+    if (a->data_path || j->config.activation.method != OCTET_METHOD_OUTPUT) return OCTET_OK;
+    if (a->method)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--method output needs samples: --data beside --calib, or another "
+                                                   "method (minmax, percentile, mse)");
+    j->config.activation.method = OCTET_METHOD_MSE;
+    cli_warn(call, "statistics alone: ranges by method mse (output, the default, needs --data beside --calib)");
+    return OCTET_OK;
+}
+
 static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
 {
-    const char *const path = call->args.operands[0];
-    OCTET_TRY(cli_load(&j->real, call, path, err));
-    OCTET_TRY(octet_fuse(j->real, err));
-    if (octet_graph_stage(j->real) == OCTET_STAGE_QUANTIZED) {
-        octet_error_file(err, path);
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
-    }
+    const cli_args *const a = &call->args;
+    if (!a->data_path && !a->statistics)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "option '--data PATH' is missing (or --calib FILE)");
+    OCTET_TRY(choose_method(j, call, err));
+    OCTET_TRY(cli_load_float(&j->real, call, err));
+    if (a->statistics) OCTET_TRY(octet_statistics_read(&j->statistics, a->statistics, err));
+    if (j->statistics) j->count = octet_statistics_count(j->statistics);
+    if (!a->data_path) return OCTET_OK;
     OCTET_TRY(cli_open_data(&j->data, call, j->real, 0, err));
-    j->count = octet_dataset_count(j->data);
     cli_warn(call, octet_dataset_warnings(j->data));
+    if (!j->statistics) j->count = octet_dataset_count(j->data);
     return OCTET_OK;
 }
 
@@ -59,13 +75,16 @@ static octet_status quantize(job *j, cli_call *call, octet_error *err)
     const octet_quantize_options options = {
         .qconfig         = &j->config,
         .calibrate       = { .threads = a->threads, .batch = a->batch, .limits = a->limits,
-                             .progress = cli_progress_step, .progress_context = call },
+                             .progress = cli_progress_step, .progress_context = call,
+                             .statistics = j->statistics },
         .equalize        = a->equalize,
         .bias_correction = bias_correction(a->bias_correct),
         .rounding        = a->rounding && !strcmp(a->rounding, "feedback") ? OCTET_ROUND_FEEDBACK : OCTET_ROUND_NEAREST,
         .held_back       = a->held_back,
     };
-    return octet_quantize(&j->quantized, j->real, j->data, &options, &j->gains, err);
+    const octet_status status = octet_quantize(&j->quantized, j->real, j->data, &options, &j->gains, err);
+    if (status != OCTET_OK && err->text[0] && strstr(err->text, "statistics")) octet_error_file(err, a->statistics);
+    return status;
 }
 
 /* How many samples cost that many multiply-accumulates, within low..high: enough for a figure, few enough that the
@@ -77,6 +96,11 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
+    if (!j->data) return OCTET_OK; /* there is nothing to compare on */
+    if (octet_dataset_input_count(j->data) > 1 || octet_dataset_input(j->data, 0).dtype != OCTET_F32) {
+        cli_warn(call, "what was lost is not measured: that needs a network with one input, of float32");
+        return OCTET_OK;
+    }
     octet_evaluate_options options = cli_evaluate_options(call);
     options.no_effects             = true; /* layers' own errors are all that is told */
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));
@@ -146,10 +170,11 @@ static void report(job *j, cli_call *call)
     const char   *method   = octet_method_name(j->config.activation.method);
     const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
     cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
-    cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
-            cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
+    if (j->comparison)
+        cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
+                cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
     report_steps(j, call);
-    report_layers(call, j->comparison);
+    if (j->comparison) report_layers(call, j->comparison);
     cli_report_nodes(call, j->quantized);
     cli_report_cost(call, j->began);
     cli_json_set(document, "model", cli_json_text(call->args.operands[0]));
@@ -157,7 +182,7 @@ static void report(job *j, cli_call *call)
     cli_json_set(document, "method", cli_json_text(method));
     cli_json_set(document, "target", cli_json_text(target));
     cli_json_set(document, "samples", cli_json_count(j->count));
-    cli_json_set(document, "output_sqnr_db", cli_json_number(j->scores[0].sqnr_db));
+    cli_json_set(document, "output_sqnr_db", cli_json_number(j->comparison ? j->scores[0].sqnr_db : NAN));
     cli_json_set(document, "output_sqnr_samples", cli_json_count(j->scores[0].count));
 }
 
@@ -176,8 +201,9 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
         cli_json_set(call->document, "samples", cli_json_count(j->count));
         return OCTET_OK;
     }
+    const char *const recipe = j->statistics ? octet_statistics_recipe(j->statistics) : NULL;
     OCTET_TRY(cli_prepared(quantize(j, call, err), &call->args, err));
-    OCTET_TRY(cli_describe(j->quantized, j->data, call, err));
+    OCTET_TRY(cli_describe(j->quantized, j->data, recipe, call, err));
     OCTET_TRY(check(j, call, err));
     OCTET_TRY(cli_save(j->quantized, call, err));
     report(j, call);
@@ -222,8 +248,14 @@ static const cli_option step_options[] = {
       .section = "quantize", .low = 2, .high = 1e9 },
     { NULL },
 };
+static const cli_option statistics_options[] = {
+    { "calib", 0, CLI_TEXT, "FILE", AT(statistics), NULL,
+      "what 'octet calibrate' has seen, in place of --data, or beside it for --method output and for steps" },
+    { NULL },
+};
 static const cli_group quantize_groups[] = {
-    { "input and output", cli_data_options },
+    { "input and output", cli_optional_data_options },
+    { "statistics", statistics_options },
     { "result", cli_output_options },
     { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
@@ -244,6 +276,8 @@ static const cli_example quantize_examples[] = {
       "everything that may help; what does not is left out" },
     { "quantize net.onnx --data calib.npz --target portable --json=report.json -o net.int8.onnx",
       "for other runtimes, with a machine-readable report" },
+    { "quantize net.onnx --calib net.calib --method percentile -o net.int8.onnx",
+      "from statistics that 'octet calibrate' has gathered" },
     { NULL },
 };
 const cli_syntax cli_quantize_syntax = { "MODEL", 1, 1, quantize_groups, quantize_examples };

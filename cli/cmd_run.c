@@ -2,10 +2,12 @@
 /* octet run: every sample of every input goes through the network, one at a time; outputs are stacked in that order. */
 #include "cli.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* One output of the network over all samples so far. */
 typedef struct stack {
@@ -15,17 +17,26 @@ typedef struct stack {
     size_t       count, capacity;
 } stack;
 
+/* Where the values of one sample go. */
+typedef struct dumping {
+    char folder[3072];
+    bool force;
+} dumping;
+
 typedef struct runner {
     octet_graph     *graph;
     octet_dataset   *data;
     octet_plan      *plan;
     octet_workspace *workspace;
-    float           *values;
+    octet_tensor    *inputs;
+    size_t           input_count;
     octet_tensor    *outputs;
     stack           *stacks;
     size_t           output_count;
     cli_names        names;
     json_t          *results;
+    dumping          dump;
+    size_t           dumped; /* samples */
 } runner;
 
 static void close_input(runner *r)
@@ -33,11 +44,13 @@ static void close_input(runner *r)
     octet_workspace_free(r->workspace);
     octet_plan_free(r->plan);
     octet_dataset_free(r->data);
-    free(r->values);
+    for (size_t i = 0; i < r->input_count; i++) free(r->inputs[i].data);
+    free(r->inputs);
     r->workspace = NULL;
     r->plan      = NULL;
     r->data      = NULL;
-    r->values    = NULL;
+    r->inputs    = NULL;
+    r->input_count = 0;
 }
 
 static void runner_free(runner *r)
@@ -227,24 +240,54 @@ static octet_status open_input(runner *r, cli_call *call, const char *path, octe
     call->args.data_path = path;
     OCTET_TRY(cli_open_data(&r->data, call, r->graph, 0, err));
     cli_warn(call, octet_dataset_warnings(r->data));
-    const octet_port   port  = octet_dataset_port(r->data);
-    octet_tensor       input = { .dtype = OCTET_F32, .rank = port.rank };
-    octet_plan_options options = { .engines = call->args.engine, .threads = call->args.threads,
-                                   .limits = call->args.limits, .inputs = &input };
-    memcpy(input.dims, port.dims, sizeof input.dims);
+    r->input_count = octet_dataset_input_count(r->data);
+    r->inputs      = cli_alloc(r->input_count, sizeof *r->inputs);
+    for (size_t i = 0; i < r->input_count; i++) {
+        r->inputs[i]      = octet_dataset_input(r->data, i);
+        r->inputs[i].data = NULL; /* known when running, not when planning */
+    }
+    const octet_plan_options options = { .engines = call->args.engine, .threads = call->args.threads,
+                                         .limits = call->args.limits, .inputs = r->inputs,
+                                         .keep_values = call->args.dump != NULL };
     OCTET_TRY(octet_plan_create(&r->plan, r->graph, &options, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
-    r->values = cli_alloc((size_t)octet_tensor_count(&input), sizeof *r->values);
+    for (size_t i = 0; i < r->input_count; i++)
+        r->inputs[i].data = cli_alloc((size_t)octet_tensor_bytes(&r->inputs[i]), 1);
+    return OCTET_OK;
+}
+
+/* Every value of every sample: DIR/SAMPLE/NAME.npy, levels as they are. */
+static octet_status dump_value(void *context, const char *name, const octet_tensor *tensor, octet_error *err)
+{
+    const dumping *const d = context;
+    char                 path[4096];
+    size_t               n = (size_t)snprintf(path, sizeof path, "%s/", d->folder);
+    if (!tensor->data) return OCTET_OK;
+    for (; *name && n + 5 < sizeof path && n < strlen(d->folder) + 200; name++)
+        path[n++] = (char)(strchr("/\\:*?\"<>|", *name) || (unsigned char)*name < 33 ? '_' : *name);
+    snprintf(path + n, sizeof path - n, ".npy");
+    return cli_npy_write(path, tensor, d->force, err);
+}
+
+static octet_status begin_dump(runner *r, cli_call *call, octet_error *err)
+{
+    dumping *const d = &r->dump;
+    snprintf(d->folder, sizeof d->folder, "%s/%zu", call->args.dump, r->dumped++);
+    d->force = call->args.force;
+    if ((mkdir(call->args.dump, 0777) != 0 && errno != EEXIST) || (mkdir(d->folder, 0777) != 0 && errno != EEXIST)) {
+        call->writing = true;
+        octet_error_file(err, d->folder);
+        return octet_fail(err, OCTET_ERR_FILE, "cannot make folder: %s", strerror(errno));
+    }
+    octet_workspace_set_hook(r->workspace, dump_value, d);
     return OCTET_OK;
 }
 
 static octet_status run_sample(runner *r, cli_call *call, size_t index, octet_error *err)
 {
-    const octet_port port  = octet_dataset_port(r->data);
-    octet_tensor     input = { .dtype = OCTET_F32, .rank = port.rank, .data = r->values };
-    memcpy(input.dims, port.dims, sizeof input.dims);
-    OCTET_TRY(octet_dataset_read(r->data, index, r->values, NULL, err));
-    OCTET_TRY(octet_run(r->workspace, &input, r->outputs, err));
+    OCTET_TRY(octet_dataset_read_inputs(r->data, index, r->inputs, NULL, err));
+    if (call->args.dump) OCTET_TRY(begin_dump(r, call, err));
+    OCTET_TRY(octet_run(r->workspace, r->inputs, r->outputs, err));
     for (size_t i = 0; i < r->output_count && call->args.output; i++)
         OCTET_TRY(keep(&r->stacks[i], &r->outputs[i], octet_graph_output(r->graph, i).name, err));
     return show(r, call, octet_dataset_name(r->data, index), err);
@@ -266,9 +309,6 @@ static octet_status run_input(runner *r, cli_call *call, const char *path, octet
 static octet_status work(runner *r, cli_call *call, octet_error *err)
 {
     OCTET_TRY(cli_load(&r->graph, call, call->args.operands[0], err));
-    if (octet_graph_input_count(r->graph) != 1)
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (need 1)",
-                          octet_graph_input_count(r->graph));
     if (call->args.names) OCTET_TRY(cli_names_read(&r->names, call->args.names, err));
     if (octet_graph_stage(r->graph) < OCTET_STAGE_FUSED) OCTET_TRY(octet_fuse(r->graph, err));
     r->output_count = octet_graph_output_count(r->graph);
@@ -296,6 +336,11 @@ octet_status cli_run(cli_call *call, octet_error *err)
     return status;
 }
 
+static const cli_option dump_options[] = {
+    { "dump", 0, CLI_TEXT, "DIR", offsetof(cli_args, dump), NULL,
+      "write every value of sample N as DIR/N/NAME.npy; those of integer type are levels" },
+    { NULL },
+};
 static const cli_option run_options[] = {
     { "top", 0, CLI_COUNT, "K", offsetof(cli_args, top), "5", "classes to print", NULL, 1, 1e9 },
     { "labels", 0, CLI_TEXT, "FILE", offsetof(cli_args, names), NULL,
@@ -304,6 +349,7 @@ static const cli_option run_options[] = {
 };
 static const cli_group run_groups[] = {
     { "result (.npy: the first output; .npz: all)", cli_output_options },
+    { "values", dump_options },
     { "classes", run_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },

@@ -253,7 +253,7 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(open_inputs(j, call, err));
     if (call->args.dry_run) return dry_run(j, call, err);
     OCTET_TRY(search(j, call, err));
-    if (j->result) OCTET_TRY(cli_describe(j->result, j->data[0], call, err));
+    if (j->result) OCTET_TRY(cli_describe(j->result, j->data[0], NULL, call, err));
     if (j->result) OCTET_TRY(cli_save(j->result, call, err));
     OCTET_TRY(write_frontier(j, call, err));
     print_trials(j);

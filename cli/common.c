@@ -48,6 +48,7 @@ octet_status cli_open_data(octet_dataset **data, const cli_call *call, const oct
     octet_dataset_options options = call->args.data;
     options.graph                 = graph;
     options.limits                = call->args.limits;
+    options.any_inputs            = call->command->any_inputs;
     if (limit && (!options.limit || options.limit > limit)) options.limit = limit;
     return cli_open(data, call->args.data_path, options, err);
 }

@@ -19,7 +19,7 @@ static octet_status check_not_input(const char *output, const char *input, octet
 static octet_status check_output(const cli_args *args, const char *output, octet_error *err)
 {
     const char *const inputs[] = { args->data_path,       args->data.labels, args->data.reference,
-                                   args->baseline,        args->config,      args->names,
+                                   args->baseline,        args->config,      args->names,        args->statistics,
                                    args->validation.path, args->test.path,   args->validation.labels,
                                    args->test.labels,     args->validation.reference, args->test.reference };
     for (int i = 0; i < args->operand_count; i++) OCTET_TRY(check_not_input(output, args->operands[i], err));

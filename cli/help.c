@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMN = 28, WIDTH = 100, SENTENCE = 1024 };
+enum { COLUMN = 28, WIDTH = 100 };
 
 /* "-o, --output FILE", "    --json[=FILE]" */
-static void option_heading(char *text, size_t size, const cli_option *row)
+void cli_option_heading(char *text, size_t size, const cli_option *row)
 {
     char letter[8] = "    ";
     if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
@@ -17,7 +17,7 @@ static void option_heading(char *text, size_t size, const cli_option *row)
     else snprintf(text, size, "%s--%s %s", letter, row->name, row->argument);
 }
 
-static void option_sentence(char *text, size_t size, const cli_option *row)
+void cli_option_sentence(char *text, size_t size, const cli_option *row)
 {
     size_t n = (size_t)snprintf(text, size, "%s", row->help);
     char   one[48];
@@ -53,9 +53,9 @@ static void wrap(const char *text)
 
 static void print_option(const cli_option *row)
 {
-    char heading[96], sentence[SENTENCE];
-    option_heading(heading, sizeof heading, row);
-    option_sentence(sentence, sizeof sentence, row);
+    char heading[96], sentence[CLI_SENTENCE];
+    cli_option_heading(heading, sizeof heading, row);
+    cli_option_sentence(sentence, sizeof sentence, row);
     const int used = printf("  %s", heading);
     if (used >= COLUMN) printf("\n%*s", COLUMN, "");
     else printf("%*s", COLUMN - used, "");
@@ -102,11 +102,11 @@ static void markdown_text(const char *text)
 
 static void markdown_group(const cli_group *group)
 {
-    char heading[96], sentence[SENTENCE];
+    char heading[96], sentence[CLI_SENTENCE];
     printf("\n| %s | |\n|---|---|\n", group->title);
     for (const cli_option *row = group->rows; row->name; row++) {
-        option_heading(heading, sizeof heading, row);
-        option_sentence(sentence, sizeof sentence, row);
+        cli_option_heading(heading, sizeof heading, row);
+        cli_option_sentence(sentence, sizeof sentence, row);
         printf("| `");
         for (const char *c = heading + strspn(heading, " "); *c; c++) printf(*c == '|' ? "\\|" : "%c", *c);
         printf("` | ");

@@ -9,7 +9,10 @@
 const cli_command cli_commands[] = {
     { "inspect", cli_inspect, "shows what a network consists of, what fuses and what can be int8",
       &cli_inspect_syntax },
-    { "quantize", cli_quantize, "makes an int8 network from a float one and sample data", &cli_quantize_syntax },
+    { "quantize", cli_quantize, "makes an int8 network from a float one and sample data", &cli_quantize_syntax,
+      true },
+    { "calibrate", cli_calibrate, "gathers statistics of samples in a file that merges, resumes and serves quantize",
+      &cli_calibrate_syntax, true },
     { "qat", cli_qat, "trains a network with quantization in the loop, and resumes where it was interrupted",
       &cli_qat_syntax },
     { "tune", cli_tune, "searches for the fastest int8 network within an accuracy budget, and resumes",
@@ -22,7 +25,7 @@ const cli_command cli_commands[] = {
     { "bench", cli_bench, "times every engine beside the float network, layer by layer if asked", &cli_bench_syntax },
     { "report", cli_report_page, "makes a page of every layer's errors, ranges and times, with causes and remedies",
       &cli_report_syntax },
-    { "run", cli_run, "runs a network on inputs: top classes, or outputs as .npy or .npz", &cli_run_syntax },
+    { "run", cli_run, "runs a network on inputs: top classes, or outputs as .npy or .npz", &cli_run_syntax, true },
     { "doctor", cli_doctor, "shows instruction sets, engines, memory and limits, and tests itself",
       &cli_doctor_syntax },
     { "demo", cli_demo, "draws pictures, quantizes a network for them and prints what that cost", &cli_demo_syntax },
@@ -94,7 +97,9 @@ octet_status cli_help(cli_call *call, octet_error *err)
         command = find_command(call->args.operands[0]);
         if (!command) return refuse_command(call->args.operands[0], err);
     }
-    cli_help_print(command);
+    if (call->args.completion) cli_completion_print(call->args.completion);
+    else if (call->args.manual) cli_manual_print(command);
+    else cli_help_print(command);
     return OCTET_OK;
 }
 
@@ -160,6 +165,9 @@ int main(int argc, char **argv)
 
 static const cli_option help_options[] = {
     { "markdown", 0, CLI_FLAG, NULL, offsetof(cli_args, markdown), NULL, "print docs/cli.md" },
+    { "man", 0, CLI_FLAG, NULL, offsetof(cli_args, manual), NULL, "print the manual page, as scdoc reads it" },
+    { "completion", 0, CLI_WORD, "bash|zsh|fish", offsetof(cli_args, completion), NULL,
+      "print what that shell needs to complete octet's words" },
     { "help", 'h', CLI_FLAG, NULL, offsetof(cli_args, help), NULL, "print this help" },
     { NULL },
 };

@@ -41,13 +41,15 @@ const cli_option cli_engine_options[] = {
     { NULL },
 };
 
-const cli_option cli_data_options[] = {
-    { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,
-      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz)", .required = true },
-    { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",
-      "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" },
-    { NULL },
-};
+#define DATA_ROW(...)                                                                                              \
+    { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,                                                             \
+      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz), .tar (WebDataset)", __VA_ARGS__ }
+#define LABELS_ROW                                                                                                 \
+    { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",                                      \
+      "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" }
+
+const cli_option cli_data_options[]          = { DATA_ROW(.required = true), LABELS_ROW, { NULL } };
+const cli_option cli_optional_data_options[] = { DATA_ROW(.required = false), LABELS_ROW, { NULL } };
 
 const cli_option cli_preprocess_options[] = {
     { "preprocess", 0, CLI_TEXT, "NAME", AT(data.preprocess), "the model's own recipe",
@@ -61,6 +63,8 @@ const cli_option cli_preprocess_options[] = {
     { "color", 0, CLI_WORD, "rgb|bgr|gray", AT(data.color), "rgb", "order of the channels", .section = "data" },
     { "resize", 0, CLI_WORD, "bilinear|bicubic|nearest", AT(data.filter), "bilinear", "filter of resizing",
       .section = "data" },
+    { "shape", 0, CLI_TEXT, "[TYPE:]D,D,...", AT(data.shape), NULL,
+      "of one sample in a file of plain little-endian numbers (f32, f16, f64, u8, i8)", .section = "data" },
     { "layout", 0, CLI_WORD, "nchw|nhwc", AT(data.layout), "nchw", "how array samples lie in their file",
       .section = "data" },
     { NULL },

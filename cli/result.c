@@ -18,14 +18,24 @@ static char *config_text(const cli_call *call, size_t flags)
     return text;
 }
 
-octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const cli_call *call, octet_error *err)
+octet_status cli_load_float(octet_graph **graph, const cli_call *call, octet_error *err)
+{
+    const char *const path = call->args.operands[0];
+    OCTET_TRY(cli_load(graph, call, path, err));
+    OCTET_TRY(octet_fuse(*graph, err));
+    if (octet_graph_stage(*graph) < OCTET_STAGE_QUANTIZED) return OCTET_OK;
+    octet_error_file(err, path);
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
+}
+
+octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const char *recipe, const cli_call *call,
+                          octet_error *err)
 {
     char               text[1024];
-    const octet_recipe recipe = octet_dataset_recipe(data);
-    if (recipe.given) {
-        OCTET_TRY(octet_recipe_print(text, sizeof text, &recipe, err));
-        OCTET_TRY(octet_graph_set_metadata(graph, "octet.preprocess", text, err));
-    }
+    const octet_recipe own = data ? octet_dataset_recipe(data) : (octet_recipe){ 0 };
+    if (own.given) OCTET_TRY(octet_recipe_print(text, sizeof text, &own, err));
+    if (own.given) recipe = text;
+    if (recipe) OCTET_TRY(octet_graph_set_metadata(graph, "octet.preprocess", recipe, err));
     OCTET_TRY(octet_graph_set_metadata(graph, "octet.version", octet_version(), err));
     char *const        options = config_text(call, JSON_COMPACT);
     const octet_status status = octet_graph_set_metadata(graph, "octet.options", options, err);

@@ -35,12 +35,15 @@ typedef struct octet_dataset_options {
     const char *labels;     /* label file, or NULL */
     const char *reference;  /* .npy of true outputs, or NULL (u8 is byte/255) */
     const char *layout;     /* "nhwc": how array samples lie in their file; NULL: nchw */
+    const char *shape;      /* of a sample in a file of plain numbers: "3,32,32", "u8:3,32,32"; NULL: formats say it */
     size_t      limit, skip, every, skip_every; /* 0: all; every N: samples 0, N, 2N, ...; skip_every N: the others */
     bool        shuffle;
     uint64_t    seed;
     size_t      skip_bad;   /* unreadable samples tolerated */
     bool        keep_labels; /* classes that the network does not have stay, for training to refuse by name; else
                                 labels beside the data are then left out, with a warning */
+    bool        any_inputs; /* the caller reads with octet_dataset_read_inputs: networks of several inputs, or of
+                               integers, are not refused */
     octet_limits limits;
     const octet_graph *graph; /* the network to feed: input shape, stored recipe. NULL: samples as they are */
 } octet_dataset_options;
@@ -69,6 +72,16 @@ OCTET_API octet_tensor octet_dataset_tensor(const octet_dataset *data);
    non-finite or unreadable sample is an error naming it. */
 OCTET_API octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *values, int64_t *label,
                                           octet_error *err);
+
+/* The inputs that a data set feeds, in the network's order, and the form of each: its type and a leading 1. path is an
+   .npz with one array per input by name, or a folder with NAME.npy or a sub-folder per input. */
+OCTET_API size_t       octet_dataset_input_count(const octet_dataset *data);
+OCTET_API octet_tensor octet_dataset_input(const octet_dataset *data, size_t index);
+
+/* octet_dataset_read for all of them: inputs[i].data is memory of octet_dataset_input(data, i)'s form. Integers must be
+   whole numbers of at most 2^24. */
+OCTET_API octet_status octet_dataset_read_inputs(const octet_dataset *data, size_t index, const octet_tensor *inputs,
+                                                 int64_t *label, octet_error *err);
 
 /* The sample's true output where options.reference was given: a view into the dataset (data NULL otherwise). */
 OCTET_API octet_tensor octet_dataset_reference(const octet_dataset *data, size_t index);

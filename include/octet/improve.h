@@ -97,7 +97,8 @@ typedef struct octet_step_gains {
 /* From a float network to a quantized one of its own, which the caller frees: prepare, calibrate, the steps that are
    asked for, convert. gains (may be NULL): what was tried; the quantized network's decisions say the same. graph is
    fused if it is not, and otherwise stays as it is. Errors are those of octet_prepare, octet_calibrate, octet_convert;
-   fewer than two samples for steps are OCTET_ERR_ARGUMENT. options may be NULL. */
+   fewer than two samples for steps are OCTET_ERR_ARGUMENT. data may be NULL where options->calibrate has statistics and
+   no step is asked for. options may be NULL. */
 OCTET_API octet_status octet_quantize(octet_graph **quantized, octet_graph *graph, octet_dataset *data,
                                       const octet_quantize_options *options, octet_step_gains *gains, octet_error *err);
 

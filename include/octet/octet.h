@@ -14,6 +14,7 @@
 #include <octet/quantize.h>
 #include <octet/report.h>
 #include <octet/sensitivity.h>
+#include <octet/statistics.h>
 #include <octet/suite.h>
 #include <octet/tensor.h>
 #include <octet/text.h>

@@ -152,6 +152,8 @@ typedef struct octet_calibrate_options {
     octet_limits            limits;
     octet_progress_function progress;
     void                   *progress_context;
+    const struct octet_statistics *statistics; /* what the samples showed earlier (octet/statistics.h): nothing is
+                                                  observed, and data serves OCTET_METHOD_OUTPUT alone */
 } octet_calibrate_options;
 
 /* Runs the samples through the float network, lets every observer see its value, and chooses all ranges. data may be

@@ -41,6 +41,12 @@ typedef struct octet_target {
 
 typedef struct octet_format octet_format;
 
+/* A piece of the data set's file. */
+typedef struct octet_blob {
+    const uint8_t *data;
+    size_t         size;
+} octet_blob;
+
 struct octet_dataset {
     octet_arena          *arena;
     const octet_dataset  *whole; /* what this is a part of, whose file and lists it reads; NULL: it has its own */
@@ -53,10 +59,15 @@ struct octet_dataset {
     octet_recipe          recipe;
     bool                  own_recipe; /* from options, not from the network */
     octet_port            port;
+    octet_dtype           dtype;  /* of the network's input: what values become in the end */
+    size_t                input;  /* of the network, that this feeds */
+    octet_dataset       **others; /* of the network's further inputs, in order */
+    size_t                other_count;
     octet_array           array;
     octet_array_route     route;
     const char           *folder;     /* of files; NULL: names are paths */
     const char          **files;      /* images in file order; NULL: array */
+    const octet_blob     *blobs;      /* their bytes, where they are no files of their own; NULL: they are */
     int64_t              *labels;     /* in file order; NULL: none */
     const char           *label_unit; /* "line" or "label" */
     size_t                raw_count;
@@ -82,7 +93,7 @@ struct octet_format {
 };
 
 extern const octet_format octet_format_folder, octet_format_image, octet_format_npy, octet_format_npz, octet_format_idx,
-    octet_format_cifar, octet_format_list;
+    octet_format_cifar, octet_format_list, octet_format_tar, octet_format_raw;
 
 /* Finds the row for path; source is loaded. */
 octet_status octet_format_find(const octet_format **format, const octet_source *source, const char *path,
@@ -148,6 +159,19 @@ static inline int64_t octet_dataset_label(const octet_dataset *data, size_t inde
 {
     return data->labels ? data->labels[data->order[index]] : -1;
 }
+
+/* ---- several inputs ---- */
+
+/* octet_dataset_open for one input of options->graph. */
+octet_status octet_dataset_open_input(octet_dataset **data, const char *path, const octet_dataset_options *options,
+                                      size_t input, octet_error *err);
+
+/* Sample raw_index in file order, and whether it is finite. */
+octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);
+
+bool         octet_inputs_can_feed(octet_dtype dtype);
+octet_status octet_inputs_path(const char **path, octet_dataset *data, const char *whole, octet_error *err);
+octet_status octet_inputs_open_others(octet_dataset *data, const char *whole, octet_error *err);
 
 /* ---- the rest ---- */
 

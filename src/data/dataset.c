@@ -57,12 +57,14 @@ static octet_status read_target(octet_dataset *data, octet_error *err)
     octet_target *const      t = &data->target;
     data->port = (octet_port){.name = data->input_name, .dtype = OCTET_F32, .rank = 1, .dims = {1}};
     if (!graph) return OCTET_OK;
-    if (octet_graph_input_count(graph) != 1)
+    if (octet_graph_input_count(graph) != 1 && !data->options.any_inputs)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the network has %zu inputs (need 1: a data set feeds one)",
                           octet_graph_input_count(graph));
-    const octet_port port = octet_graph_input(graph, 0);
+    if (!octet_graph_input_count(graph)) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the network has no input");
+    const octet_port port = octet_graph_input(graph, data->input);
     snprintf(data->input_name, sizeof data->input_name, "%s", port.name);
-    if (port.dtype != OCTET_F32)
+    data->dtype = port.dtype;
+    if (port.dtype != OCTET_F32 && !(data->options.any_inputs && octet_inputs_can_feed(port.dtype)))
         return octet_fail(err, OCTET_ERR_UNSUPPORTED,
                           "the network's input '%s' is %s (need f32: a data set feeds that)", port.name,
                           octet_dtype_name(port.dtype));
@@ -139,22 +141,34 @@ static octet_status drop_bad(octet_dataset *data, octet_error *err)
 
 static octet_status open_all(octet_dataset *data, octet_error *err)
 {
+    const char *const whole = data->path;
+    data->dtype             = OCTET_F32;
     OCTET_TRY(read_target(data, err));
+    if (data->options.graph && octet_graph_input_count(data->options.graph) > 1)
+        OCTET_TRY(octet_inputs_path(&data->path, data, whole, err));
     OCTET_TRY(choose_recipe(data, err));
     OCTET_TRY(octet_source_open(&data->source, data->arena, data->path, err));
-    OCTET_TRY(octet_format_find(&data->format, &data->source, data->path, err));
+    data->format = &octet_format_raw;
+    if (!data->options.shape) OCTET_TRY(octet_format_find(&data->format, &data->source, data->path, err));
     OCTET_TRY(data->format->open(data, data->path, err));
     OCTET_TRY(octet_labels_settle(data, err));
     OCTET_TRY(octet_subset_apply(data, err));
     OCTET_TRY(octet_dataset_name_all(data, err));
     OCTET_TRY(drop_bad(data, err));
     OCTET_TRY(octet_references_open(data, err)); /* of those that are left */
+    if (!data->input) OCTET_TRY(octet_inputs_open_others(data, whole, err));
     const int64_t bytes = octet_port_count(&data->port) * (int64_t)sizeof(float);
     return octet_check_memory((size_t)bytes, data->limits.max_memory, err);
 }
 
 octet_status octet_dataset_open(octet_dataset **data, const char *path, const octet_dataset_options *options,
                                 octet_error *err)
+{
+    return octet_dataset_open_input(data, path, options, 0, err);
+}
+
+octet_status octet_dataset_open_input(octet_dataset **data, const char *path, const octet_dataset_options *options,
+                                      size_t input, octet_error *err)
 {
     *data = NULL;
     octet_arena *const arena = octet_arena_new();
@@ -165,6 +179,7 @@ octet_status octet_dataset_open(octet_dataset **data, const char *path, const oc
     }
     d->arena = arena;
     d->label_unit = "line";
+    d->input = input;
     d->path = octet_arena_copy(arena, path);
     if (options) d->options = *options;
     d->limits = d->options.limits;
@@ -183,6 +198,7 @@ void octet_dataset_free(octet_dataset *data)
 {
     if (!data) return;
     if (!data->whole) octet_source_close(&data->source);
+    for (size_t i = 0; i < data->other_count && !data->whole; i++) octet_dataset_free(data->others[i]);
     octet_arena_free(data->arena);
 }
 
@@ -207,15 +223,16 @@ const char *octet_dataset_name(const octet_dataset *data, size_t index)
     return data->files ? data->files[data->order[index]] : data->names + index * data->name_size;
 }
 
-static octet_status check_finite(const octet_dataset *data, size_t index, const float *values, octet_error *err)
+octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw, float *values, octet_error *err)
 {
     const int64_t count = octet_port_count(&data->port);
+    char          number[32];
+    OCTET_TRY(data->format->read(data, raw, values, err));
+    snprintf(number, sizeof number, "#%zu", raw);
     for (int64_t i = 0; i < count; i++)
-        if (!isfinite(values[i])) {
-            octet_fail(err, OCTET_ERR_FORMAT, "sample %s: element %lld is %s (need finite numbers)",
-                       octet_dataset_name(data, index), (long long)i, isnan(values[i]) ? "nan" : "inf");
-            return OCTET_ERR_FORMAT;
-        }
+        if (!isfinite(values[i]))
+            return octet_fail(err, OCTET_ERR_FORMAT, "sample %s: element %lld is %s (need finite numbers)",
+                              data->files ? data->files[raw] : number, (long long)i, isnan(values[i]) ? "nan" : "inf");
     return OCTET_OK;
 }
 
@@ -224,9 +241,7 @@ octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *
 {
     if (index >= data->count)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "sample %zu of a data set of %zu", index, data->count);
-    const size_t raw = data->order[index];
-    octet_status status = data->format->read(data, raw, values, err);
-    if (status == OCTET_OK) status = check_finite(data, index, values, err);
+    const octet_status status = octet_dataset_read_raw(data, data->order[index], values, err);
     if (status != OCTET_OK) octet_error_file(err, data->path);
     if (label) *label = octet_dataset_label(data, index);
     return status;

@@ -4,7 +4,7 @@
 
 static const octet_format *const formats[] = {
     &octet_format_folder, &octet_format_image, &octet_format_npy, &octet_format_npz,
-    &octet_format_cifar,  &octet_format_list,  &octet_format_idx,
+    &octet_format_tar,    &octet_format_cifar,  &octet_format_list,  &octet_format_idx,
 };
 
 octet_status octet_format_find(const octet_format **format, const octet_source *source, const char *path,
@@ -17,5 +17,6 @@ octet_status octet_format_find(const octet_format **format, const octet_source *
         }
     return octet_fail(
         err, OCTET_ERR_FORMAT,
-        "unknown format of data (need a folder, PNG, JPEG, npy, npz, idx, CIFAR .bin or a list of files)");
+        "unknown format of data (need a folder, PNG, JPEG, npy, npz, idx, CIFAR .bin, tar or a list of files; "
+        "--shape for plain numbers)");
 }

@@ -8,7 +8,14 @@
 static octet_status load_image(octet_image *image, octet_file *file, const octet_dataset *data, size_t raw_index,
                                octet_arena *arena, octet_error *err)
 {
-    const char *path = data->files[raw_index];
+    const char             *path = data->files[raw_index];
+    const octet_blob *const blob = data->blobs ? &data->blobs[raw_index] : NULL;
+    if (blob) {
+        const octet_status decoded =
+            octet_image_decode(image, arena, blob->data, blob->size, data->limits.max_pixels, err);
+        if (decoded != OCTET_OK) octet_error_node(err, path);
+        return decoded;
+    }
     if (data->folder) path = octet_arena_format(arena, "%s/%s", data->folder, path);
     if (!path) return octet_fail_memory(err);
     octet_status status = octet_file_read(file, path, data->limits.max_file, err);

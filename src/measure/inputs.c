@@ -17,8 +17,9 @@ static octet_status check_data(const octet_inputs *inputs, octet_error *err)
 {
     if (!inputs->data) return OCTET_OK;
     if (octet_dataset_count(inputs->data) == 0) return octet_fail(err, OCTET_ERR_ARGUMENT, "there are no samples");
-    if (inputs->port_count == 1) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (data needs 1)", inputs->port_count);
+    if (inputs->port_count == octet_dataset_input_count(inputs->data)) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs, the data feeds %zu", inputs->port_count,
+                      octet_dataset_input_count(inputs->data));
 }
 
 static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_error *err)
@@ -28,7 +29,7 @@ static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, s
     memcpy(tensor->dims, value->dims, sizeof tensor->dims);
     if (tensor->rank > 0 && tensor->dims[0] == OCTET_DIM_FREE) tensor->dims[0] = inputs->batch;
     if (inputs->data) {
-        const octet_port sample = octet_dataset_port(inputs->data);
+        const octet_tensor sample = octet_dataset_input(inputs->data, port);
         tensor->rank            = sample.rank;
         memcpy(tensor->dims, sample.dims, sizeof tensor->dims);
         tensor->dims[0] *= inputs->batch; /* from 1 */
@@ -95,9 +96,21 @@ octet_status octet_inputs_fill(octet_tensor *set, const octet_inputs *inputs, si
 {
     if (!inputs->data) return fill_random(set, inputs, index, err);
     const size_t batch = (size_t)inputs->batch, total = octet_dataset_count(inputs->data);
-    const size_t count = (size_t)octet_tensor_count(set) / batch;
     for (size_t i = 0; i < batch; i++)
-        OCTET_TRY(octet_dataset_read(inputs->data, (index * batch + i) % total, (float *)set->data + i * count, NULL,
-                                     err));
+        OCTET_TRY(octet_inputs_read(set, inputs, i, (index * batch + i) % total, err));
     return OCTET_OK;
+}
+
+octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inputs, size_t at, size_t sample,
+                               octet_error *err)
+{
+    octet_tensor one[OCTET_INPUTS_MOST];
+    if (inputs->port_count > OCTET_INPUTS_MOST)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (at most %d)", inputs->port_count,
+                          (int)OCTET_INPUTS_MOST);
+    for (size_t i = 0; i < inputs->port_count; i++) {
+        one[i]      = octet_dataset_input(inputs->data, i);
+        one[i].data = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
+    }
+    return octet_dataset_read_inputs(inputs->data, sample, one, NULL, err);
 }

@@ -27,4 +27,10 @@ octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, o
    1. */
 octet_status octet_inputs_fill(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err);
 
+enum { OCTET_INPUTS_MOST = 64 };
+
+/* Sample number sample of the data becomes the set's at-th. */
+octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inputs, size_t at, size_t sample,
+                               octet_error *err);
+
 #endif

@@ -4,36 +4,25 @@
    thread, and in the batches that were asked for). */
 #include "quantize/calibration.h"
 
-#include "quantize/samples.h"
+#include "quantize/statistics.h"
 
 #include <math.h>
-#include <string.h>
 
 /* ---- one value of one sample ---- */
-
-/* A power of two such that 2^23 samples as large as this one's largest value cannot overflow. */
-static double unit_for(const float *x, size_t count)
-{
-    float most = 0;
-    int   exponent;
-    for (size_t i = 0; i < count; i++) most = fmaxf(most, fabsf(x[i]));
-    if (!isfinite(most)) return 1;
-    frexp(most > 0 ? most : 1.0, &exponent);
-    return ldexp(1.0, exponent - 39);
-}
 
 static octet_status add_to_mean(octet_mean *mean, octet_arena *arena, const float *x, size_t count, octet_error *err)
 {
     if (!mean->sum) {
+        OCTET_TRY(octet_arena_get(&mean->fine, arena, count, sizeof *mean->fine, err));
         OCTET_TRY(octet_arena_get(&mean->sum, arena, count, sizeof *mean->sum, err));
         mean->count = count;
-        mean->unit  = unit_for(x, count);
     }
-    const double scale = 1.0 / mean->unit;
     for (size_t i = 0; i < count && count == mean->count; i++) {
-        const double units = x[i] * scale;
-        if (fabs(units) < 0x1p62) /* otherwise not finite or absurd: the observer counts it and the run is refused */
-            (void)!__builtin_add_overflow(mean->sum[i], (int64_t)units, &mean->sum[i]);
+        double in = x[i]; /* what is not finite the observer counts, and the run is refused */
+        in = in > -OCTET_MEAN_MOST ? in < OCTET_MEAN_MOST ? in : OCTET_MEAN_MOST : -OCTET_MEAN_MOST;
+        const int64_t whole = (int64_t)in; /* exact: towards zero */
+        mean->sum[i] += whole;
+        mean->fine[i] += (int64_t)((in - (double)whole) * (1 / OCTET_MEAN_FINE));
     }
     return OCTET_OK;
 }
@@ -51,7 +40,7 @@ static octet_status keep(octet_group *group, octet_arena *arena, const octet_ten
     return OCTET_OK;
 }
 
-static octet_status see(void *context, const octet_seen *seen, octet_error *err)
+octet_status octet_calibration_see(void *context, const octet_seen *seen, octet_error *err)
 {
     const octet_graph *const  graph  = context;
     const octet_watch *const  watch  = &graph->calibration->watches[seen->value->index];
@@ -79,8 +68,9 @@ static octet_status order_means(const octet_samples *samples, const octet_calibr
         if (c->means[i].count > most) most = c->means[i].count;
     OCTET_TRY(octet_arena_get(&room, samples->arena, most, sizeof *room, err));
     for (size_t i = 0; i < c->mean_count; i++)
-        if (c->means[i].sum)
-            octet_workspace_order_sums(octet_samples_workspace(samples), c->means[i].value, c->means[i].sum, room);
+        for (int fine = 0; c->means[i].sum && fine < 2; fine++)
+            octet_workspace_order_sums(octet_samples_workspace(samples), c->means[i].value,
+                                       fine ? c->means[i].fine : c->means[i].sum, room);
     return OCTET_OK;
 }
 
@@ -116,7 +106,7 @@ static octet_status set_range(octet_graph *graph, octet_group *group, octet_erro
     return octet_set_qparams(graph, group->fake_quantize, &quantizer, &range, 1, err);
 }
 
-static octet_status check_finite(const octet_calibration *c, octet_error *err)
+octet_status octet_calibration_check_finite(const octet_calibration *c, octet_error *err)
 {
     for (size_t i = 0; i < c->group_count; i++) {
         const octet_observer *const o = &c->groups[i].observer;
@@ -137,7 +127,6 @@ static bool needs_order(const octet_quantizer *quantizer)
            quantizer->observing == OCTET_OBSERVE_RECORD;
 }
 
-/* The first sample runs alone: it fixes the units of the means. */
 static octet_status observe_all(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                 octet_error *err)
 {
@@ -147,26 +136,39 @@ static octet_status observe_all(octet_graph *graph, octet_dataset *data, const o
                                         .raw = !in_order, .batch = batch };
     octet_samples               samples;
     octet_status status = octet_samples_open(&samples, graph, data, &how, err);
-    if (status == OCTET_OK) status = octet_samples_run(&samples, see, graph, err);
+    if (status == OCTET_OK) status = octet_samples_run(&samples, octet_calibration_see, graph, err);
     if (status == OCTET_OK && !in_order) status = order_means(&samples, graph->calibration, err);
     graph->calibration->samples = samples.total;
     octet_samples_free(&samples);
     return status;
 }
 
+/* What needs samples again, or in their order, is said before anything is read. */
+static octet_status use_statistics(octet_graph *graph, const octet_dataset *data, const octet_statistics *statistics,
+                                   octet_error *err)
+{
+    const octet_quantizer *const quantizer = &graph->calibration->qconfig.activation;
+    if (needs_order(quantizer) || (quantizer->method == OCTET_METHOD_OUTPUT && !data))
+        return octet_fail(err, OCTET_ERR_ARGUMENT,
+                          "method %s needs samples%s (statistics serve minmax, percentile, mse and entropy alone)",
+                          octet_method_name(quantizer->method), data ? " in their order" : "");
+    return octet_statistics_apply(statistics, graph, err);
+}
+
 octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                              octet_error *err)
 {
-    octet_calibration *const c = graph->calibration;
+    octet_calibration *const      c          = graph->calibration;
+    const octet_statistics *const statistics = options ? options->statistics : NULL;
     if (graph->stage != OCTET_STAGE_PREPARED || graph->training || !c)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only a network prepared for it can be calibrated");
     if (c->group_count == 0) { /* weights alone become levels: there is nothing to see */
         graph->stage = OCTET_STAGE_CALIBRATED;
         return octet_graph_check(graph, err);
     }
-    if (!data) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to calibrate with");
-    OCTET_TRY(observe_all(graph, data, options, err));
-    OCTET_TRY(check_finite(c, err));
+    if (!data && !statistics) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to calibrate with");
+    OCTET_TRY(statistics ? use_statistics(graph, data, statistics, err) : observe_all(graph, data, options, err));
+    OCTET_TRY(octet_calibration_check_finite(c, err));
     for (size_t i = 0; i < c->group_count; i++) OCTET_TRY(set_range(graph, &c->groups[i], err));
     const octet_levels_range levels = octet_quantizer_levels(&c->qconfig.activation, false);
     if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT && octet_dtype_size(levels.dtype) == 1)

@@ -55,14 +55,24 @@ typedef struct octet_group {
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
 
-/* Mean of a value over all samples, as exact integers: unit is a power of two taken from the first sample, so sums do
-   not depend on order. */
+/* Sum of a value over all samples, as exact integers: of every element the nearest whole number and what is left in
+   units of OCTET_MEAN_FINE. Neither depends on what other samples hold, so sums do not depend on their order; 2^23
+   samples cannot overflow them. */
 typedef struct octet_mean {
     const octet_value *value;
-    int64_t           *sum; /* NULL until the first sample; the value's shape with batch 1 */
+    int64_t           *sum, *fine; /* NULL until the first sample; the value's shape with batch 1 */
     size_t             count;
-    double             unit; /* 0 until the first sample */
 } octet_mean;
+
+#define OCTET_MEAN_FINE 0x1p-40
+
+/* Largest magnitude of an element that is summed as it is. */
+#define OCTET_MEAN_MOST 0x1p39
+
+static inline double octet_mean_at(const octet_mean *mean, size_t element, uint64_t total)
+{
+    return ((double)mean->sum[element] + (double)mean->fine[element] * OCTET_MEAN_FINE) / (double)total;
+}
 
 /* One watched value, by value->index. */
 typedef struct octet_watch {

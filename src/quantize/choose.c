@@ -6,6 +6,7 @@
 #include "quantize/calibration.h"
 
 #include "engine/run.h"
+#include "measure/inputs.h"
 #include "observe/qparams.h"
 #include "ops/mode.h"
 #include "quantize/samples.h"
@@ -41,7 +42,7 @@ typedef struct search {
     const octet_calibrate_options *options;
     octet_plan                    *plan;
     octet_workspace              **base, **changed; /* one of each per worker */
-    float                        **inputs;
+    octet_tensor                 **inputs;
     octet_error                   *errors;
     candidate                    (*candidates)[CANDIDATES]; /* per group */
     double                       (*loss)[CANDIDATES];       /* [sample * groups + group] */
@@ -128,10 +129,9 @@ static octet_status try_group(search *s, int worker, size_t sample, size_t group
 static octet_status try_sample(search *s, int worker, size_t sample, octet_error *err)
 {
     const size_t total = octet_dataset_count(s->data);
-    octet_tensor input = octet_dataset_tensor(s->data), outputs[OUTPUTS];
-    input.data         = s->inputs[worker];
-    OCTET_TRY(octet_dataset_read(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
-    OCTET_TRY(octet_run(s->base[worker], &input, outputs, err));
+    octet_tensor outputs[OUTPUTS];
+    OCTET_TRY(octet_dataset_read_inputs(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
+    OCTET_TRY(octet_run(s->base[worker], s->inputs[worker], outputs, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++)
         OCTET_TRY(try_group(s, worker, sample, g, err));
     return OCTET_OK;
@@ -282,7 +282,8 @@ static size_t sample_count(const octet_graph *graph, const octet_dataset *data, 
 static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
 {
     const size_t       groups = s->graph->calibration->group_count, workers = (size_t)s->workers;
-    const octet_tensor shape  = octet_dataset_tensor(s->data);
+    const octet_inputs from   = { .graph = s->graph, .data = s->data, .batch = 1,
+                                  .port_count = s->graph->input_count };
     OCTET_TRY(octet_arena_get(&s->base, arena, workers, sizeof *s->base, err));
     OCTET_TRY(octet_arena_get(&s->changed, arena, workers, sizeof *s->changed, err));
     OCTET_TRY(octet_arena_get(&s->inputs, arena, workers, sizeof *s->inputs, err));
@@ -296,7 +297,7 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
     for (int i = 0; i < s->workers; i++) {
         OCTET_TRY(octet_workspace_create(&s->base[i], s->plan, err));
         OCTET_TRY(octet_workspace_create(&s->changed[i], s->plan, err));
-        OCTET_TRY(octet_arena_get(&s->inputs[i], arena, (size_t)octet_tensor_count(&shape), sizeof(float), err));
+        OCTET_TRY(octet_inputs_make(&s->inputs[i], &from, arena, err));
     }
     return OCTET_OK;
 }

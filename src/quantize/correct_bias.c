@@ -47,8 +47,7 @@ static octet_status mean_image(octet_tensor *x, const octet_calibration *c, cons
     const octet_mean *const mean = mean_of(c, node->inputs[0]);
     float                  *image;
     OCTET_TRY(octet_arena_get(&image, arena, mean->count, sizeof *image, err));
-    for (size_t i = 0; i < mean->count; i++)
-        image[i] = (float)((double)mean->sum[i] * mean->unit / (double)c->samples);
+    for (size_t i = 0; i < mean->count; i++) image[i] = (float)octet_mean_at(mean, i, c->samples);
     *x      = octet_value_tensor(node->inputs[0], 1);
     x->data = image;
     return OCTET_OK;

@@ -68,11 +68,14 @@ static const step steps[OCTET_STEPS] = {
 
 /* Copies share constants and calibration with what they are copies of: all that was in force stays alive to the end. */
 
+/* Statistics from elsewhere are of the network as it was given. */
 static octet_status calibrated_copy(octet_graph **copy, const octet_graph *real, const way *w, octet_error *err)
 {
+    octet_calibrate_options how = w->options->calibrate;
+    if (w->now) how.statistics = NULL;
     OCTET_TRY(octet_graph_copy(copy, real, err));
     OCTET_TRY(octet_prepare(*copy, w->options->qconfig, err));
-    return octet_calibrate(*copy, w->data, &w->options->calibrate, err);
+    return octet_calibrate(*copy, w->data, &how, err);
 }
 
 /* The ranges that a search over the output found, where those of least squared error are in force, and the other way
@@ -208,6 +211,7 @@ static bool any_step(const octet_quantize_options *options)
 static octet_status part_samples(way *w, octet_error *err)
 {
     const size_t every = w->options->held_back ? w->options->held_back : HELD_BACK;
+    if (!w->data) return octet_fail(err, OCTET_ERR_ARGUMENT, "equalizing, rounding and bias correction need samples");
     if (octet_dataset_count(w->data) < 2 || every < 2)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "%zu samples, one in %zu held back: nothing is left to improve on",
                           octet_dataset_count(w->data), every);

@@ -32,7 +32,7 @@ static void take_means(octet_calibration *c, const octet_graph *from)
         const octet_mean *const mean = mean_of(from, c->means[i].value);
         c->means[i].sum              = mean->sum;
         c->means[i].count            = mean->count;
-        c->means[i].unit             = mean->unit;
+        c->means[i].fine             = mean->fine;
     }
     c->samples = from->calibration->samples;
 }

@@ -2,8 +2,9 @@
 /* Workers take the next sample until none is left or somebody failed. Worker 0 is the calling thread: it reports. */
 #include "quantize/samples.h"
 
-#include "base/checked.h"
+#include "base/hash.h"
 #include "base/parallel.h"
+#include "measure/inputs.h"
 
 #include <string.h>
 
@@ -12,7 +13,7 @@ enum { MOST_WORKERS = 4, OUTPUTS = 64 }; /* each has a workspace of its own */
 struct octet_sampler {
     octet_samples   *samples;
     octet_workspace *workspace, *rest;
-    float           *input;
+    octet_tensor    *inputs;
     int              worker;
     size_t           sample, count;
     octet_error      error;
@@ -33,19 +34,47 @@ static octet_status see(void *context, const char *name, const octet_tensor *ten
     return seen.value ? s->see(s->context, &seen, err) : OCTET_OK;
 }
 
-static octet_status one_batch(octet_sampler *sampler, octet_error *err)
+uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample)
+{
+    octet_hash hash;
+    octet_hash_begin(&hash);
+    for (size_t i = 0; i < count; i++) {
+        const int64_t batch = inputs[i].rank ? inputs[i].dims[0] : 1;
+        const size_t  bytes = (size_t)(octet_tensor_bytes(&inputs[i]) / batch);
+        octet_hash_add(&hash, (const uint8_t *)inputs[i].data + sample * bytes, bytes);
+    }
+    return octet_hash_value(&hash);
+}
+
+static octet_inputs inputs_of(const octet_samples *s)
+{
+    return (octet_inputs){ .graph = s->graph, .data = s->data, .batch = (int64_t)s->options.batch,
+                           .port_count = s->graph->input_count };
+}
+
+static size_t index_at(const octet_samples *s, size_t position)
+{
+    return s->options.list ? s->options.list[position] : position;
+}
+
+static octet_status one_batch(octet_sampler *sampler, size_t at, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
-    octet_tensor         input = octet_dataset_tensor(s->data);
-    octet_tensor         outputs[OUTPUTS];
-    const size_t         size  = (size_t)octet_tensor_count(&input);
-    sampler->count             = s->total - sampler->sample;
+    const octet_inputs   from  = inputs_of(s);
+    octet_tensor         inputs[OCTET_INPUTS_MOST], outputs[OUTPUTS];
+    sampler->count = s->total - at;
     if (sampler->count > s->options.batch) sampler->count = s->options.batch;
-    input.data = sampler->input;
-    if (sampler->count > 1) input.dims[0] = (int64_t)sampler->count;
-    for (size_t i = 0; i < sampler->count; i++)
-        OCTET_TRY(octet_dataset_read(s->data, sampler->sample + i, sampler->input + i * size, NULL, err));
-    return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, &input, outputs, err);
+    for (size_t i = 0; i < from.port_count; i++) {
+        inputs[i] = sampler->inputs[i];
+        if (sampler->count < s->options.batch) inputs[i].dims[0] = (int64_t)sampler->count;
+    }
+    for (size_t i = 0; i < sampler->count; i++) {
+        const size_t index = index_at(s, at + i);
+        OCTET_TRY(octet_inputs_read(inputs, &from, i, index, err));
+        if (s->options.identities)
+            s->options.identities[index] = octet_sample_identity(inputs, from.port_count, i);
+    }
+    return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, inputs, outputs, err);
 }
 
 static int report(const octet_samples *s, size_t done)
@@ -61,9 +90,10 @@ static void run_worker(void *context, size_t worker)
     octet_samples *const s       = context;
     octet_sampler *const sampler = &s->samplers[worker];
     for (;;) {
-        sampler->sample = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
-        if (sampler->sample >= s->end) return;
-        octet_status status = one_batch(sampler, &sampler->error);
+        const size_t at = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
+        if (at >= s->end) return;
+        sampler->sample     = index_at(s, at);
+        octet_status status = one_batch(sampler, at, &sampler->error);
         const size_t done   = __atomic_add_fetch(&s->done, sampler->count, __ATOMIC_RELAXED);
         if (status == OCTET_OK && worker == 0 && report(s, done))
             status = octet_fail(&sampler->error, OCTET_ERR_ARGUMENT, "interrupted");
@@ -86,18 +116,31 @@ static octet_status first_error(const octet_samples *s, octet_error *err)
     return first->error.status;
 }
 
-octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, void *context, octet_error *err)
+void octet_samples_rewind(octet_samples *s, octet_samples_hook see_value, void *context)
 {
     s->see     = see_value;
     s->context = context;
     s->next    = 0;
-    s->end     = s->total < s->options.batch ? s->total : s->options.batch;
-    run_worker(s, 0);
-    s->next = s->end;
-    s->end  = s->total;
-    if (s->end && s->samplers[0].error.status == OCTET_OK)
-        octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+}
+
+octet_status octet_samples_run_some(octet_samples *s, size_t count, octet_error *err)
+{
+    const size_t end = count < s->total - s->next ? s->next + count : s->total;
+    if (s->next == 0 && end > 0) {
+        s->end = end < s->options.batch ? end : s->options.batch;
+        run_worker(s, 0);
+        s->next = s->end;
+    }
+    s->end = end;
+    if (end && s->samplers[0].error.status == OCTET_OK) octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+    s->next = end;
     return first_error(s, err);
+}
+
+octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, void *context, octet_error *err)
+{
+    octet_samples_rewind(s, see_value, context);
+    return octet_samples_run_some(s, s->total, err);
 }
 
 static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sampler, const octet_plan *plan,
@@ -111,18 +154,15 @@ static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sa
 
 static octet_status make_samplers(octet_samples *s, octet_error *err)
 {
-    const octet_tensor shape = octet_dataset_tensor(s->data);
-    size_t             size;
+    const octet_inputs from = inputs_of(s);
     OCTET_TRY(octet_arena_get(&s->samplers, s->arena, (size_t)s->workers, sizeof *s->samplers, err));
-    if (!octet_mul(&size, (size_t)octet_tensor_count(&shape), s->options.batch))
-        return octet_fail(err, OCTET_ERR_LIMIT, "batches of %zu samples are too large", s->options.batch);
     for (int i = 0; i < s->workers; i++) {
         octet_sampler *const sampler = &s->samplers[i];
         sampler->samples             = s;
         sampler->worker              = i;
         OCTET_TRY(new_workspace(&sampler->workspace, sampler, s->plan, err));
         if (s->rest_plan) OCTET_TRY(new_workspace(&sampler->rest, sampler, s->rest_plan, err));
-        OCTET_TRY(octet_arena_get(&sampler->input, s->arena, size, sizeof(float), err));
+        OCTET_TRY(octet_inputs_make(&sampler->inputs, &from, s->arena, err));
     }
     return OCTET_OK;
 }
@@ -142,7 +182,8 @@ octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octe
                                 const octet_samples_options *options, octet_error *err)
 {
     *s = (octet_samples){ .graph = graph, .data = data, .options = *options, .total = octet_dataset_count(data) };
-    if (graph->input_count != 1 || graph->output_count > OUTPUTS)
+    if (options->list) s->total = options->listed;
+    if (graph->input_count < 1 || graph->input_count > OCTET_INPUTS_MOST || graph->output_count > OUTPUTS)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with %zu inputs and %zu outputs cannot be calibrated",
                           graph->input_count, graph->output_count);
     const int threads = octet_calibrate_threads(options->calibrate);

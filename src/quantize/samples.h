@@ -26,6 +26,9 @@ typedef struct octet_samples_options {
     bool                           in_order;  /* one worker */
     size_t                         batch;     /* samples run at once, where the first dimension is free; 0: 1 */
     size_t                         rounds;    /* for the progress: how often all samples are run */
+    const size_t                  *list;      /* indices of those to run; NULL: all */
+    size_t                         listed;
+    uint64_t                      *identities; /* by index, of those that have run; NULL: nobody asks */
 } octet_samples_options;
 
 typedef struct octet_samples {
@@ -38,7 +41,7 @@ typedef struct octet_samples {
     int                    workers;
     octet_samples_hook     see;
     void                  *context;
-    size_t                 next, done, total, end; /* done: of all rounds */
+    size_t                 next, done, total, end; /* positions in the list; done: of all rounds */
 } octet_samples;
 
 /* A plan of graph (one input) and workspaces to run it. *samples may be freed whatever comes back. */
@@ -48,6 +51,13 @@ void         octet_samples_free(octet_samples *samples);
 
 /* Runs all samples once. The first runs alone. The error is that of the earliest sample that failed. */
 octet_status octet_samples_run(octet_samples *samples, octet_samples_hook see, void *context, octet_error *err);
+
+/* The same in pieces: from the first sample again, and the next count of them (fewer at the end). */
+void         octet_samples_rewind(octet_samples *samples, octet_samples_hook see, void *context);
+octet_status octet_samples_run_some(octet_samples *samples, size_t count, octet_error *err);
+
+/* Of what a network is fed, one sample of all inputs: equal ones have equal identities. */
+uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample);
 
 /* Worker 0's, for octet_workspace_order_sums. */
 const octet_workspace *octet_samples_workspace(const octet_samples *samples);

@@ -74,7 +74,7 @@ has out 'octet quantize'
 expect 0 --version
 has out '^octet [0-9]'
 expect 0 --help
-for verb in inspect quantize qat tune eval compare diff bench report run doctor; do
+for verb in inspect quantize calibrate qat tune eval compare diff bench report run doctor; do
     expect 0 "$verb" --help
     has out '^usage: octet'
     has out '^examples:'
