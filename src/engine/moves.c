@@ -67,8 +67,9 @@ static bool copies_nearest(const octet_resize_attrs *attrs)
 
 static bool only_moves(const octet_plan *plan, const octet_node *node)
 {
-    static const char *const names[] = { "DepthToSpace", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice",
-                                         "Split", "Squeeze", "Transpose", "Unsqueeze" };
+    static const char *const names[] = { "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND",
+                                         "Identity", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze",
+                                         "Tile", "Transpose", "Unsqueeze" };
     bool known = !strcmp(node->op->name, "Resize") && copies_nearest(node->attrs);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) known = known || !strcmp(names[i], node->op->name);
     if (!known || node->activation.on || !node->op->forward) return false;

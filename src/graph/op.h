@@ -111,6 +111,8 @@ enum { /* octet_op.flags */
     OCTET_OP_SAMPLES      = 32, /* sample n of output 0 (dimension 0) depends on sample n of input 0 alone, and on all
                                    of the other inputs: a batch may be cut into slices. Not so BatchNormalization in
                                    its training_mode, which has no gradient */
+    OCTET_OP_AVERAGES     = 128, /* output 0 lies within input 0's range (averages, interpolation): some targets let both
+                                    share their parameters */
     OCTET_OP_ONE_DATA     = 64, /* inputs behind the first are parameters: only that one holds levels */
 };
 
@@ -144,6 +146,8 @@ struct octet_op {
     octet_forward     forward_integer;
     /* Why this very node cannot compute on levels although its operator can; NULL result, or no function: it can. */
     const char     *(*refuses_levels)(const octet_node *node);
+    /* Of a RESCALE operator: whether this very node only moves levels, as one of kind SAME does. NULL: none does. */
+    bool            (*moves_levels)(const octet_node *node);
     /* Bytes of call->scratch that forward / forward_integer need; NULL: 0. */
     size_t          (*scratch_size)(const octet_call *call, bool integer);
     /* Gradients of real numbers; NULL: none (training stops there, and says so). fixed_inputs: bits of the inputs that

@@ -103,7 +103,7 @@ static octet_status store_tensor(const octet_tensor **to, octet_reader *reader, 
     if (!a->t) return octet_fail(err, OCTET_ERR_FORMAT, "attribute holds no tensor");
     OCTET_TRY(octet_arena_get(&tensor, reader->graph->arena, 1, sizeof *tensor, err));
     *to = tensor;
-    return octet_tensor_from_proto(tensor, a->t, &reader->external, reader->graph->arena, err);
+    return octet_read_tensor(tensor, reader, a->t, err);
 }
 
 static octet_status store(octet_reader *reader, octet_node *node, const octet_attr *row, const Onnx__AttributeProto *a,

@@ -20,6 +20,8 @@ typedef struct neutral_row {
 
 static const neutral_row neutral_rows[] = {
     {NULL, "consumed_inputs", 6, 1, .any = true}, /* which inputs may be overwritten */
+    {NULL, "broadcast", 7, 1, .any = true},       /* without axis: the last dimensions, as now */
+    {NULL, "axis", 7, 1, .neutral = INT64_MIN},   /* of a broadcast: other dimensions than the last */
     {"AveragePool", "dilations", ANY_OPSET, 19, .neutral = 1},
     {"BatchNormalization", "is_test", 7, 1, .neutral = 1},
     {"Cast", "saturate", ANY_OPSET, 19, .any = true},   /* of floats of 8 bits only */

@@ -323,6 +323,9 @@ octet_status octet_read_qdq(octet_reader *reader, bool *changed, octet_error *er
         octet_qparams ignored;
         bool          known;
         if (octet_is_dequantize(n)) OCTET_TRY(at_node(octet_qdq_qparams(&ignored, &known, reader, n, err), n, err));
+        if (octet_is_quantize(n) && n->input_count > 2 && octet_read_bits(reader, n->inputs[2]))
+            return at_node(octet_fail(err, OCTET_ERR_UNSUPPORTED, "levels of %d bits that leave the graph as such",
+                                      octet_read_bits(reader, n->inputs[2])), n, err);
     }
     return OCTET_OK;
 }

@@ -76,6 +76,17 @@ static bool mirrors(const octet_node *node, const octet_tensor *scale)
     return below;
 }
 
+/* Levels of fewer bits than their type, where the file says so of the levels or of the zero point. */
+static void narrow_bounds(octet_qparams *qparams, const octet_reader *reader, const octet_node *node)
+{
+    const int of_levels = octet_is_dequantize(node) ? octet_read_bits(reader, node->inputs[0]) : 0;
+    const int of_zero = node->input_count > 2 ? octet_read_bits(reader, node->inputs[2]) : 0;
+    const int bits = of_levels ? of_levels : of_zero;
+    if (!bits) return;
+    qparams->qmin = qparams->dtype == OCTET_U8 ? 0 : -(1 << (bits - 1));
+    qparams->qmax = qparams->qmin + (1 << bits) - 1;
+}
+
 octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_reader *reader, const octet_node *node,
                                octet_error *err)
 {
@@ -90,6 +101,7 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
     OCTET_TRY(find_dtype(qparams, node, zero, err));
     OCTET_TRY(find_axis(&qparams->axis, node, scale, err));
     qparams->count = octet_tensor_count(scale);
+    narrow_bounds(qparams, reader, node);
     int32_t *points;
     OCTET_TRY(octet_arena_get(&points, reader->graph->arena, (size_t)qparams->count, sizeof *points, err));
     for (int64_t i = 0; i < qparams->count; i++) {

@@ -20,7 +20,7 @@ octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_erro
     }
     for (const octet_upgrade_row *row = octet_upgrade_rows; row->op; row++)
         if (reader->opset < row->below && strcmp(row->op, raw->op) == 0) OCTET_TRY(row->apply(reader, raw, err));
-    return OCTET_OK;
+    return octet_half_attributes(reader, raw, err);
 }
 
 octet_status octet_raw_take(const Onnx__AttributeProto **attribute, octet_raw_node *raw, const char *name, int type,

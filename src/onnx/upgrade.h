@@ -22,6 +22,9 @@ octet_status octet_upgrade_qlinear(octet_reader *reader, octet_raw_node *raw, oc
 /* FusedConv, Gelu, ... of com.microsoft (microsoft.c): the operators of ONNX that they mean. */
 octet_status octet_upgrade_microsoft(octet_reader *reader, octet_raw_node *raw, octet_error *err);
 
+/* A type that octet computes in float32 (half.c), wherever an attribute names it. */
+octet_status octet_half_attributes(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
 /* Takes the attribute of that name off the list; NULL where it is not given. type is ONNX's number of the type it must
    have. */
 octet_status octet_raw_take(const Onnx__AttributeProto **attribute, octet_raw_node *raw, const char *name, int type,

@@ -76,6 +76,35 @@ static octet_status required_axes(octet_reader *reader, octet_raw_node *raw, oct
     return ints_to_input(reader, raw, "axes", 1, true, err);
 }
 
+static octet_status reshape(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    return ints_to_input(reader, raw, "shape", 1, true, err);
+}
+
+/* Opset 1 named the type. */
+static octet_status cast_by_name(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    static const char *const names[] = {[1] = "FLOAT",   [2] = "UINT8",   [3] = "INT8",    [4] = "UINT16",
+                                        [5] = "INT16",   [6] = "INT32",   [7] = "INT64",   [8] = "STRING",
+                                        [9] = "BOOL",    [10] = "FLOAT16", [11] = "DOUBLE", [12] = "UINT32",
+                                        [13] = "UINT64"};
+    const Onnx__AttributeProto *to;
+    OCTET_TRY(octet_raw_take(&to, raw, "to", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING, err));
+    if (!to) return missing("to", err);
+    for (int i = 1; i < (int)(sizeof names / sizeof *names); i++)
+        if (to->s.len == strlen(names[i]) && memcmp(to->s.data, names[i], to->s.len) == 0)
+            return octet_raw_give_int(reader, raw, "to", i, err);
+    return octet_fail_field(err, OCTET_ERR_FORMAT, "to", "'%.*s' is not a type", (int)(to->s.len & 63), to->s.data);
+}
+
+/* Opset 1 repeated one axis, named by an input, as often as another input says. */
+static octet_status tile(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    (void)reader;
+    if (raw->input_count != 3) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "Tile of one axis (opset 1) is not supported");
+}
+
 static octet_status split(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     return ints_to_input(reader, raw, "split", 1, false, err);
@@ -137,6 +166,11 @@ static octet_status resize_empty(octet_reader *reader, octet_raw_node *raw, octe
     return OCTET_OK;
 }
 
+static octet_status roi_align(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    return octet_raw_give_string(reader, raw, "coordinate_transformation_mode", "output_half_pixel", err);
+}
+
 static octet_status dropout(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader;
@@ -154,7 +188,8 @@ static octet_status batch_norm_spatial(octet_reader *reader, octet_raw_node *raw
                             (long long)spatial->i);
 }
 
-static octet_status softmax(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+/* Without an axis: the second dimension. */
+static octet_status default_axis(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     for (size_t i = 0; i < raw->attribute_count; i++)
         if (raw->attributes[i]->name && strcmp(raw->attributes[i]->name, "axis") == 0) return OCTET_OK;
@@ -181,10 +216,12 @@ enum { ALWAYS = 1 << 20 };
 /* Applied from top to bottom, so that an upgrade may lead to another. */
 const octet_upgrade_row octet_upgrade_rows[] = {
     {"BatchNormalization", 9, batch_norm_spatial},
+    {"Cast", 6, cast_by_name},
     {"Clip", 11, clip},
+    {"Concat", 4, default_axis},
     {"Dropout", 12, dropout},
-    {"Hardmax", 13, softmax},
-    {"LogSoftmax", 13, softmax},
+    {"Hardmax", 13, default_axis},
+    {"LogSoftmax", 13, default_axis},
     {"MatMul", ALWAYS, no_bias},
     {"Pad", 11, pad},
     {"QGemm", ALWAYS, octet_upgrade_qlinear},
@@ -210,11 +247,14 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"ReduceProd", 18, optional_axes},
     {"ReduceSum", 13, optional_axes},
     {"ReduceSumSquare", 18, optional_axes},
+    {"Reshape", 5, reshape},
+    {"RoiAlign", 16, roi_align},
     {"Scatter", ALWAYS, scatter},
     {"Slice", 10, slice},
-    {"Softmax", 13, softmax},
+    {"Softmax", 13, default_axis},
     {"Split", 13, split},
     {"Squeeze", 13, optional_axes},
+    {"Tile", 6, tile},
     {"TopK", 10, top_k},
     {"Unsqueeze", 13, required_axes},
     {"Upsample", 9, upsample_scales},

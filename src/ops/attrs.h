@@ -6,12 +6,14 @@
 
 #include "graph/op.h"
 
-/* Everything that slides a window: Conv, AveragePool, MaxPool. ops/window.h turns it into numbers. */
+/* Everything that slides a window: Conv, ConvTranspose, the pools. ops/window.h turns it into numbers. */
 typedef struct octet_window_attrs {
     const char *auto_pad; /* "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" */
     octet_ints  kernel_shape, strides, pads, dilations;
-    int64_t     group; /* Conv */
+    int64_t     group; /* Conv, ConvTranspose */
+    octet_ints  output_padding, output_shape; /* ConvTranspose */
     int64_t     ceil_mode, count_include_pad, storage_order; /* pools */
+    int64_t     p; /* LpPool, GlobalLpPool */
 } octet_window_attrs;
 
 typedef struct octet_gemm_attrs {
@@ -78,9 +80,25 @@ typedef struct octet_cast_attrs {
 } octet_cast_attrs;
 
 typedef struct octet_resize_attrs {
-    const char *coordinate_transformation_mode, *mode, *nearest_mode;
+    const char *coordinate_transformation_mode, *mode, *nearest_mode, *keep_aspect_ratio_policy;
     float       cubic_coeff_a, extrapolation_value;
-    int64_t     exclude_outside;
+    int64_t     exclude_outside, antialias;
+    octet_ints  axes; /* of roi, scales and sizes; none: all */
 } octet_resize_attrs;
+
+typedef struct octet_grid_sample_attrs {
+    int64_t     align_corners;
+    const char *mode, *padding_mode;
+} octet_grid_sample_attrs;
+
+typedef struct octet_roi_align_attrs {
+    const char *coordinate_transformation_mode, *mode;
+    int64_t     output_height, output_width, sampling_ratio;
+    float       spatial_scale;
+} octet_roi_align_attrs;
+
+typedef struct octet_col2im_attrs {
+    octet_ints dilations, pads, strides;
+} octet_col2im_attrs;
 
 #endif

@@ -71,7 +71,7 @@ static bool zero_points(const octet_qparams *qparams)
 octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call,
                              const octet_mac_terms *terms, octet_error *err)
 {
-    OCTET_TRY(check_weights(call, channels, terms->weight_axis, err));
+    OCTET_TRY(check_weights(call, terms->groups ? channels / terms->groups : channels, terms->weight_axis, err));
     OCTET_TRY(check_bias(terms->bias, channels, err));
     const octet_qparams *const x = call->in[0]->qparams, *const w = call->in[1]->qparams;
     const octet_qparams *const y = call->out[0]->qparams;
@@ -79,7 +79,7 @@ octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octe
     for (int64_t c = 0; c < channels; c++) {
         octet_mac_rule *const rule = &rules[c];
         *rule = (octet_mac_rule){ .input_scale = x->scale[0],
-                                  .weight_scale = w->scale[octet_qparams_index(w, c)] * terms->factor,
+                                  .weight_scale = w->scale[c % w->count] * terms->factor,
                                   .per_channel = w->count > 1,
                                   .convolves = convolves,
                                   .real = !y };

@@ -26,7 +26,7 @@ double octet_bias_unit(const octet_node *node, int64_t channel)
 {
     const octet_qparams *const x = octet_future_levels(node->inputs[0]);
     const octet_qparams *const w = octet_future_levels(node->inputs[1]);
-    return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
+    return (double)x->scale[0] * (double)w->scale[channel % w->count];
 }
 
 void octet_bias_real(float *real, const octet_node *node)
@@ -49,6 +49,13 @@ int octet_node_data_inputs(const octet_node *node)
     return count < node->input_count ? count : node->input_count;
 }
 
+bool octet_node_moves(const octet_node *node)
+{
+    return node->op->quant == OCTET_QUANT_SAME || (node->op->moves_levels && node->op->moves_levels(node));
+}
+
+static bool is(const octet_node *node, const char *op) { return strcmp(node->op->name, op) == 0; }
+
 bool octet_node_takes_bias(const octet_node *node)
 {
     if (node->op->quant != OCTET_QUANT_MAC || node->op->max_inputs < 3) return false;
@@ -57,9 +64,25 @@ bool octet_node_takes_bias(const octet_node *node)
 
 int octet_weight_axis(const octet_node *node)
 {
-    if (!strcmp(node->op->name, "Conv")) return 0;
-    if (!strcmp(node->op->name, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1;
+    if (is(node, "Conv")) return 0;
+    if (is(node, "ConvTranspose")) return 1;
+    if (is(node, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1;
     return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
+}
+
+int64_t octet_weight_groups(const octet_node *node)
+{
+    return is(node, "ConvTranspose") ? ((const octet_window_attrs *)node->attrs)->group : 1;
+}
+
+int64_t octet_output_channels(const octet_node *node)
+{
+    return node->inputs[1]->dims[octet_weight_axis(node)] * octet_weight_groups(node);
+}
+
+int octet_channel_axis(const octet_node *node, int rank)
+{
+    return is(node, "MatMul") || rank < 2 ? rank - 1 : 1;
 }
 
 bool octet_value_is_weight(const octet_value *value)

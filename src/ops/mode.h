@@ -11,6 +11,9 @@ int octet_node_data_inputs(const octet_node *node);
 /* Why node cannot compute on levels, whatever its values hold; NULL: it can. */
 const char *octet_node_refusal(const octet_node *node);
 
+/* Whether node only moves or compares levels: its outputs share the parameters of input 0. */
+bool octet_node_moves(const octet_node *node);
+
 /* The Add in which node would be summed, before anything is known about levels: what prepare leaves without a
    FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
 octet_node *octet_node_candidate_add(const octet_node *node);
@@ -18,8 +21,18 @@ octet_node *octet_node_candidate_add(const octet_node *node);
 /* Whether node, which sums products, has a bias or can be given one (octet_ensure_bias). */
 bool octet_node_takes_bias(const octet_node *node);
 
-/* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. */
+/* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. In a ConvTranspose
+   they are those of one group: output channel c has entry c % dims[axis]. */
 int octet_weight_axis(const octet_node *node);
+
+/* Groups of output channels that lie on each other along that axis: 1, but for a ConvTranspose. */
+int64_t octet_weight_groups(const octet_node *node);
+
+/* Output channels of a node whose weights have a shape. */
+int64_t octet_output_channels(const octet_node *node);
+
+/* The axis of the node's result of so many dimensions along which its output channels lie. */
+int octet_channel_axis(const octet_node *node, int rank);
 
 /* Where a network's error is judged: its output, or what a last squashing function is fed (behind a saturated Softmax
    the error of a few unsure samples is all that can be seen). */

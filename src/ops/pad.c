@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pad: data, pads, value, axes. The inside is one move (negative pads crop it); then each axis, innermost first, fills
-   its two ends, so that outer axes copy rows whose inner ends are already there. */
+   its two ends, so that outer axes copy rows whose inner ends are already there. Tile is an input that wraps around. */
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
@@ -152,22 +152,27 @@ static void move_inside(const octet_tensor *out, const octet_tensor *in, const p
     octet_move_run((char *)out->data + at.to * size, (const char *)in->data + at.from * size, &at.move, (size_t)size);
 }
 
+/* The inside, and around it what mode says that the input has there. */
+static octet_status pad_around(const octet_call *call, const padding *pad, const char *mode, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
+    OCTET_TRY(octet_check_planned(out, pad->dims, in->rank, err));
+    if (octet_tensor_count(out) == 0) return OCTET_OK;
+    move_inside(out, in, pad);
+    for (int i = in->rank - 1; *mode != 'c' && i >= 0; i--) fill_axis(out, pad, i, octet_dtype_size(in->dtype), mode);
+    return OCTET_OK;
+}
+
 /* value: bytes of one element, for mode constant. */
 static octet_status pad_with(const octet_call *call, const void *value, octet_error *err)
 {
-    const octet_tensor *const in = call->in[0];
-    octet_tensor *const       out = call->out[0];
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
     const char *const         mode = ((const octet_pad_attrs *)call->attrs)->mode;
-    const size_t              size = octet_dtype_size(in->dtype);
+    const int64_t             count = octet_tensor_count(out);
     padding                   pad;
     OCTET_TRY(read_pads(&pad, call, err));
-    OCTET_TRY(octet_check_planned(out, pad.dims, in->rank, err));
-    if (octet_tensor_count(out) == 0) return OCTET_OK;
-    const bool constant = !strcmp(mode, "constant");
-    if (constant) fill(out->data, (size_t)octet_tensor_count(out), value, size);
-    move_inside(out, in, &pad);
-    for (int i = in->rank - 1; !constant && i >= 0; i--) fill_axis(out, &pad, i, size, mode);
-    return OCTET_OK;
+    if (!strcmp(mode, "constant") && count > 0) fill(out->data, (size_t)count, value, octet_dtype_size(in->dtype));
+    return pad_around(call, &pad, mode, err);
 }
 
 static octet_status forward(const octet_call *call, octet_error *err)
@@ -254,4 +259,65 @@ const octet_op octet_op_pad = {
     .scratch_size = octet_levels_scratch,
     .backward = backward,
     .fixed_inputs = 1 << 1 | 1 << 2 | 1 << 3,
+};
+
+/* ---- Tile: data, repeats: what lies behind the input wraps around ---- */
+
+static octet_status tile_pads(padding *pad, const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_ints                repeats;
+    OCTET_TRY(octet_known_ints(&repeats, call, 1, "repeats", err));
+    if (repeats.count != in->rank)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "repeats", "%d numbers for %d dimensions", repeats.count,
+                                in->rank);
+    *pad = (padding){.before = {0}};
+    for (int i = 0; i < in->rank; i++) {
+        pad->kept[i] = in->dims[i];
+        if (repeats.at[i] < 0 || !octet_mul64(&pad->dims[i], in->dims[i], repeats.at[i]))
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "repeats", "axis %d of %lld entries %lld times", i,
+                                    (long long)in->dims[i], (long long)repeats.at[i]);
+    }
+    return OCTET_OK;
+}
+
+static octet_status tile_infer(const octet_call *call, octet_error *err)
+{
+    padding pad;
+    OCTET_TRY(tile_pads(&pad, call, err));
+    return octet_set_output(call->out[0], call->in[0]->dtype, pad.dims, call->in[0]->rank, err);
+}
+
+static octet_status tile_forward(const octet_call *call, octet_error *err)
+{
+    padding pad;
+    OCTET_TRY(tile_pads(&pad, call, err));
+    return pad_around(call, &pad, "wrap", err);
+}
+
+static octet_status tile_backward(const octet_backward_call *call, octet_error *err)
+{
+    padding pad;
+    if (!octet_gradient_wanted(call, 0) || octet_tensor_count(call->dout[0]) == 0) return OCTET_OK;
+    if (call->din[0]->rank == 0) return octet_gradient_same(call, err);
+    OCTET_TRY(tile_pads(&pad, call->forward, err));
+    add_mirrored(call->din[0], call->dout[0], &pad, "wrap");
+    return OCTET_OK;
+}
+
+const octet_op octet_op_tile = {
+    .name = "Tile",
+    .since = 6,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL,
+    .quant = OCTET_QUANT_SAME,
+    .infer = tile_infer,
+    .forward = tile_forward,
+    .forward_integer = octet_move_levels,
+    .scratch_size = octet_levels_scratch,
+    .backward = tile_backward,
+    .fixed_inputs = 1 << 1,
 };

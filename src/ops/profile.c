@@ -116,6 +116,13 @@ static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, 
     ROUND_EACH((float)sum[i] * (float)(from / (divisor[i] * unit)));
 }
 
+static void norm(float affine[2], const octet_norm_rule *rule)
+{
+    const double k = (double)rule->gamma / sqrt((double)rule->variance + (double)rule->epsilon);
+    affine[0] = (float)(k * (double)rule->scale / (double)rule->to.scale);
+    affine[1] = (float)(((double)rule->beta - (double)rule->mean * k) / (double)rule->to.scale);
+}
+
 static void rescale(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to)
 {
     const float m = (float)((double)scale / to->scale);
@@ -133,6 +140,7 @@ const octet_profile octet_profile_octet = {
     .prelu = prelu,
     .table = table,
     .average = average,
+    .norm = norm,
     .rescale = rescale,
 };
 

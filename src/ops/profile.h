@@ -47,6 +47,13 @@ typedef struct octet_average_rule {
     octet_level_rule to;
 } octet_average_rule;
 
+/* One channel of a BatchNormalization on levels. */
+typedef struct octet_norm_rule {
+    float            scale; /* of the input */
+    float            gamma, beta, mean, variance, epsilon;
+    octet_level_rule to;
+} octet_norm_rule;
+
 /* A function of one number at the levels from first on. */
 typedef struct octet_table_rule {
     const char      *op; /* as in ONNX */
@@ -86,6 +93,11 @@ struct octet_profile {
     bool max_pool_nearest; /* MaxPool without ceil_mode takes the nearest element in place of padding, which shows where
                               a dilated window steps over it */
     bool average_full_window; /* AveragePool without ceil_mode divides by the whole kernel, whatever it says */
+
+    bool resize_single; /* Resize takes float32 coordinates, none below 0, and levels with their zero point */
+
+    /* BatchNormalization: a level is rne(f32(f32((level - zero_point) * affine[0]) + affine[1])), plus zero point. */
+    void (*norm)(float affine[2], const octet_norm_rule *rule);
 
     /* (level - zero_point) of one scale to another: Concat with unequal parameters, Requantize. */
     void (*rescale)(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to);

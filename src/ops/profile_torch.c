@@ -192,12 +192,14 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     }
 }
 
+/* Where x is not below zero its slope is 1, as a level of the slope's own: one of quint8, which may not reach it. */
 static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
 {
-    const float inverse = 1.0f / rule->to.scale, above = rule->a_scale * inverse;
-    const float product = rule->a_scale * rule->b_scale, below = product * inverse;
+    const octet_level_rule slope = { .scale = rule->b_scale, .zero_point = rule->b_zero_point, .qmax = 255 };
+    const float            product = rule->a_scale * rule->b_scale, m = product * (1.0f / rule->to.scale);
+    const int32_t          one = quantize_one(1.0f, 1.0f / slope.scale, &slope) - slope.zero_point;
     for (size_t i = 0; i < n; i++) {
-        const float t = a[i] < 0 ? (float)((int64_t)a[i] * b[i]) * below : (float)a[i] * above;
+        const float t = (float)((int64_t)a[i] * (a[i] < 0 ? b[i] : one)) * m;
         level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
     }
 }
@@ -277,6 +279,15 @@ static void average_planes(int32_t *level, const int32_t *sum, const int32_t *di
     }
 }
 
+static void norm(float affine[2], const octet_norm_rule *rule)
+{
+    const float spread = rule->variance + rule->epsilon, inverse = 1.0f / sqrtf(spread);
+    const float k = inverse * rule->gamma, change = rule->scale / rule->to.scale;
+    const float centre = rule->mean * inverse, moved = centre * rule->gamma, shift = rule->beta - moved;
+    affine[0] = k * change;
+    affine[1] = shift / rule->to.scale;
+}
+
 static void rescale(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to)
 {
     const float inverse = 1.0f / to->scale;
@@ -299,6 +310,8 @@ const octet_profile octet_profile_torch_qnnpack = {
     .table_block = VECTORS,
     .max_pool_nearest = true,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .average_full_window = true,
     .rescale = rescale,
 };
@@ -315,6 +328,8 @@ const octet_profile octet_profile_torch_onednn = {
     .table = table,
     .table_block = VECTORS,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .rescale = rescale,
 };
 
@@ -322,7 +337,7 @@ const octet_profile octet_profile_torch_onednn = {
     const octet_profile octet_profile_torch_##profile = {                                                         \
         .name = "torch-" #profile, .quantize = quantize, .mac_prepare = prepare, .mac_levels = levels,            \
         .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply, .table = table,                     \
-        .table_block = VECTORS, .average = averages, .rescale = rescale,                                          \
+        .table_block = VECTORS, .average = averages, .norm = norm, .resize_single = true, .rescale = rescale,     \
     };
 TORCH_2_8(fbgemm, mac_prepare_fbgemm, mac_levels_fbgemm, average)
 TORCH_2_8(x86, mac_prepare_x86, mac_levels_x86, average)

@@ -98,7 +98,7 @@ static octet_status correct(octet_graph *graph, octet_node *node, const known *k
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
     OCTET_TRY(rounding_error(weight.data, node, k->before, arena, err));
     OCTET_TRY(apply(&shift, node, &k->mean, &weight, arena, err));
-    const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
+    const int     axis     = octet_channel_axis(node, shift.rank);
     const int64_t channels = shift.dims[axis];
     OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
     octet_tensor bias = *node->inputs[2]->constant;

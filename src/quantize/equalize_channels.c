@@ -12,6 +12,7 @@
 #include "base/channels.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/mode.h"
 #include "passes/pass.h"
 
 #include <math.h>
@@ -305,7 +306,7 @@ static octet_status layer(octet_ties *t, const octet_node *node, octet_error *er
 {
     octet_layer *const l  = &t->layers[t->layer_count];
     octet_labels       in = { 0 };
-    const int          axis = octet_node_is(node, "Conv") ? 1 : node->inputs[0]->rank - 1;
+    const int          axis = octet_channel_axis(node, node->inputs[0]->rank);
     if (!is_labelled(node->inputs[0]) || !octet_layer_of(l, (octet_node *)(uintptr_t)node)) {
         keep_all(t, node);
         return OCTET_OK;

@@ -74,6 +74,7 @@ static bool outputs_wanted(const placing *p, const octet_node *node)
 
 static bool runs_integer(const placing *p, const octet_node *node)
 {
+    if (octet_node_moves(node)) return outputs_wanted(p, node);
     switch (node->op->quant) {
     case OCTET_QUANT_MAC:
     case OCTET_QUANT_CONCAT: return true;
@@ -140,7 +141,7 @@ static octet_status split_output(octet_graph *graph, octet_value *out, octet_err
 static bool read_by_sums(const octet_value *value, const octet_qconfig *qconfig)
 {
     for (size_t i = 0; i < value->use_count; i++)
-        if (!refusal(value->uses[i].node, qconfig) && value->uses[i].node->op->quant != OCTET_QUANT_SAME) return true;
+        if (!refusal(value->uses[i].node, qconfig) && !octet_node_moves(value->uses[i].node)) return true;
     return false;
 }
 
@@ -171,9 +172,7 @@ static void join(placing *p, const octet_value *a, const octet_value *b)
 /* Whether node passes its first input's parameters on to its outputs. */
 static bool passes_on(const placing *p, const octet_node *node)
 {
-    if (node->op->quant == OCTET_QUANT_SAME) return true;
-    return p->target->pools_share && node->op->quant == OCTET_QUANT_RESCALE && octet_node_data_inputs(node) == 1 &&
-           !(node->op->flags & OCTET_OP_FUNCTION);
+    return octet_node_moves(node) || (p->target->pools_share && node->op->flags & OCTET_OP_AVERAGES);
 }
 
 static void share_through(placing *p, const octet_node *node)

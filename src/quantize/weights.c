@@ -72,7 +72,7 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
     octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
     if (!fq || node->input_count < 3 || !octet_constant_floats(node->inputs[2])) return OCTET_OK;
     const int     axis     = octet_weight_axis(node);
-    const int64_t channels = node->inputs[1]->constant->dims[axis];
+    const int64_t channels = node->inputs[1]->constant->dims[axis], groups = octet_weight_groups(node);
     float        *scale;
     int32_t      *zero;
     int64_t       raised = 0;
@@ -80,7 +80,8 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
     OCTET_TRY(octet_arena_get(&zero, graph->arena, (size_t)channels, sizeof *zero, err));
     for (int64_t c = 0; c < channels; c++) {
         const int64_t from  = fq->qparams.count > 1 ? c : 0;
-        const float   least = octet_least_weight_scale(node, c);
+        float         least = 0;
+        for (int64_t g = 0; g < groups; g++) least = fmaxf(least, octet_least_weight_scale(node, g * channels + c));
         scale[c]            = fmaxf(fq->qparams.scale[from], least);
         zero[c]             = fq->qparams.zero_point[from];
         raised += scale[c] > fq->qparams.scale[from];

@@ -5,6 +5,7 @@
 #include <octet/file.h>
 
 #include "graph/op.h"
+#include "ops/mode.h"
 #include "report/gather.h"
 
 #include <math.h>
@@ -189,7 +190,7 @@ static void put_node(octet_json *json, const octet_graph *graph, const octet_nod
     octet_json_text(json, "mode", info.mode == OCTET_MODE_REAL ? "float" : "int8");
     octet_json_integer(json, "macs", info.macs);
     /* What only moves levels, or compares them, is where its neighbours are. */
-    octet_json_flag(json, "may_float", node->op->quant != OCTET_QUANT_NONE && node->op->quant != OCTET_QUANT_SAME);
+    octet_json_flag(json, "may_float", node->op->quant != OCTET_QUANT_NONE && !octet_node_moves(node));
     octet_json_open(json, "dims", '[');
     for (int i = 0; i < info.shape.rank; i++) octet_json_integer(json, NULL, info.shape.dims[i]);
     octet_json_close(json, ']');

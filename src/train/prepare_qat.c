@@ -232,7 +232,7 @@ static void share_again(octet_graph *graph)
 {
     for (octet_node *n = graph->first; n; n = n->next) {
         octet_fake_quantize *const from = n->input_count && n->inputs[0] ? n->inputs[0]->fake_quantize : NULL;
-        for (int i = 0; n->op->quant == OCTET_QUANT_SAME && from && i < n->output_count; i++) {
+        for (int i = 0; octet_node_moves(n) && from && i < n->output_count; i++) {
             octet_fake_quantize *const to = n->outputs[i] ? n->outputs[i]->fake_quantize : NULL;
             if (to && octet_qparams_equal(&to->qparams, &from->qparams)) n->outputs[i]->fake_quantize = from;
         }

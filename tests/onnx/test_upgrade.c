@@ -350,6 +350,8 @@ static void test_neutral_attributes(void **state)
         int64_t      value;
         octet_status status;
     } rows[] = {
+        { "Relu", "broadcast", 6, 1, OCTET_OK },                 { "Relu", "broadcast", 7, 1, OCTET_ERR_FORMAT },
+        { "Relu", "axis", 6, 1, OCTET_ERR_UNSUPPORTED },         { "Relu", "axis", 7, 1, OCTET_ERR_FORMAT },
         { "Relu", "consumed_inputs", 1, 0, OCTET_OK },           { "Relu", "consumed_inputs", 6, 0, OCTET_ERR_FORMAT },
         { "Dropout", "is_test", 6, 1, OCTET_OK },                { "Dropout", "is_test", 6, 0, OCTET_ERR_UNSUPPORTED },
         { "Dropout", "is_test", 7, 1, OCTET_ERR_FORMAT },
@@ -364,6 +366,33 @@ static void test_neutral_attributes(void **state)
         if (!graph) assert_string_equal(err.field, rows[i].name);
         octet_graph_free(graph);
     }
+}
+
+/* What opset 1 wrote otherwise. */
+static void test_first_opset(void **state)
+{
+    (void)state;
+    int64_t          shape[] = { 4, -1 };
+    Onnx__NodeProto *n;
+    octet_error      err;
+    proto_model     *p = one(1, "Reshape", &n, image, 4);
+    proto_ints(p, n, "shape", shape, 2);
+    octet_graph *graph = proto_load_good(p);
+    input_is_ints(only_node(graph, "Reshape"), 1, shape, 2);
+    octet_graph_free(graph);
+    p = one(1, "Cast", &n, image, 4);
+    proto_string(p, n, "to", "INT32");
+    graph = proto_load_good(p);
+    assert_int_equal(graph->outputs[0]->dtype, OCTET_I32);
+    octet_graph_free(graph);
+    p = one(1, "Cast", &n, image, 4);
+    proto_string(p, n, "to", "INT33");
+    assert_null(proto_load(p, &err));
+    assert_string_equal(err.field, "to");
+    p = one(1, "Concat", &n, image, 4);
+    graph = proto_load_good(p);
+    assert_int_equal(*(const int64_t *)attribute(only_node(graph, "Concat"), "axis"), 1);
+    octet_graph_free(graph);
 }
 
 /* What attributes may be refused for, and under which name. */
@@ -399,7 +428,7 @@ int main(void)
         cmocka_unit_test(test_versions),  cmocka_unit_test(test_input_with_initializer),
         cmocka_unit_test(test_attribute_errors), cmocka_unit_test(test_reduction),
         cmocka_unit_test(test_uneven_split), cmocka_unit_test(test_pad_axes),
-        cmocka_unit_test(test_neutral_attributes),
+        cmocka_unit_test(test_neutral_attributes), cmocka_unit_test(test_first_opset),
     };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

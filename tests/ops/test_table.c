@@ -108,6 +108,13 @@ static void more_resize(op_case *c)
     scales[2] = scales[3] = 2;
     case_set_string(c, "mode", "linear");
 }
+static void more_norm(op_case *c)
+{
+    for (int i = 0; i < 4; i++) {
+        float *const at = case_random_f32(c, DIMS(4))->data;
+        for (int k = 0; i == 3 && k < 4; k++) at[k] = 0.5f + fabsf(at[k]);
+    }
+}
 static void more_clip(op_case *c)
 {
     *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = -0.4f;
@@ -133,6 +140,16 @@ static void more_group(op_case *c)
     case_set_int(c, "num_groups", 2);
     more_instance(c);
 }
+static void more_compress(op_case *c)
+{
+    case_set_int(c, "axis", 1);
+    memcpy(case_input(c, OCTET_BOOL, DIMS(5))->data, (uint8_t[]){ 1, 0, 0, 1, 1 }, 5);
+}
+static void more_expand(op_case *c) { INTS(c, 2, 1, 5, 1); }
+static void more_gather_elements(op_case *c) { INTS(c, 3, -1, 0, 3); }
+static void more_gather_nd(op_case *c) { INTS(c, 2, -1); }
+static void more_reverse(op_case *c) { INTS(c, 3, 1, 0, 2); }
+static void more_tile(op_case *c) { INTS(c, 2, 3); }
 static void none(op_case *c) { (void)c; }
 static void more_pow(op_case *c) { *(float *)case_input(c, OCTET_F32, DIMS(-1))->data = 1.7f; }
 static void more_pow_whole(op_case *c) { INTS(c, 3); }
@@ -148,11 +165,14 @@ static const setup setups[] = {
     { "Atan", 1, { { 300 } }, none },
     { "Atanh", 1, { { 300 } }, none, -0.99f, 0.98f },
     { "AveragePool", 1, { { 2, 4, 5, 6 } }, more_pool },
+    { "BatchNormalization", 1, { { 2, 4, 5, 6 } }, more_norm },
     { "Ceil", 1, { { 300 } }, none, -9, 9 },
     { "Celu", 1, { { 300 } }, none },
     { "Clip", 1, { { 2, 4, 5, 6 } }, more_clip },
+    { "Compress", 1, { { 4, 6 } }, more_compress },
     { "Concat", 2, { { 2, 4, 5, 6 }, { 2, 3, 5, 6 } }, more_concat },
     { "Conv", 2, { { 2, 4, 5, 6 }, { 7, 4, 3, 2 } }, none },
+    { "ConvTranspose", 2, { { 2, 4, 5, 6 }, { 4, 7, 3, 2 } }, none },
     { "Cos", 1, { { 300 } }, none, -9, 9 },
     { "Cosh", 1, { { 300 } }, none },
     { "DepthToSpace", 1, { { 2, 4, 5, 6 } }, more_depth },
@@ -175,6 +195,13 @@ static const setup setups[] = {
     { "LayerNormalization", 1, { { 2, 4, 5, 6 } }, more_layer },
     { "LeakyRelu", 1, { { 300 } }, none },
     { "Log", 1, { { 300 } }, none, 0.1f, 9 },
+    { "Expand", 1, { { 4, 1, 6 } }, more_expand },
+    { "GatherElements", 1, { { 6 } }, more_gather_elements },
+    { "GatherND", 1, { { 4, 6, 5 } }, more_gather_nd },
+    { "ReverseSequence", 1, { { 3, 4, 5 } }, more_reverse },
+    { "SpaceToDepth", 1, { { 2, 3, 4, 6 } }, more_depth },
+    { "Tile", 1, { { 3, 4 } }, more_tile },
+    { "LogSoftmax", 1, { { 2, 4, 5, 6 } }, more_softmax },
     { "MatMul", 2, { { 3, 5, 40 }, { 40, 7 } }, none },
     { "Max", 2, { { 2, 4, 5, 6 }, { 4, 1, 6 } }, none },
     { "MaxPool", 1, { { 2, 4, 5, 6 } }, more_pool },
@@ -189,7 +216,10 @@ static const setup setups[] = {
     { "Pow", 1, { { 300 } }, more_pow_whole, -2, 3 },
     { "Reciprocal", 1, { { 300 } }, none, -4, -0.2f },
     { "RMSNormalization", 1, { { 2, 4, 5, 6 } }, more_rms },
+    { "ReduceMax", 1, { { 2, 4, 5, 6 } }, more_mean },
     { "ReduceMean", 1, { { 2, 4, 5, 6 } }, more_mean },
+    { "ReduceMin", 1, { { 2, 4, 5, 6 } }, more_mean },
+    { "ReduceSum", 1, { { 2, 4, 5, 6 } }, more_mean },
     { "Relu", 1, { { 300 } }, none },
     { "Reshape", 1, { { 2, 4, 5, 6 } }, more_reshape },
     { "Resize", 1, { { 2, 4, 5, 6 } }, more_resize },

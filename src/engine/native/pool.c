@@ -30,9 +30,9 @@ static cut cut_window(const octet_axis_window *w, int64_t index, bool counts_pad
     int64_t       first = 0, last = w->kernel;
     while (first < last && start + first * w->dilation < 0) first++;
     while (last > first && start + (last - 1) * w->dilation >= w->in) last--;
-    const int64_t limit = w->in + w->pad_end, end = start + w->kernel < limit ? start + w->kernel : limit;
-    return (cut){ .first = start + first * w->dilation, .count = last - first,
-                  .divisor = counts_padding ? end - start : last - first };
+    const int64_t limit = w->in + w->pad_end, padded = start < limit ? (limit - 1 - start) / w->dilation + 1 : 0;
+    const int64_t taps = counts_padding ? (padded < w->kernel ? padded : w->kernel) : last - first;
+    return (cut){ .first = start + first * w->dilation, .count = last - first, .divisor = taps ? taps : 1 };
 }
 
 static void pool_pixel(const pool_step *s, uint8_t *y, const uint8_t *image, const cut *cy, const cut *cx)
