@@ -301,7 +301,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
-        cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),            cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_fused_conv),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_transformer_functions),
     };
