@@ -122,6 +122,6 @@ MAKERS = {
     'nncf mixed': nncf_static('mixed'),
     'nncf weights s8': nncf_weights('int8_sym'),
     'nncf weights u8': nncf_weights('int8_asym'),
-    'nncf weights s4': nncf_weights('int4_sym', group_size=16, all_layers=True, ratio=1.0),
-    'nncf weights u4': nncf_weights('int4_asym', group_size=16, all_layers=True, ratio=1.0),
+    'nncf weights s4': nncf_weights('int4_sym', group_size=8, all_layers=True, ratio=1.0),
+    'nncf weights u4': nncf_weights('int4_asym', group_size=8, all_layers=True, ratio=1.0),
 }

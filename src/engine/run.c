@@ -415,6 +415,24 @@ octet_status octet_workspace_rerun(octet_workspace *to, const octet_workspace *f
     return OCTET_OK;
 }
 
+static void mark_inputs(octet_workspace *workspace, const octet_node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        const int form = node->inputs[i] ? octet_plan_shown_form(workspace->plan, node->inputs[i]) : -1;
+        if (form >= 0) workspace->dirty[form] = 1;
+    }
+}
+
+/* The Conv that is summed into node, an Add, in a step of its own (else there is one step for both). */
+static const octet_node *summed_into(const octet_plan *plan, const octet_node *node)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        const octet_node *const producer = node->inputs[i] ? node->inputs[i]->producer : NULL;
+        if (producer && octet_node_fused_add(plan->graph, producer) == node) return producer;
+    }
+    return NULL;
+}
+
 /* Conversions of the inputs come before the step, as it is their reader; those of its outputs behind it. */
 octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_node *node, octet_error *err)
 {
@@ -423,15 +441,15 @@ octet_status octet_workspace_run_node(octet_workspace *workspace, const octet_no
     assert(plan->keep_values);
     octet_workspace_own(workspace);
     if (plan->form_count) memset(workspace->dirty, 0, plan->form_count);
-    for (int i = 0; i < node->input_count; i++) {
-        const int form = node->inputs[i] ? octet_plan_shown_form(plan, node->inputs[i]) : -1;
-        if (form >= 0) workspace->dirty[form] = 1;
-    }
+    const octet_node *const summed = summed_into(plan, node);
+    mark_inputs(workspace, node);
+    if (summed) mark_inputs(workspace, summed);
     for (size_t i = 0; i < plan->step_count; i++) {
         const octet_step *const step  = &plan->steps[i];
         const bool              is_it = step->node == node || (step->add && step->add == node);
+        const bool              part  = !step->node || (step->node == summed && !step->add);
         size_t                  index = i;
-        if ((is_it || !step->node) && spread(workspace, step)) OCTET_TRY(run_steps(workspace, &index, true, err));
+        if ((is_it || part) && spread(workspace, step)) OCTET_TRY(run_steps(workspace, &index, true, err));
         ran = ran || is_it;
     }
     if (ran) return OCTET_OK;

@@ -62,6 +62,20 @@ static octet_status check_counts(const octet_tensor *scale, const octet_tensor *
     return OCTET_OK;
 }
 
+/* NNCF gives weights scales below zero, so that their largest is the lowest level. Octet's are above: such weights stay
+   real. */
+static bool mirrors(const octet_node *node, const octet_tensor *scale)
+{
+    bool below = false;
+    if (!octet_is_dequantize(node) || !node->inputs[0]->constant || scale->dtype != OCTET_F32) return false;
+    for (int64_t i = 0; i < octet_tensor_count(scale); i++) {
+        const float s = ((const float *)scale->data)[i];
+        if (!isnormal(s)) return false;
+        below = below || s < 0;
+    }
+    return below;
+}
+
 /* Levels of fewer bits than their type, where the file says so of the levels or of the zero point. */
 static void narrow_bounds(octet_qparams *qparams, const octet_reader *reader, const octet_node *node)
 {
@@ -81,6 +95,7 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
     *qparams = (octet_qparams){0};
     const octet_linear_attrs *attrs = node->attrs;
     *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape && !attrs->block_size;
+    if (*known && mirrors(node, scale)) *known = false;
     if (!*known) return OCTET_OK;
     OCTET_TRY(check_counts(scale, zero, err));
     OCTET_TRY(find_dtype(qparams, node, zero, err));

@@ -287,6 +287,25 @@ static void threads_do_not_show(void **state)
     drop(&s);
 }
 
+/* A Conv that is summed into an Add gives numbers in the Add's unit where the two are steps of their own. */
+static void engines_show_alike(void **state)
+{
+    (void)state;
+    static const char *const engines[] = { NULL, "reference" };
+    setup                    s         = make_setup();
+    octet_comparison        *c[2];
+    for (int i = 0; i < 2; i++)
+        c[i] = compare(&s, &(octet_evaluate_options){ .no_effects = true, .plan.engines = engines[i] });
+    for (size_t i = 0; i < c[0]->layer_count; i++) {
+        const octet_layer_error *const a = &c[0]->layers[i], *const b = layer_of(c[1], a->name);
+        if (isfinite(a->local_db) && fabs(a->local_db - b->local_db) > 0.5)
+            fail_msg("%s: %.2f dB of its own, by the reference %.2f", a->name, a->local_db, b->local_db);
+    }
+    assert_true(isfinite(layer_of(c[0], "sum")->local_db));
+    for (int i = 0; i < 2; i++) octet_comparison_free(c[i]);
+    drop(&s);
+}
+
 /* ---- node by node ---- */
 
 /* Every node as a step of its own, on what the nodes before it made: a whole run. */
@@ -340,6 +359,7 @@ int main(void)
         cmocka_unit_test(layouts_do_not_show),
         cmocka_unit_test(looking_closer_changes_nothing),
         cmocka_unit_test(threads_do_not_show),
+        cmocka_unit_test(engines_show_alike),
         cmocka_unit_test(nodes_one_by_one_are_a_run),
         cmocka_unit_test(gain_is_that_of_the_layer_in_float),
     };

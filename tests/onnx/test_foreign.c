@@ -156,6 +156,27 @@ static void test_blocks(void **state)
     assert_string_equal(err.field, "scale");
 }
 
+/* Weights with a scale below zero, as NNCF writes them: real from then on. */
+static void test_scale_below_zero(void **state)
+{
+    (void)state;
+    static const float expected[] = { 64, -1, -0.5f, -1 };
+    const int64_t      x[] = { 1, 2 }, w[] = { 2, 2 }, two[] = { 2 };
+    octet_error        err = { 0 };
+    proto_model       *p   = proto_new(13);
+    proto_input(p, "x", 1, x, 2);
+    proto_output(p, "y");
+    proto_tensor(p, "wq", 3, (const int8_t[]){ -128, -4, 1, -4 }, w, 2);
+    proto_tensor(p, "sw", 1, (const float[]){ -0.5f, 0.25f }, two, 1);
+    proto_int(p, proto_node(p, "DequantizeLinear", "wq sw", "w"), "axis", 1);
+    proto_node(p, "MatMul", "x w", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(octet_fuse(graph, &err), OCTET_OK);
+    assert_int_equal(graph->node_count, 1);
+    assert_memory_equal(graph->first->inputs[1]->constant->data, expected, sizeof expected);
+    octet_graph_free(graph);
+}
+
 /* ---- com.microsoft ---- */
 
 static void microsoft(proto_model *p)
@@ -280,7 +301,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
-        cmocka_unit_test(test_blocks),            cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_fused_conv),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_transformer_functions),
     };
