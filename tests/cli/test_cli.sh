@@ -318,6 +318,17 @@ refused 2 "engine 'steam' is not in this build" bench net.onnx --engine steam
 refused 2 'too few operands' bench
 refused 3 'missing.onnx' bench net.onnx --baseline missing.onnx
 
+# ---- PyTorch's qconfigs by name ----
+for name in fbgemm x86 qnnpack onednn symmetric_qnnpack default_per_channel_qconfig; do
+    expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --qconfig "$name" --batch 4
+    has out 'output SQNR'
+done
+expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --qconfig fbgemm --target torch-1.13
+has out 'method histogram'
+expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --method entropy
+refused 2 'unknown name' quantize net.onnx --data calib.npy -o n.onnx --qconfig magic
+refused 2 'recording' quantize net.onnx --data calib.npy -o n.onnx --qconfig default_debug
+
 # ---- diff ----
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-tensor -o tensor.onnx
 expect 0 quantize net.onnx --data calib.npy --method minmax --per-channel -o channel.onnx

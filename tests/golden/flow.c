@@ -161,7 +161,7 @@ static bool replace_adaptive_pool(uint8_t *bytes, size_t size)
 }
 
 /* A file without torch's own operator. */
-static octet_status load(octet_graph **graph, const char *path, octet_error *err)
+octet_status golden_flow_load(octet_graph **graph, const char *path, octet_error *err)
 {
     octet_file file = { 0 };
     char without[4096];
@@ -190,7 +190,7 @@ static bool open_prepared(golden_flow *f, golden_case *c, const char *model, con
     octet_error err = { 0 };
     *f = (golden_flow){ .c = c };
     snprintf(path, sizeof path, "%s/%s/%s", c->run->root, c->name, model);
-    octet_status status = load(&f->graph, path, &err);
+    octet_status status = golden_flow_load(&f->graph, path, &err);
     if (status == OCTET_OK) status = how(f->graph, qconfig, &err);
     return golden_ok(c, status, &err);
 }

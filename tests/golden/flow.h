@@ -13,6 +13,9 @@ typedef struct golden_flow {
     octet_graph *graph;
 } golden_flow;
 
+/* A float network, torch's operator of adaptive pooling replaced by ONNX's AveragePool. */
+octet_status golden_flow_load(octet_graph **graph, const char *path, octet_error *err);
+
 /* qconfig's target is taken to be torch's. False: the case has failed. */
 bool golden_flow_open(golden_flow *f, golden_case *c, const char *model, const octet_qconfig *qconfig);
 void golden_flow_close(golden_flow *f);

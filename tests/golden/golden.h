@@ -21,8 +21,18 @@ typedef struct golden_row {
     char   first[128]; /* case and index of the first difference */
 } golden_row;
 
+/* SQNR of one network of the zoo over its seeds: octet's own, and PyTorch's static flows. */
+enum { GOLDEN_SEEDS = 8, GOLDEN_FLOWS = 12 };
+typedef struct golden_network {
+    char   name[32];
+    size_t seeds, flows;
+    double own[GOLDEN_SEEDS], torch[GOLDEN_FLOWS][GOLDEN_SEEDS];
+    char   flow[GOLDEN_FLOWS][64];
+} golden_network;
+
 typedef struct golden_run {
-    const char *root;
+    const char    *root;
+    golden_network networks[8];
     golden_row  rows[GOLDEN_ROWS];
     size_t      row_count;
 } golden_run;
@@ -63,6 +73,9 @@ bool golden_tensor_read(octet_tensor *tensor, golden_case *c, const json_t *entr
 octet_tensor golden_tensor_make(golden_case *c, octet_dtype dtype, const int64_t *dims, int rank, float scale,
                                 int32_t zero_point);
 octet_dtype  golden_dtype(const json_t *qdtype);
+
+/* A copy whose bytes lie as those of a channels-last tensor, [N, C, H, W] called [N, H, W, C]. */
+octet_tensor golden_channels_last(golden_case *c, const octet_tensor *x);
 
 /* ---- comparing (tally.c) ---- */
 
@@ -142,6 +155,7 @@ void golden_batch_norm(golden_case *c);
 void golden_pad(golden_case *c);
 void golden_shuffle(golden_case *c);
 void golden_mac(golden_case *c);
+void golden_matmul(golden_case *c);
 void golden_add(golden_case *c);
 void golden_mul(golden_case *c);
 void golden_function(golden_case *c);

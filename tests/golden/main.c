@@ -41,6 +41,7 @@ static const group groups[] = {
     { "ops/conv2d_*", golden_mac, NULL },
     { "ops/linear_dynamic*", NULL, "dynamic Linear" },
     { "ops/linear_*", golden_mac, NULL },
+    { "ops/matmul*", golden_matmul, NULL },
     { "ops/add_scalar*", NULL, "operator add_scalar" },
     { "ops/add*", golden_add, NULL },
     { "ops/mul_scalar*", NULL, "operator mul_scalar" },

@@ -211,3 +211,16 @@ bool golden_tensor_read(octet_tensor *tensor, golden_case *c, const json_t *entr
     tensor->qparams = q;
     return true;
 }
+
+octet_tensor golden_channels_last(golden_case *c, const octet_tensor *x)
+{
+    const int64_t n = x->dims[0], channels = x->dims[1], plane = octet_tensor_count(x) / (n * channels);
+    octet_tensor  last = *x;
+    uint8_t *const to = golden_memory(c, (size_t)octet_tensor_count(x), 1);
+    for (int64_t i = 0; i < octet_tensor_count(x); i++)
+        to[(i / (channels * plane) * plane + i % plane) * channels + i / plane % channels] =
+            ((const uint8_t *)x->data)[i];
+    for (int i = 1; i < x->rank; i++) last.dims[i] = i + 1 < x->rank ? x->dims[i + 1] : channels;
+    last.data = to;
+    return last;
+}

@@ -65,30 +65,16 @@ static bool run(octet_tensor *out, golden_case *c, golden_node node)
     return golden_node_run(out, c, &relu);
 }
 
-/* A copy whose bytes lie as those of a channels-last tensor, [N, C, H, W] called [N, H, W, C]. */
-static octet_tensor channels_last(golden_case *c, const octet_tensor *x)
-{
-    const int64_t n = x->dims[0], channels = x->dims[1], plane = octet_tensor_count(x) / (n * channels);
-    octet_tensor  last = *x;
-    uint8_t *const to = golden_memory(c, (size_t)octet_tensor_count(x), 1);
-    for (int64_t i = 0; i < octet_tensor_count(x); i++)
-        to[(i / (channels * plane) * plane + i % plane) * channels + i / plane % channels] =
-            ((const uint8_t *)x->data)[i];
-    for (int i = 1; i < x->rank; i++) last.dims[i] = i + 1 < x->rank ? x->dims[i + 1] : channels;
-    last.data = to;
-    return last;
-}
-
 /* Add leaves what lies at the end of memory to scalar code. */
 static bool run_last(octet_tensor *got, golden_array *want, golden_case *c, const golden_node *node)
 {
-    octet_tensor a = channels_last(c, node->inputs[0]), b = channels_last(c, node->inputs[1]);
+    octet_tensor a = golden_channels_last(c, node->inputs[0]), b = golden_channels_last(c, node->inputs[1]);
     golden_node  last = *node;
     uint8_t *const bytes = golden_memory(c, want->count, 1);
     octet_tensor   levels = *node->inputs[0];
     for (size_t i = 0; i < want->count; i++) bytes[i] = (uint8_t)want->level[i];
     levels.data = bytes;
-    const octet_tensor moved = channels_last(c, &levels);
+    const octet_tensor moved = golden_channels_last(c, &levels);
     for (size_t i = 0; i < want->count; i++) want->level[i] = ((const uint8_t *)moved.data)[i];
     last.inputs[0] = &a, last.inputs[1] = &b;
     return run(got, c, last);
@@ -193,6 +179,17 @@ void golden_mac(golden_case *c)
     snprintf(row, sizeof row, "%%s %s", name);
     golden_check_engines(c, &node, &(golden_check){ .row = row });
     if (!c->compared && !c->failed) golden_skip(c, "saturating sums of FBGEMM's depthwise kernel, not copied");
+}
+
+/* Of two activations. */
+void golden_matmul(golden_case *c)
+{
+    octet_tensor x, b;
+    if (!golden_tensor_read(&x, c, golden_input(c, "x")) || !golden_tensor_read(&b, c, golden_input(c, "b"))) return;
+    golden_node node = { .op = "MatMul", .inputs = { &x, &b }, .input_count = 2,
+                         .scale = golden_f32(c, golden_attribute(c, "out_scale")),
+                         .zero_point = (int32_t)json_integer_value(golden_attribute(c, "out_zero_point")) };
+    check_engines(c, &node, "%s matmul", 0);
 }
 
 /* ---- Add, Concat, Relu ---- */

@@ -7,6 +7,8 @@
 #include "graph/copy.h"
 #include "quantize/calibration.h"
 
+#include <octet/improve.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,9 @@ typedef struct static_flow {
 } static_flow;
 
 /* ---- calibrating ---- */
+
+typedef octet_status (*data_user)(octet_graph *graph, octet_dataset *data, size_t batch, void *result,
+                                  octet_error *err);
 
 /* [batches, samples, ...] as a file of samples. */
 static bool write_samples(char *path, golden_array *calib, golden_case *c)
@@ -45,7 +50,14 @@ static bool write_samples(char *path, golden_array *calib, golden_case *c)
     return fclose(file) == 0 || golden_fail(c, "a file of samples could not be written");
 }
 
-static bool calibrate(const static_flow *q)
+static octet_status calibrate(octet_graph *graph, octet_dataset *data, size_t batch, void *unused, octet_error *err)
+{
+    (void)unused;
+    return octet_calibrate(graph, data, &(octet_calibrate_options){ .threads = 1, .batch = batch }, err);
+}
+
+/* use with the case's calibration samples. */
+static bool with_samples(golden_case *c, octet_graph *graph, data_user use, void *result)
 {
     golden_array   calib;
     octet_dataset *data = NULL;
@@ -53,13 +65,12 @@ static bool calibrate(const static_flow *q)
     const char *const folder = getenv("TMPDIR");
     char           path[4096];
     snprintf(path, sizeof path, "%s/octet-zoo-XXXXXX.npy", folder ? folder : "/tmp");
-    if (!write_samples(path, &calib, q->c)) return false;
-    const octet_calibrate_options options = { .threads = 1, .batch = (size_t)calib.dims[1] };
-    octet_status status = octet_dataset_open(&data, path, &(octet_dataset_options){ .graph = q->f.graph }, &err);
-    if (status == OCTET_OK) status = octet_calibrate(q->f.graph, data, &options, &err);
+    if (!write_samples(path, &calib, c)) return false;
+    octet_status status = octet_dataset_open(&data, path, &(octet_dataset_options){ .graph = graph }, &err);
+    if (status == OCTET_OK) status = use(graph, data, (size_t)calib.dims[1], result, &err);
     octet_dataset_free(data);
     unlink(path);
-    return golden_ok(q->c, status, &err);
+    return golden_ok(c, status, &err);
 }
 
 /* ---- parameters ---- */
@@ -165,13 +176,120 @@ static bool check_flow(const static_flow *q)
     octet_error  err = { 0 };
     const char  *engine;
     json_t      *db;
-    if (!calibrate(q) || (q->tensors && !settle_all(q))) return false;
+    if (!with_samples(q->c, q->f.graph, calibrate, NULL) || (q->tensors && !settle_all(q))) return false;
     bool done = golden_ok(q->c, octet_graph_changed_copy(&quantized, q->f.graph, octet_convert, &err), &err);
     done      = done && check_weights(q, quantized);
     json_object_foreach((json_t *)json_object_get(q->numbers, "float_vs_quant_db"), engine, db)
         if (done && !is_broken(q, engine)) done = check_engine(q, quantized, engine, db);
     octet_graph_free(quantized);
     return done;
+}
+
+/* ---- octet's own ---- */
+
+static octet_status quantize(octet_graph *graph, octet_dataset *data, size_t batch, void *result, octet_error *err)
+{
+    (void)batch;
+    return octet_quantize(result, graph, data, &(octet_quantize_options){ .calibrate = { .threads = 1 } }, NULL, err);
+}
+
+/* SQNR of octet's default quantization on its default engine, from the same samples. */
+static bool run_own(double *db, golden_case *c, const octet_graph *quantized)
+{
+    golden_array     x, real;
+    octet_tensor     input, out[1];
+    octet_plan      *plan = NULL;
+    octet_workspace *ws   = NULL;
+    octet_error      err  = { 0 };
+    if (!golden_array_read(&x, c, json_object_get(c->manifest, "eval"))) return false;
+    if (!golden_array_read(&real, c, json_object_get(c->manifest, "float_output"))) return false;
+    input = (octet_tensor){ .dtype = OCTET_F32, .rank = x.rank, .data = x.real };
+    memcpy(input.dims, x.dims, sizeof x.dims);
+    octet_status status = octet_plan_create(&plan, quantized, &(octet_plan_options){ .batch = x.dims[0] }, &err);
+    if (status == OCTET_OK) status = octet_workspace_create(&ws, plan, &err);
+    if (status == OCTET_OK) status = octet_run(ws, &input, out, &err);
+    if (status == OCTET_OK) *db = golden_decibels(real.real, out[0].data, real.count);
+    octet_workspace_free(ws);
+    octet_plan_free(plan);
+    return golden_ok(c, status, &err);
+}
+
+static bool own_sqnr(double *db, golden_case *c)
+{
+    char         path[4096];
+    octet_graph *graph = NULL, *quantized = NULL;
+    octet_error  err   = { 0 };
+    snprintf(path, sizeof path, "%s/%s/model.onnx", c->run->root, c->name);
+    const bool done = golden_ok(c, golden_flow_load(&graph, path, &err), &err) &&
+                      with_samples(c, graph, quantize, &quantized) && run_own(db, c, quantized);
+    octet_graph_free(quantized);
+    octet_graph_free(graph);
+    return done;
+}
+
+/* ---- medians over seeds ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *db)
+{
+    qsort(db, GOLDEN_SEEDS, sizeof *db, ascending);
+    return (db[GOLDEN_SEEDS / 2 - 1] + db[GOLDEN_SEEDS / 2]) / 2;
+}
+
+static golden_network *network_of(golden_case *c)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s", c->name + strlen("zoo/"));
+    name[strcspn(name, "/")] = 0;
+    for (size_t i = 0; i < sizeof c->run->networks / sizeof *c->run->networks; i++) {
+        golden_network *const n = &c->run->networks[i];
+        if (!n->name[0]) snprintf(n->name, sizeof n->name, "%s", name);
+        if (!strcmp(n->name, name)) return n;
+    }
+    return NULL;
+}
+
+static void remember(golden_network *n, golden_case *c)
+{
+    const char *flow, *engine;
+    json_t     *numbers, *db;
+    size_t      at = 0;
+    json_object_foreach((json_t *)json_object_get(c->manifest, "numbers"), flow, numbers)
+        json_object_foreach(json_object_get(numbers, "float_vs_quant_db"), engine, db) {
+            if (at == GOLDEN_FLOWS) return;
+            snprintf(n->flow[at], sizeof n->flow[at], "%s on %s", flow, engine);
+            n->torch[at++][n->seeds] = json_number_value(db);
+            n->flows = at;
+        }
+}
+
+/* After the last seed: octet's median is over that of each of PyTorch's flows. */
+static void compare_medians(golden_network *n, golden_case *c)
+{
+    size_t best = 0;
+    double most = 0;
+    for (size_t i = 0; i < n->flows; i++) {
+        const double here = median(n->torch[i]);
+        if (here > most) most = here, best = i;
+    }
+    const double  own   = median(n->own);
+    const int32_t under = own < most, never = 0;
+    printf("%s, median of %d seeds: octet %.2f dB, PyTorch's best %.2f (%s)\n", n->name, GOLDEN_SEEDS, own, most,
+           n->flow[best]);
+    golden_note_levels(c, "zoo: octet's median SQNR is under that of PyTorch's best static flow", &under, &never, 1, 0);
+}
+
+static void compare_own(golden_case *c)
+{
+    golden_network *const n = network_of(c);
+    if (!n || n->seeds == GOLDEN_SEEDS || !own_sqnr(&n->own[n->seeds], c)) return;
+    remember(n, c);
+    if (++n->seeds == GOLDEN_SEEDS) compare_medians(n, c);
 }
 
 void golden_zoo_static(golden_case *c)
@@ -190,4 +308,5 @@ void golden_zoo_static(golden_case *c)
         golden_flow_close(&q.f);
         if (!done) return;
     }
+    compare_own(c);
 }

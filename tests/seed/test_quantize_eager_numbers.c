@@ -43,6 +43,73 @@ static void a_reference_module_gives_the_same(void **unused)
     octet_graph_free(graph);
 }
 
+enum { CHANNELS = 3, SIDE = 5 };
+
+/* A convolution of that many dimensions; weights NULL: random ones. */
+static octet_graph *conv_network(int spatial, const float *weights)
+{
+    octet_graph  *graph;
+    random_state  r      = { 13 };
+    const int64_t dims[] = { OCTET_DIM_FREE, 2, SIDE, SIDE, SIDE }, kernel[] = { CHANNELS, 2, 3, 3, 3 };
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 2 + spatial, &err));
+    add_random(graph, &r, "bias", kernel, 1, between(-0.5f, 0.5f));
+    if (weights) add_floats(graph, "conv.weight", weights, kernel, 2 + spatial);
+    else add_random(graph, &r, "conv.weight", kernel, 2 + spatial, between(-0.4f, 0.4f));
+    add_node(graph, "Conv", "conv", NULL, INPUTS("x", "conv.weight", "bias"));
+    MUST(octet_graph_set_output(graph, "conv", &err));
+    MUST(octet_graph_verify(graph, &err));
+    return graph;
+}
+
+static float rounded(float x, const octet_qparams *q)
+{
+    const double level = fmin(fmax(rint((double)(x * (1 / q->scale[0]))) + q->zero_point[0], 0), 255);
+    return (float)(level - q->zero_point[0]) * q->scale[0];
+}
+
+/* test_conv_1d, 2d and 3d, per tensor and per channel: a float convolution of dequantized input and weights, rounded,
+   is what integers give, but for ties. */
+static void check_convolution(int spatial, bool per_channel)
+{
+    static float  dequantized[CHANNELS * 2 * 27], in[8 * 2 * SIDE * SIDE * SIDE], want[ROOM], got[ROOM];
+    octet_qconfig qconfig = torch_default(NULL, 0);
+    size_t        apart   = 0;
+    qconfig.weight.per_channel = per_channel;
+    octet_graph *const         graph = quantized(conv_network(spatial, NULL), &qconfig);
+    const octet_node *const    node  = octet_graph_find_node(graph, "conv");
+    const octet_tensor *const  w     = node->inputs[1]->constant;
+    const octet_qparams *const x = octet_value_levels(graph, node->inputs[0]);
+    const octet_qparams *const y = octet_value_levels(graph, node->outputs[0]);
+    const int64_t              count = octet_tensor_count(w);
+    assert_int_equal(w->qparams->count, per_channel ? CHANNELS : 1);
+    for (int64_t i = 0; i < count; i++)
+        dequantized[i] = (float)((const int8_t *)w->data)[i] *
+                         w->qparams->scale[per_channel ? i / (count / CHANNELS) : 0];
+    octet_graph *const reference = conv_network(spatial, dequantized);
+    const octet_tensor sample = input_of(graph, 8);
+    octet_tensor       close = sample;
+    close.data = in;
+    for (int64_t i = 0; i < octet_tensor_count(&sample); i++) in[i] = rounded(samples[i], x);
+    const size_t n = run_graph(reference, &close, want, ROOM, NULL);
+    assert_int_equal(run_graph(graph, &sample, got, ROOM, &(octet_plan_options){ .profile = "torch-fbgemm" }), n);
+    for (size_t i = 0; i < n; i++) {
+        const float off = fabsf(got[i] - rounded(want[i], y));
+        assert_true(off <= 1.001f * y->scale[0]);
+        apart += off > 0.5f * y->scale[0];
+    }
+    assert_true(apart * 100 <= n);
+    octet_graph_free(reference);
+    octet_graph_free(graph);
+}
+
+static void convolutions_of_dequantized_weights_give_the_same(void **unused)
+{
+    (void)unused;
+    for (int spatial = 1; spatial <= 3; spatial++)
+        for (int per_channel = 0; per_channel < 2; per_channel++) check_convolution(spatial, per_channel);
+}
+
 /* test_int16_reference_module: levels of 16 bits are nearly exact. */
 static void activations_of_16_bits(void **unused)
 {
@@ -187,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reference_module_gives_the_same),
+        cmocka_unit_test(convolutions_of_dequantized_weights_give_the_same),
         cmocka_unit_test(activations_of_16_bits),
         cmocka_unit_test(a_saved_model_gives_the_same_output),
         cmocka_unit_test(hooks_see_every_value_once),

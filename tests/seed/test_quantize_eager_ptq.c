@@ -139,15 +139,17 @@ static octet_graph *end(octet_graph *graph, const char *output)
     return graph;
 }
 
-/* test_relu, test_leaky_relu, test_activations: LeakyRelu and HardSwish have observers of their own, a Relu none. */
+/* test_relu, test_leaky_relu, test_activations: LeakyRelu, HardSwish and Elu have their own observers, a Relu none. */
 static void functions_are_observed_and_relu_is_not(void **unused)
 {
     (void)unused;
     static const struct { const char *op; bool own; } functions[] = { { "Relu", false },
                                                                       { "LeakyRelu", true },
-                                                                      { "HardSwish", true } };
+                                                                      { "HardSwish", true },
+                                                                      { "Elu", true } };
     const int64_t         dims[] = { OCTET_DIM_FREE, 3, 4, 4 };
-    const octet_attribute pool[] = { { .name = "kernel_shape", .ints = (const int64_t[]){ 2, 2 }, .count = 2 }, { 0 } };
+    const int64_t         two_by_two[] = { 2, 2 };
+    const octet_attribute pool[] = { { .name = "kernel_shape", .ints = two_by_two, .count = 2 }, { 0 } };
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         const octet_qconfig qconfig = torch_default(NULL, 0);
         octet_graph *const  graph   = begin(dims, 4);
@@ -163,6 +165,71 @@ static void functions_are_observed_and_relu_is_not(void **unused)
         const octet_fake_quantize *const before = octet_graph_find_value(graph, "pool")->fake_quantize;
         assert_int_equal(octet_graph_find_value(graph, "y")->fake_quantize != before, functions[i].own);
         octet_graph_free(graph);
+    }
+}
+
+/* test_normalization: all of them become integers, each with an observer of its own. */
+static void normalizations_are_observed(void **unused)
+{
+    (void)unused;
+    static const char *const ops[] = { "LayerNormalization", "GroupNormalization", "InstanceNormalization" };
+    const int64_t         dims[] = { OCTET_DIM_FREE, 4, 3, 4 }, four[] = { 4 };
+    const octet_attribute groups[] = { { .name = "num_groups", .i = 2 }, { 0 } };
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        float               want[ROOM], got[ROOM];
+        octet_graph        *graphs[2];
+        const octet_qconfig qconfig = torch_default(NULL, 0);
+        for (int k = 0; k < 2; k++) {
+            random_state r = { 9 };
+            graphs[k]      = begin(dims, 4);
+            add_random(graphs[k], &r, "scale", four, 1, between(0.5f, 2));
+            add_random(graphs[k], &r, "bias", four, 1, between(-1, 1));
+            add_node(graphs[k], ops[i], "y", i == 1 ? groups : NULL, INPUTS("x", "scale", "bias"));
+            end(graphs[k], "y");
+        }
+        MUST(octet_prepare(graphs[1], &qconfig, &err));
+        assert_true(observed(graphs[1], "x") && observed(graphs[1], "y"));
+        calibrate_and_convert(graphs[1]);
+        assert_modes(graphs[1], "y", "");
+        const octet_tensor x = input_of(graphs[0], 10);
+        const size_t       n = run_graph(graphs[0], &x, want, ROOM, NULL);
+        assert_int_equal(run_graph(graphs[1], &x, got, ROOM, NULL), n);
+        assert_true(sqnr_db(want, got, n) > 30);
+        for (int k = 0; k < 2; k++) octet_graph_free(graphs[k]);
+    }
+}
+
+/* test_convtranspose_per_channel_fails_early, test_convtranspose_per_channel_qconfig_none: what PyTorch refuses works
+   here, one scale per output channel, which is axis 1 of the weights; and a layer kept float has none. */
+static void conv_transpose_has_a_scale_per_channel(void **unused)
+{
+    (void)unused;
+    static const octet_layer_rule rules[] = { { .match = "up", .keep_float = true } };
+    const int64_t dims[] = { OCTET_DIM_FREE, 4, 5, 5 }, kernel[] = { 4, 3, 3, 3 };
+    for (int kept = 0; kept < 2; kept++) {
+        float         want[ROOM], got[ROOM];
+        octet_graph  *graphs[2];
+        octet_qconfig qconfig      = torch_default(rules, (size_t)kept);
+        qconfig.weight.per_channel = true;
+        for (int k = 0; k < 2; k++) {
+            random_state r = { 21 };
+            graphs[k]      = begin(dims, 4);
+            add_random(graphs[k], &r, "w", kernel, 4, between(-0.4f, 0.4f));
+            add_node(graphs[k], "ConvTranspose", "up", NULL, INPUTS("x", "w"));
+            end(graphs[k], "up");
+        }
+        quantized(graphs[1], &qconfig);
+        assert_modes(graphs[1], kept ? "" : "up", kept ? "up" : "");
+        const octet_qparams *const w = octet_value_levels(graphs[1], octet_graph_find_node(graphs[1], "up")->inputs[1]);
+        assert_int_equal(w ? w->count : 0, kept ? 0 : 3);
+        if (w) assert_int_equal(w->axis, 1);
+        const octet_tensor x = input_of(graphs[0], 4);
+        const size_t       n = run_graph(graphs[0], &x, want, ROOM, NULL);
+        assert_int_equal(run_graph(graphs[1], &x, got, ROOM, NULL), n);
+        const double db = sqnr_db(want, got, n);
+        print_message("ConvTranspose %s: %.1f dB\n", kept ? "kept float" : "per channel", db);
+        assert_true(db > (kept ? 100 : 30));
+        for (int k = 0; k < 2; k++) octet_graph_free(graphs[k]);
     }
 }
 
@@ -226,6 +293,8 @@ int main(void)
         cmocka_unit_test(a_child_overrides_its_parent),
         cmocka_unit_test(one_line_does_the_same_and_leaves_the_model),
         cmocka_unit_test(functions_are_observed_and_relu_is_not),
+        cmocka_unit_test(normalizations_are_observed),
+        cmocka_unit_test(conv_transpose_has_a_scale_per_channel),
         cmocka_unit_test(a_block_of_a_resnet),
         cmocka_unit_test(outputs_are_real),
     };
