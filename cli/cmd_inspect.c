@@ -15,7 +15,7 @@ static octet_status print_operators(cli_call *call)
     json_t *const       list = cli_json_array();
     if (call->args.markdown)
         cli_say(call, "# Operators\n\n<!-- made by: octet inspect --operators --markdown > docs/operators.md -->\n\n"
-                      "| operator | read from opset | float | int8 | gradient |\n|---|---|---|---|---|\n");
+                      "| operator | opset it states | float | int8 | gradient |\n|---|---|---|---|---|\n");
     else cli_say(call, "%-24s %-8s %-6s %-6s %s\n", "operator", "opset", "float", "int8", "gradient");
     for (size_t i = 0; octet_operator(&info, i); i++) {
         json_t *const row = cli_json_object();

@@ -32,8 +32,10 @@ octet_status cli_parse_loss(double *loss, bool *share, const char *text, octet_m
 
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
 {
+    octet_limits limits = call->args.limits;
+    limits.widen = true;
     cli_signals_input(path);
-    return octet_graph_load_limited(graph, path, &call->args.limits, err);
+    return octet_graph_load_limited(graph, path, &limits, err);
 }
 
 octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err)

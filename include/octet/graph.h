@@ -27,11 +27,12 @@ typedef struct octet_limits {
     size_t max_scalars;  /* protobuf packed and repeated numbers; default 4,000,000 */
     size_t max_pixels;   /* of one image; default 64 million */
     size_t max_folded;   /* bytes of one folded constant; default 64 MiB */
+    bool   widen;        /* inputs and outputs of half precision become f32 when a file is read: what samples feed */
 } octet_limits;
 
 /* ---- files ---- */
 
-/* Reads an ONNX file (opset 7 to 17) into canonical form. Q/DQ pairs become quantization parameters of values.
+/* Reads an ONNX file (opset 1 to 25) into canonical form. Q/DQ pairs become quantization parameters of values.
    The caller frees *graph. On failure *graph is NULL and err names file, node and reason. */
 OCTET_API octet_status octet_graph_load(octet_graph **graph, const char *path, octet_error *err);
 OCTET_API octet_status octet_graph_load_limited(octet_graph **graph, const char *path, const octet_limits *limits,

@@ -16,6 +16,11 @@ static const int onnx_float = 1; /* TensorProto.DataType */
 
 static bool is_half(octet_dtype dtype) { return dtype == OCTET_F16 || dtype == OCTET_BF16; }
 
+octet_dtype octet_read_border(const octet_reader *reader, octet_dtype dtype)
+{
+    return reader->graph->limits.widen && is_half(dtype) ? OCTET_F32 : dtype;
+}
+
 octet_status octet_read_tensor(octet_tensor *tensor, octet_reader *reader, const Onnx__TensorProto *proto,
                                octet_error *err)
 {
@@ -100,7 +105,7 @@ static octet_dtype declared_type(const octet_reader *reader, size_t i)
     octet_dtype                  dtype = OCTET_NONE;
     if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && type->tensor_type)
         octet_dtype_from_onnx(&dtype, type->tensor_type->elem_type, NULL);
-    return dtype;
+    return octet_read_border(reader, dtype);
 }
 
 octet_status octet_read_half_outputs(octet_reader *reader, bool *changed, octet_error *err)

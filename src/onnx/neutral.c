@@ -15,7 +15,8 @@ typedef struct neutral_row {
     const char *op, *name;
     int         below, from; /* opsets of the file: from <= opset < below */
     int64_t     neutral;
-    bool        any; /* whatever it is, it says nothing */
+    bool        any;  /* whatever it is, it says nothing */
+    const char *text; /* what a string must be; NULL: it is none */
 } neutral_row;
 
 static const neutral_row neutral_rows[] = {
@@ -34,6 +35,8 @@ static const neutral_row neutral_rows[] = {
     {"QuantizeLinear", "precision", ANY_OPSET, 23, .neutral = 0},
     {"QuantizeLinear", "saturate", ANY_OPSET, 19, .any = true}, /* of floats of 8 bits only */
     {"Resize", "antialias", ANY_OPSET, 18, .neutral = 0},
+    {"Resize", "axes", ANY_OPSET, 18, .neutral = INT64_MIN},
+    {"Resize", "keep_aspect_ratio_policy", ANY_OPSET, 18, .neutral = INT64_MIN, .text = "stretch"},
 };
 
 static bool is_row(const neutral_row *row, const octet_reader *reader, const octet_op *op,
@@ -47,6 +50,8 @@ static bool is_neutral(const neutral_row *row, int type, const Onnx__AttributePr
 {
     bool all = type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS;
     if (row->any) return true;
+    if (row->text && type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING)
+        return attribute->s.len == strlen(row->text) && memcmp(attribute->s.data, row->text, attribute->s.len) == 0;
     for (size_t i = 0; i < attribute->n_ints; i++) all = all && attribute->ints[i] == row->neutral;
     return all || (type == ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT && attribute->i == row->neutral);
 }

@@ -66,6 +66,9 @@ octet_status octet_attribute_type(int *type, const Onnx__AttributeProto *attribu
 octet_status octet_read_tensor(octet_tensor *tensor, octet_reader *reader, const Onnx__TensorProto *proto,
                                octet_error *err);
 
+/* half.c: the type of an input or output that the file declares to be of dtype. */
+octet_dtype octet_read_border(const octet_reader *reader, octet_dtype dtype);
+
 /* half.c: a Cast behind each input of a half's type (before shapes are known), and before each output that the file
    declares to be of one (once they are). Sets *changed where shapes must be found again. */
 octet_status octet_read_half_inputs(octet_reader *reader, octet_error *err);

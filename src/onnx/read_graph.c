@@ -114,6 +114,7 @@ static octet_status read_input(octet_reader *reader, const Onnx__ValueInfoProto 
     bool       has_shape;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
     if (!has_shape) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "shape", "an input without shape");
+    port.dtype = octet_read_border(reader, port.dtype);
     return octet_graph_add_input(reader->graph, info->name, port.dtype, port.dims, port.rank, err);
 }
 
@@ -131,12 +132,14 @@ static octet_status read_inputs(octet_reader *reader, octet_error *err)
 }
 
 /* What the file says of an output does not contradict what was found, and stands where nothing was found. */
-static octet_status check_output(octet_value *value, const Onnx__ValueInfoProto *info, octet_error *err)
+static octet_status check_output(const octet_reader *reader, octet_value *value, const Onnx__ValueInfoProto *info,
+                                 octet_error *err)
 {
     octet_port port = {0};
     bool       has_shape;
     if (!info->type) return OCTET_OK;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
+    port.dtype = octet_read_border(reader, port.dtype);
     if (!value->has_shape) {
         value->has_shape = has_shape;
         value->dtype = port.dtype;
@@ -161,7 +164,7 @@ octet_status octet_read_check_outputs(const octet_reader *reader, octet_error *e
 {
     for (size_t i = 0; i < reader->graph->output_count; i++) {
         octet_value *value = reader->graph->outputs[i];
-        OCTET_TRY(at_node(check_output(value, reader->proto->output[i], err), value->name, err));
+        OCTET_TRY(at_node(check_output(reader, value, reader->proto->output[i], err), value->name, err));
     }
     return OCTET_OK;
 }

@@ -97,6 +97,15 @@ static octet_status cast_by_name(octet_reader *reader, octet_raw_node *raw, octe
     return octet_fail_field(err, OCTET_ERR_FORMAT, "to", "'%.*s' is not a type", (int)(to->s.len & 63), to->s.data);
 }
 
+/* Until 7 a list of slopes stood for the channels, now for the last dimension. */
+static octet_status prelu(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    (void)reader;
+    const octet_value *const slope = raw->input_count > 1 ? raw->inputs[1] : NULL;
+    if (!slope || (slope->constant && octet_tensor_count(slope->constant) == 1)) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "slope", "a slope for each channel, as before opset 7");
+}
+
 /* Opset 1 repeated one axis, named by an input, as often as another input says. */
 static octet_status tile(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
@@ -223,6 +232,7 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"Hardmax", 13, default_axis},
     {"LogSoftmax", 13, default_axis},
     {"MatMul", ALWAYS, no_bias},
+    {"PRelu", 7, prelu},
     {"Pad", 11, pad},
     {"QGemm", ALWAYS, octet_upgrade_qlinear},
     {"QLinearAdd", ALWAYS, octet_upgrade_qlinear},

@@ -15,6 +15,8 @@ static const octet_attr rows[] = {
     {.kind = OCTET_ATTR_END},
 };
 
+static const double MOST_COMPARISONS = 0x1p31;
+
 /* The corners of a box, low ones first. */
 typedef struct box {
     double y[2], x[2];
@@ -47,10 +49,17 @@ static octet_status check_inputs(const octet_call *call, octet_error *err)
             return octet_fail_field(err, OCTET_ERR_SHAPE, names[i], "must be %s of type %s",
                                     i < 2 ? "a tensor" : "one number", octet_dtype_name(want));
     }
-    const bool fit = boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 &&
+    /* Every box may be compared with every one taken: a file of a few megabytes must not take hours. */
+    const int64_t most = octet_has_input(call, 2) ? *(const int64_t *)call->in[2]->data : 0;
+    const bool    fit = boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 &&
                      boxes->dims[0] == scores->dims[0] && boxes->dims[1] == scores->dims[2];
-    return fit ? OCTET_OK
-               : octet_fail_field(err, OCTET_ERR_SHAPE, "boxes", "need [B, N, 4] and scores of [B, C, N]");
+    if (!fit) return octet_fail_field(err, OCTET_ERR_SHAPE, "boxes", "need [B, N, 4] and scores of [B, C, N]");
+    const double n = (double)boxes->dims[1], taken = (double)most < n ? (double)most : n;
+    const double comparisons = n * taken * (double)(scores->dims[0] * scores->dims[1]);
+    return comparisons < MOST_COMPARISONS
+               ? OCTET_OK
+               : octet_fail_field(err, OCTET_ERR_LIMIT, "boxes", "%g comparisons of boxes, at most %g are done",
+                                  comparisons, MOST_COMPARISONS);
 }
 
 static box box_at(const suppression *s, int64_t i)

@@ -137,6 +137,31 @@ static void test_rows(void **state)
     }
 }
 
+/* A sparse file of 3 GiB: what a network beyond protobuf's 2 GiB keeps beside it. */
+static void test_beyond_two_gib(void **state)
+{
+    (void)state;
+    const int64_t end = (int64_t)3 << 30;
+    char          offset[32];
+    octet_graph  *graph;
+    octet_error   err;
+    FILE         *f = fopen(at("in/huge.bin"), "wb");
+    assert_non_null(f);
+    assert_int_equal(fseeko(f, end - 16, SEEK_SET), 0);
+    assert_int_equal(fwrite(numbers + 4, 1, 16, f), 16);
+    fclose(f);
+    snprintf(offset, sizeof offset, "%lld", (long long)end - 16);
+    const octet_status status = load(&graph, &(row){ "huge.bin", offset, "16", OCTET_OK }, "checksum", &err);
+    snprintf(offset, sizeof offset, "%lld", (long long)end - 15);
+    octet_graph       *none;
+    const octet_status past = load(&none, &(row){ "huge.bin", offset, "16", OCTET_OK }, "checksum", &err);
+    remove(at("in/huge.bin"));
+    assert_int_equal(past, OCTET_ERR_FORMAT);
+    assert_int_equal(status, OCTET_OK);
+    assert_memory_equal(octet_graph_find_value(graph, "w")->constant->data, numbers + 4, 16);
+    octet_graph_free(graph);
+}
+
 static void test_keys(void **state)
 {
     (void)state;
@@ -149,6 +174,7 @@ static void test_keys(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows), cmocka_unit_test(test_keys) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows), cmocka_unit_test(test_keys),
+                                        cmocka_unit_test(test_beyond_two_gib) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -103,8 +103,24 @@ static void test_stays_the_same(void **state)
     proto_remove(path);
 }
 
+/* Where samples are to be fed, the borders are float32, too, and no Cast is needed. */
+static void test_widened(void **state)
+{
+    (void)state;
+    const uint16_t w[4] = { 0x3c00, 0x3c00, 0x3c00, 0x3c00 };
+    octet_graph   *graph;
+    char          *path = proto_write(model(10, w));
+    MUST(octet_graph_load_limited(&graph, path, &(octet_limits){ .widen = true }, &err));
+    proto_remove(path);
+    assert_int_equal(graph->node_count, 2);
+    assert_int_equal(graph->inputs[0]->dtype, OCTET_F32);
+    assert_int_equal(graph->outputs[0]->dtype, OCTET_F32);
+    octet_graph_free(graph);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_computes), cmocka_unit_test(test_stays_the_same) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_computes), cmocka_unit_test(test_stays_the_same),
+                                        cmocka_unit_test(test_widened) };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

@@ -4,6 +4,7 @@
 #include "graph/attrs.h"
 #include "graph/graph.h"
 #include "graph/op.h"
+#include "ops/shape.h"
 #include "proto.h"
 
 #include <octet/quantize.h>
@@ -275,6 +276,51 @@ static void test_quantized_round_trip(void **state)
     octet_graph_free(again);
 }
 
+/* A file states the opset that its operators need, and then what that opset wants said: Split's number of parts is
+   implied before 18. reduced: with a ReduceMean, whose axes are an input since 18. */
+static void check_split(bool reduced)
+{
+    const int64_t dims[] = { 2, 6 }, axes[] = { 1 };
+    octet_tensor  list = { .dtype = OCTET_I64, .rank = 1, .dims = { 1 }, .data = (void *)(uintptr_t)axes };
+    octet_graph  *graph;
+    MUST(octet_graph_new(&graph, &err));
+    MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 2, &err));
+    MUST(octet_graph_add_constant(graph, "axes", &list, &err));
+    const octet_attribute axis[] = { { .name = "axis", .i = 1 }, { 0 } };
+    const char *const     parts[] = { "a", "b", "c" }, *const x[] = { "x" }, *const c[] = { "c", "axes" },
+                      *const y[] = { "y" };
+    MUST(octet_graph_add(graph, &(octet_node_spec){ .op = "Split", .inputs = x, .input_count = 1, .outputs = parts,
+                                                    .output_count = 3, .attributes = axis }, &err));
+    MUST(octet_graph_add(graph, &(octet_node_spec){ .op = reduced ? "ReduceMean" : "Relu", .inputs = c,
+                                                    .input_count = 1 + reduced, .outputs = y, .output_count = 1 },
+                         &err));
+    for (int i = 0; i < 2; i++) MUST(octet_graph_set_output(graph, parts[i], &err));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    MUST(octet_graph_infer(graph, &err));
+    char *path = proto_write_bytes("", 0);
+    MUST(octet_graph_save(graph, path, &err));
+    Onnx__ModelProto      *model = unpack_file(path);
+    const Onnx__NodeProto *split = producer(model->graph, "a");
+    assert_int_equal(model->opset_import[0]->version, reduced ? 18 : 13);
+    assert_int_equal(split->n_attribute, 1 + reduced);
+    if (reduced) assert_string_equal(split->attribute[1]->name, "num_outputs");
+    if (reduced) assert_int_equal(split->attribute[1]->i, 3);
+    onnx__model_proto__free_unpacked(model, NULL);
+    octet_graph *back;
+    MUST(octet_graph_load(&back, path, &err));
+    assert_int_equal(back->outputs[1]->dims[1], 2);
+    octet_graph_free(back);
+    octet_graph_free(graph);
+    proto_remove(path);
+}
+
+static void test_stated_opset(void **state)
+{
+    (void)state;
+    check_split(false);
+    check_split(true);
+}
+
 static void test_existing_file(void **state)
 {
     (void)state;
@@ -298,7 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_float_models),        cmocka_unit_test(test_fused_model),
         cmocka_unit_test(test_quantized_file),      cmocka_unit_test(test_quantized_round_trip),
-        cmocka_unit_test(test_existing_file),
+        cmocka_unit_test(test_existing_file),       cmocka_unit_test(test_stated_opset),
     };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

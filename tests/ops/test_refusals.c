@@ -139,6 +139,12 @@ static void compress_type(op_case *c) { image(c); INTS(c, 1); }
 static void unique_unknown(op_case *c) { unknown(c, DIMS(3)); }
 static void boxes_shape(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(1, 1, 3)); }
 static void boxes_types(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(1, 1, 3)); floats(c, 1, (float[]){ 3 }); }
+static void boxes_many(op_case *c)
+{
+    case_input(c, OCTET_F32, DIMS(1, 1 << 16, 4));
+    case_input(c, OCTET_F32, DIMS(1, 1, 1 << 16));
+    INTS(c, INT64_MAX);
+}
 static void where_shapes(op_case *c)
 {
     case_input(c, OCTET_BOOL, DIMS(3));
@@ -239,7 +245,7 @@ static const refusal refusals[] = {
     { "Range", range_types, "delta", 1 },               { "Range", range_huge, "delta", 1 },
     { "Trilu", triangle_rank, "", 1 },                  { "Compress", compress_long, "condition", 1 },
     { "Compress", compress_type, "condition", 1 },      { "Unique", unique_unknown, "X", 1 },
-    { "NonMaxSuppression", boxes_shape, "boxes", 1 },
+    { "NonMaxSuppression", boxes_shape, "boxes", 1 },   { "NonMaxSuppression", boxes_many, "boxes", 1 },
     { "NonMaxSuppression", boxes_types, "max_output_boxes_per_class", 1 },
     { "Where", where_shapes, "", 1 },                   { "Where", where_types, "Y", 1 },
     { "DepthToSpace", depth_channels, "blocksize", 1 },
