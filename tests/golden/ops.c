@@ -318,36 +318,6 @@ void golden_prelu(golden_case *c)
     check_one(c, "PRelu", &slope, "%s prelu");
 }
 
-/* add_scalar, mul_scalar: the parameters change, levels stay, are mirrored or become 0. */
-void golden_scalar(golden_case *c)
-{
-    octet_tensor x;
-    octet_affine to;
-    const double scalar = json_number_value(attribute(c, "scalar_f64"));
-    const bool adds = !strncmp(c->name, "ops/add", 7);
-    if (!golden_tensor_read(&x, c, input(c, "x"))) return;
-    const octet_affine from = { x.qparams->scale[0], x.qparams->zero_point[0] };
-    if (!adds) to = octet_qparams_mul_scalar(from, scalar, 0, 255);
-    else if (!octet_qparams_add_scalar(&to, from, scalar, 0, 255)) golden_fail(c, "no parameters");
-    for (int i = 0; i < ENGINES; i++) {
-        golden_array want;
-        char row[64];
-        const json_t *const entry = output(c, &engines[i]);
-        const float scale = golden_f32(c, json_object_get(entry, "scale"));
-        const int32_t zero = (int32_t)golden_int(entry, "zero_point", -1);
-        if (!golden_array_read(&want, c, entry)) return;
-        int32_t *const level = golden_memory(c, want.count, sizeof *level);
-        for (size_t k = 0; k < want.count; k++) {
-            const int32_t given = ((const uint8_t *)x.data)[k];
-            level[k] = adds || scalar > 0 ? given : scalar < 0 ? 255 - given : 0;
-        }
-        snprintf(row, sizeof row, "%s %s", engines[i].name, adds ? "add_scalar" : "mul_scalar");
-        golden_note_levels(c, row, level, want.level, want.count, 0);
-        golden_note_floats(c, row, &to.scale, &scale, 1);
-        golden_note_levels(c, row, &to.zero_point, &zero, 1, 0);
-    }
-}
-
 /* torch's threshold puts a value of its own where ThresholdedRelu has 0. */
 void golden_threshold(golden_case *c)
 {
