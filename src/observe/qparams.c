@@ -94,3 +94,18 @@ octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax,
     if (symmetric && range.min < 0 && range.max > 0) zero = (qmin + qmax) / 2.0;
     return (octet_affine){ .scale = (float)scale, .zero_point = clamp_level(rint(zero), qmin, qmax) };
 }
+
+bool octet_qparams_add_scalar(octet_affine *sum, octet_affine x, double scalar, int32_t qmin, int32_t qmax)
+{
+    const double zero_point = x.zero_point - rint(scalar / (double)x.scale);
+    if (!(zero_point >= qmin && zero_point <= qmax)) return false;
+    *sum = (octet_affine){ .scale = x.scale, .zero_point = (int32_t)zero_point };
+    return true;
+}
+
+octet_affine octet_qparams_mul_scalar(octet_affine x, double scalar, int32_t qmin, int32_t qmax)
+{
+    if (scalar == 0) return (octet_affine){ .scale = 1.0f };
+    return (octet_affine){ .scale = (float)(fabs(scalar) * (double)x.scale),
+                           .zero_point = scalar > 0 ? x.zero_point : qmax - (x.zero_point - qmin) };
+}

@@ -50,4 +50,10 @@ octet_affine octet_qparams_torch(float *real_zero_point, const octet_torch_quant
    both signs were seen. A range that saw nothing is that of zeros. */
 octet_affine octet_qparams_choose(octet_range range, int32_t qmin, int32_t qmax, bool symmetric);
 
+/* quantized::add_scalar and mul_scalar compute no level: these are the parameters with which x's levels, of qmin..qmax,
+   mean x + scalar and x * scalar. A negative factor mirrors them (each becomes qmin + qmax - level); a factor of 0
+   makes all of them 0. add: false where the zero point would leave qmin..qmax, for which torch rescales. */
+bool         octet_qparams_add_scalar(octet_affine *sum, octet_affine x, double scalar, int32_t qmin, int32_t qmax);
+octet_affine octet_qparams_mul_scalar(octet_affine x, double scalar, int32_t qmin, int32_t qmax);
+
 #endif

@@ -129,6 +129,15 @@ static octet_status top_k(octet_reader *reader, octet_raw_node *raw, octet_error
     return octet_raw_give_tensor(reader, raw, 1, "k", &tensor, err);
 }
 
+static octet_status dft_axis(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    const Onnx__AttributeProto *at;
+    OCTET_TRY(octet_raw_take(&at, raw, "axis", TYPE_INT, err));
+    int64_t            axis = at ? at->i : 1;
+    const octet_tensor tensor = {.dtype = OCTET_I64, .data = &axis};
+    return octet_raw_give_tensor(reader, raw, 2, "axis", &tensor, err);
+}
+
 static octet_status upsample_scales(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     const Onnx__AttributeProto *at;
@@ -228,6 +237,7 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"Cast", 6, cast_by_name},
     {"Clip", 11, clip},
     {"Concat", 4, default_axis},
+    {"DFT", 20, dft_axis},
     {"Dropout", 12, dropout},
     {"Hardmax", 13, default_axis},
     {"LogSoftmax", 13, default_axis},

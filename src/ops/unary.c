@@ -5,17 +5,21 @@
 #include "ops/gradient.h"
 #include "ops/levels.h"
 
+static octet_status check_finite(const octet_call *call, int row, float value, octet_error *err)
+{
+    if (isfinite(value)) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_FORMAT, call->node->op->attrs[row].name, "a finite number is needed");
+}
+
 octet_status octet_infer_alpha(const octet_call *call, octet_error *err)
 {
-    const octet_unary_attrs *const attrs = call->attrs;
-    if (!isfinite(attrs->alpha)) return octet_fail_field(err, OCTET_ERR_FORMAT, "alpha", "a finite number is needed");
+    OCTET_TRY(check_finite(call, 0, ((const octet_unary_attrs *)call->attrs)->alpha, err));
     return octet_infer_same(call, err);
 }
 
 octet_status octet_infer_alpha_beta(const octet_call *call, octet_error *err)
 {
-    const octet_unary_attrs *const attrs = call->attrs;
-    if (!isfinite(attrs->beta)) return octet_fail_field(err, OCTET_ERR_FORMAT, "beta", "a finite number is needed");
+    OCTET_TRY(check_finite(call, 1, ((const octet_unary_attrs *)call->attrs)->beta, err));
     return octet_infer_alpha(call, err);
 }
 

@@ -42,7 +42,8 @@ octet_status octet_unary_backward(const octet_backward_call *call, const octet_u
 typedef void octet_unary_change(octet_wide *row, size_t n, const octet_call *call, const void *with);
 octet_status octet_unary_rows(const octet_call *call, octet_unary_change *change, const void *with);
 
-/* infer of the functions with numbers alpha, or alpha and beta, which must be finite. */
+/* infer of the functions with numbers alpha, or alpha and beta (rows 0 and 1 of their attributes), which must be
+   finite. */
 octet_status octet_infer_alpha(const octet_call *call, octet_error *err);
 octet_status octet_infer_alpha_beta(const octet_call *call, octet_error *err);
 

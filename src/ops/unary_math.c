@@ -121,14 +121,6 @@ const octet_op octet_op_sign = {
     WITH_INTEGERS_ROW(sign, "Sign", 9, NULL), .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT,
 };
 
-static octet_status infer_shrink(const octet_call *call, octet_error *err)
-{
-    const octet_unary_attrs *const attrs = call->attrs;
-    if (!isfinite(attrs->alpha)) return octet_fail_field(err, OCTET_ERR_FORMAT, "lambd", "a finite number is needed");
-    if (!isfinite(attrs->beta)) return octet_fail_field(err, OCTET_ERR_FORMAT, "bias", "a finite number is needed");
-    return octet_infer_same(call, err);
-}
-
 static const octet_attr shrink_attrs[] = {
     {.name = "lambd", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(octet_unary_attrs, alpha), .default_f = 0.5f},
     {.name = "bias", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(octet_unary_attrs, beta)},
@@ -137,6 +129,6 @@ static const octet_attr shrink_attrs[] = {
 
 const octet_op octet_op_shrink = {
     .name = "Shrink", .since = 9, UNARY_ONE_TO_ONE, .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT,
-    .quant = OCTET_QUANT_TABLE, .infer = infer_shrink, .forward = shrink_any, .forward_integer = shrink_levels,
-    .backward = shrink_backward, UNARY_ATTRS(shrink_attrs),
+    .quant = OCTET_QUANT_TABLE, .infer = octet_infer_alpha_beta, .forward = shrink_any,
+    .forward_integer = shrink_levels, .backward = shrink_backward, UNARY_ATTRS(shrink_attrs),
 };

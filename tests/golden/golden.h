@@ -163,6 +163,7 @@ void golden_clip(golden_case *c);
 void golden_cat(golden_case *c);
 void golden_relu(golden_case *c);
 void golden_prelu(golden_case *c);
+void golden_scalar(golden_case *c);
 void golden_softmax(golden_case *c);
 void golden_threshold(golden_case *c);
 void golden_max_pool(golden_case *c);

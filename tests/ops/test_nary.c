@@ -184,6 +184,33 @@ static void ties_share_their_gradient(void **state)
     case_end(&c);
 }
 
+/* ---- losses: a label is a value, judged when it runs ---- */
+
+static octet_status run_loss(op_case *c, int64_t label, int64_t ignore)
+{
+    case_begin(c, "SoftmaxCrossEntropyLoss", 1);
+    case_set_int(c, "ignore_index", ignore);
+    memcpy(case_input(c, OCTET_F32, DIMS(2, 3))->data, (const float[]){ 0, 0, 0, 1, 2, 3 }, 24);
+    memcpy(case_input(c, OCTET_I64, DIMS(2))->data, (const int64_t[]){ 1, label }, 16);
+    case_prepare(c, 1, NULL, false);
+    return c->node.op->forward(&c->call, &c->err);
+}
+
+static void labels_are_classes_or_ignored(void **state)
+{
+    (void)state;
+    op_case c;
+    for (int64_t label = -1; label <= 3; label += 4) {
+        assert_int_equal(run_loss(&c, label, INT64_MIN), OCTET_ERR_ARGUMENT);
+        case_end(&c);
+        assert_int_equal(run_loss(&c, label, label), OCTET_OK);
+        assert_true(fabs((double)*(float *)c.out[0].data - log(3)) < 1e-6);
+        case_end(&c);
+    }
+    assert_int_equal(run_loss(&c, INT64_MIN, INT64_MIN), OCTET_ERR_ARGUMENT); /* no index was given to ignore */
+    case_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +218,7 @@ int main(void)
         cmocka_unit_test(slopes_of_levels),      cmocka_unit_test(slope_must_stretch_to_the_data),
         cmocka_unit_test(remainders_never_trap), cmocka_unit_test(shifts_by_any_number),
         cmocka_unit_test(unordered_numbers_compare_false), cmocka_unit_test(ties_share_their_gradient),
+        cmocka_unit_test(labels_are_classes_or_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

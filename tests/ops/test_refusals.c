@@ -200,6 +200,58 @@ static void dropout_training(op_case *c)
     *(uint8_t *)case_input(c, OCTET_BOOL, DIMS(-1))->data = 1;
 }
 
+static void elu_infinite(op_case *c) { image(c); *(float *)case_attr(c, "alpha") = INFINITY; }
+static void celu_zero(op_case *c) { image(c); *(float *)case_attr(c, "alpha") = 0; }
+static void selu_nan(op_case *c) { image(c); *(float *)case_attr(c, "gamma") = NAN; }
+static void gelu_form(op_case *c) { image(c); case_set_string(c, "approximate", "sigmoid"); }
+static void shrink_bias(op_case *c) { image(c); *(float *)case_attr(c, "bias") = NAN; }
+static void sum_types(op_case *c) { image(c); image(c); case_input(c, OCTET_F64, DIMS(8)); }
+static void sum_absent(op_case *c) { image(c); case_absent(c); }
+static void max_shapes(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(3)); }
+static void less_types(op_case *c) { image(c); case_input(c, OCTET_I32, DIMS(8)); }
+static void mod_floats(op_case *c) { image(c); image(c); }
+static void shift_nowhere(op_case *c)
+{
+    case_input(c, OCTET_U8, DIMS(3));
+    case_input(c, OCTET_U8, DIMS(3));
+    case_set_string(c, "direction", "UP");
+}
+static void pow_bool(op_case *c) { image(c); case_input(c, OCTET_BOOL, DIMS(8)); }
+static void reduce_twice(op_case *c) { image(c); INTS(c, 1, -3); }
+static void reduce_outside(op_case *c) { image(c); INTS(c, 4); }
+static void reduce_unknown(op_case *c) { image(c); unknown(c, DIMS(2)); }
+static void reduce_nothing(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 0)); INTS(c, 1); }
+static void loss_labels(op_case *c) { image(c); case_input(c, OCTET_I64, DIMS(2, 8)); }
+static void loss_label_type(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(2, 8, 8)); }
+static void loss_no_class(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 0)); case_input(c, OCTET_I64, DIMS(2)); }
+static void loss_reduction(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_I64, DIMS(2, 8, 8));
+    case_set_string(c, "reduction", "max");
+}
+static void loss_weights(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_I64, DIMS(2, 8, 8));
+    case_input(c, OCTET_F32, DIMS(8));
+}
+static void det_oblong(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 3)); }
+static void window_negative(op_case *c) { INTS(c, -1); }
+static void window_huge(op_case *c) { INTS(c, (int64_t)1 << 40); }
+static void window_type(op_case *c) { INTS(c, 5); case_set_int(c, "output_datatype", 7); }
+static void dft_parts(op_case *c) { image(c); }
+static void dft_last_axis(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 4, 2)); case_absent(c); INTS(c, -1); }
+static void dft_empty(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 4, 2)); INTS(c, 0); }
+static void mel_rate(op_case *c)
+{
+    INTS(c, 4);
+    INTS(c, 16);
+    INTS(c, 0);
+    floats(c, 1, (float[]){ 0 });
+    floats(c, 1, (float[]){ 8000 });
+}
+
 static const refusal refusals[] = {
     { "Reshape", reshape_two_open, "shape", 1 },        { "Reshape", reshape_negative, "shape", 1 },
     { "Reshape", reshape_zero_beyond, "shape", 1 },     { "Reshape", reshape_overflow, "shape", 1 },
@@ -262,6 +314,21 @@ static const refusal refusals[] = {
     { "Resize", resize_mode, "mode", 1 },               { "Resize", resize_roi, "roi", 1 },
     { "QuantizeLinear", quantize_scales, "scale", 1 },  { "QuantizeLinear", quantize_axis, "axis", 1 },
     { "DequantizeLinear", dequantize_types, "zero_point", 1 }, { "Dropout", dropout_training, "training_mode", 1 },
+    { "Elu", elu_infinite, "alpha", 1 },                { "Celu", celu_zero, "alpha", 1 },
+    { "Selu", selu_nan, "gamma", 1 },                   { "Gelu", gelu_form, "approximate", 1 },
+    { "Shrink", shrink_bias, "bias", 1 },               { "Sum", sum_types, "", 1 },
+    { "Mean", sum_absent, "", 1 },                      { "Max", max_shapes, "", 1 },
+    { "Less", less_types, "", 1 },                      { "Mod", mod_floats, "fmod", 1 },
+    { "BitShift", shift_nowhere, "direction", 1 },      { "Pow", pow_bool, "", 1 },
+    { "ReduceMax", reduce_twice, "axes", 1 },           { "ReduceSum", reduce_outside, "axes", 1 },
+    { "ReduceL2", reduce_unknown, "axes", 1 },          { "ReduceMean", reduce_nothing, "axes", 1 },
+    { "NegativeLogLikelihoodLoss", loss_labels, "", 1 }, { "NegativeLogLikelihoodLoss", loss_label_type, "", 1 },
+    { "SoftmaxCrossEntropyLoss", loss_no_class, "", 2 }, { "SoftmaxCrossEntropyLoss", loss_weights, "", 2 },
+    { "SoftmaxCrossEntropyLoss", loss_reduction, "reduction", 1 }, { "Det", det_oblong, "", 1 },
+    { "HannWindow", window_negative, "size", 1 },       { "HammingWindow", window_huge, "size", 1 },
+    { "BlackmanWindow", window_type, "output_datatype", 1 }, { "DFT", dft_parts, "", 1 },
+    { "DFT", dft_last_axis, "axis", 1 },                { "DFT", dft_empty, "", 1 },
+    { "MelWeightMatrix", mel_rate, "sample_rate", 1 },
 };
 
 static void every_wrong_call_is_refused(void **state)

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "onnx/tensor_proto.h"
 #include "ops/wide.h"
 
@@ -243,6 +244,9 @@ static octet_status run_case(bool *supported, const char *folder, octet_error *e
 static const struct {
     const char *name, *why;
 } wrong_cases[] = {
+    {"test_blackmanwindow*", "the case is wrong: its numbers were computed with 3.1415 for pi"},
+    {"test_hammingwindow*", "the case is wrong: its numbers were computed with 3.1415 for pi"},
+    {"test_hannwindow*", "the case is wrong: its numbers were computed with 3.1415 for pi"},
     {"test_cast_FLOAT_to_BFLOAT16", "the case is wrong: its numbers are cut off, Cast rounds"},
     {"test_castlike_BFLOAT16_to_FLOAT", "the case is wrong: 'like' has another shape than the model states"},
     {"test_castlike_BFLOAT16_to_FLOAT_expanded", "the case is wrong: 'like' has another shape than the model states"},
@@ -261,7 +265,7 @@ static const char *wrong(const char *folder)
 {
     const char *const slash = strrchr(folder, '/'), *const name = slash ? slash + 1 : folder;
     for (size_t i = 0; i < sizeof wrong_cases / sizeof *wrong_cases; i++)
-        if (strcmp(name, wrong_cases[i].name) == 0) return wrong_cases[i].why;
+        if (octet_glob_match(wrong_cases[i].name, name)) return wrong_cases[i].why;
     return NULL;
 }
 
