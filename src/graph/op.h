@@ -111,8 +111,8 @@ enum { /* octet_op.flags */
     OCTET_OP_SAMPLES      = 32, /* sample n of output 0 (dimension 0) depends on sample n of input 0 alone, and on all
                                    of the other inputs: a batch may be cut into slices. Not so BatchNormalization in
                                    its training_mode, which has no gradient */
-    OCTET_OP_AVERAGES     = 128, /* output 0 lies within input 0's range (averages, interpolation): some targets let both
-                                    share their parameters */
+    OCTET_OP_AVERAGES     = 128, /* output 0 lies within input 0's range (averages, interpolation): some targets let
+                                    both share their parameters */
     OCTET_OP_ONE_DATA     = 64, /* inputs behind the first are parameters: only that one holds levels */
 };
 

@@ -19,7 +19,7 @@ static const octet_attr attrs[] = {
     { "mode", OCTET_ATTR_STRING, AT(mode), .default_s = "avg" },
     { "output_height", OCTET_ATTR_INT, AT(output_height), .default_i = 1, .min = 1, .max = 0xffff },
     { "output_width", OCTET_ATTR_INT, AT(output_width), .default_i = 1, .min = 1, .max = 0xffff },
-    { "sampling_ratio", OCTET_ATTR_INT, AT(sampling_ratio), .min = 0, .max = 0xffff },
+    { "sampling_ratio", OCTET_ATTR_INT, AT(sampling_ratio), .min = 0, .max = 1024 },
     { "spatial_scale", OCTET_ATTR_FLOAT, AT(spatial_scale), .default_f = 1 },
     { 0 },
 };
@@ -56,7 +56,7 @@ typedef struct region {
     int64_t points[2];
 } region;
 
-enum { MOST_POINTS = 1 << 12 }; /* along a side of one output: regions come from the network's input */
+enum { MOST_POINTS = 1024 }; /* along a side of one output: regions come from the network's input */
 
 static region region_of(const octet_call *call, int64_t roi)
 {

@@ -5,11 +5,26 @@
 
 #include <string.h>
 
+/* Upstream has no scales per channel here (tests/quantize/test_transposed.c does). */
+static bool all_refuse(const golden_case *c)
+{
+    const char *name;
+    json_t     *entry;
+    bool        any = false;
+    json_object_foreach(json_object_get(c->manifest, "outputs"), name, entry)
+        any = any || !json_object_get(entry, "error");
+    return !any;
+}
+
 void golden_conv_transpose(golden_case *c)
 {
     octet_tensor x, w, bias = { .dtype = OCTET_F32, .rank = 1 };
     golden_array b;
     int64_t strides[2], pads[4], padding[2], groups;
+    if (all_refuse(c)) {
+        golden_skip(c, "ConvTranspose that PyTorch refuses");
+        return;
+    }
     if (!golden_tensor_read(&x, c, golden_input(c, "x")) || !golden_tensor_read(&w, c, golden_input(c, "w"))) return;
     if (!golden_array_read(&b, c, golden_input(c, "b"))) return;
     bias.dims[0] = (int64_t)b.count;

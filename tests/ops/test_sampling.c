@@ -70,7 +70,8 @@ static void run_grid(const char *mode, const char *padding, bool aligned)
     case_set_string(&c, "padding_mode", padding);
     case_set_int(&c, "align_corners", aligned);
     const float *const x = case_random_f32(&c, DIMS(IMAGES, MAPS, H, W))->data;
-    const float *const grid = case_random_f32(&c, DIMS(IMAGES, 4, POINTS / 4, 2))->data; /* -1.6 .. 1.6 */
+    float *const       grid = case_random_f32(&c, DIMS(IMAGES, 4, POINTS / 4, 2))->data; /* -1.6 .. 1.6 */
+    for (int i = 0; i < IMAGES * POINTS; i += 3) grid[i] *= 4;                            /* far outside */
     c.call.threads = 2;
     case_prepare(&c, 1, NULL, false);
     case_run(&c, false);

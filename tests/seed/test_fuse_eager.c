@@ -163,6 +163,36 @@ static void transposed(void **unused)
     check((const layer[]){ { "ConvTranspose", 3, true, true, false, false } }, 1);
 }
 
+/* BNReLU2d and BNReLU3d: nothing to fold into, so the batch norm takes the Relu; both run on levels in the end. */
+static void batch_norm_relu(void **unused)
+{
+    (void)unused;
+    static const char *const parts[] = { "gamma", "beta", "mean", "var" };
+    static float             data[2 * 4 * 12 * 12 * 12], plain[ROOM], fused[ROOM];
+    for (int spatial = 2; spatial <= 3; spatial++) {
+        octet_graph *graph;
+        random_state r = { 7 };
+        octet_tensor x = { .dtype = OCTET_F32, .rank = 2 + spatial, .dims = { 2, 4, 12, 12, 12 }, .data = data };
+        random_fill(&r, data, sizeof data / sizeof *data, -1, 1);
+        MUST(octet_graph_new(&graph, &err));
+        MUST(octet_graph_add_input(graph, "x", OCTET_F32, x.dims, x.rank, &err));
+        for (int i = 0; i < 4; i++)
+            add_random(graph, &r, parts[i], (const int64_t[]){ 4 }, 1, i == 3 ? between(0.1f, 3) : between(-1, 1));
+        add_node(graph, "BatchNormalization", "n", NULL, INPUTS("x", "gamma", "beta", "mean", "var"));
+        add_node(graph, "Relu", "y", NULL, INPUTS("n"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        MUST(octet_graph_verify(graph, &err));
+        const size_t count = run_graph(graph, &x, plain, ROOM, NULL);
+        MUST(octet_fuse(graph, &err));
+        assert_int_equal(octet_graph_node_count(graph), 1);
+        assert_true(graph->first->activation.on);
+        assert_int_equal(run_graph(graph, &x, fused, ROOM, NULL), count);
+        assert_close(fused, plain, count);
+        assert_null(octet_node_refusal(graph->first));
+        octet_graph_free(graph);
+    }
+}
+
 static void linear(void **unused)
 {
     (void)unused;
@@ -173,6 +203,7 @@ static void linear(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(conv2d), cmocka_unit_test(conv1d), cmocka_unit_test(conv3d),
-                                        cmocka_unit_test(transposed), cmocka_unit_test(linear) };
+                                        cmocka_unit_test(transposed), cmocka_unit_test(batch_norm_relu),
+                                        cmocka_unit_test(linear) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

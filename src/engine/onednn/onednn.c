@@ -5,6 +5,7 @@
 #include "engine/onednn/step.h"
 
 #include "base/cpu.h"
+#include "ops/levels.h"
 
 #include <string.h>
 #ifdef _OPENMP
@@ -98,7 +99,9 @@ static dnnl_status_t make_descriptor(dnnl_primitive_desc_t *descriptor, const oc
                                      dnnl_engine_t engine)
 {
     dnnl_primitive_attr_t attributes = NULL;
-    dnnl_status_t         status     = make_attributes(&attributes, &problem->node->activation);
+    const octet_activation none = { .on = false };
+    const bool    after  = octet_dnnl_row_find(problem->node->op->name)->clamps_after;
+    dnnl_status_t status = make_attributes(&attributes, after ? &none : &problem->node->activation);
     if (status == dnnl_success)
         status = dnnl_primitive_desc_create(descriptor, &problem->operation, attributes, engine, NULL);
     dnnl_primitive_attr_destroy(attributes);
@@ -304,6 +307,7 @@ static octet_status prepare(const octet_plan *plan, octet_step *step, octet_aren
     OCTET_TRY(octet_arena_get(&p, arena, 1, sizeof *p, err));
     if (!octet_dnnl_row_find(step->node->op->name)->describe(&problem, &why))
         return octet_fail(err, OCTET_ERR_BACKEND, "%s", why.text);
+    p->clamps_after            = octet_dnnl_row_find(step->node->op->name)->clamps_after;
     step->state                = p; /* release sees to the rest */
     const int           before = octet_dnnl_threads(plan->threads);
     const dnnl_status_t status = describe(&descriptor, p, &problem);
@@ -378,6 +382,8 @@ static octet_status run(const octet_step *step, const octet_call *call, void *bo
     if (status == dnnl_success) status = dnnl_primitive_execute(p->primitive, b->stream, b->arg_count, b->args);
     if (status == dnnl_success) status = dnnl_stream_wait(b->stream);
     octet_dnnl_threads(before);
+    if (p->clamps_after)
+        octet_activation_apply(y, dnnl_memory_desc_get_size(&p->y) / sizeof(float), &step->node->activation);
     if (p->planes) put_planes(p, call->out[0]->data, y);
     return status == dnnl_success ? OCTET_OK : octet_dnnl_fail(err, status, "running a primitive");
 }

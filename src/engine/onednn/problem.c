@@ -353,7 +353,7 @@ static const octet_dnnl_layouts blocks[] = { { OCTET_LAYOUT_BLOCKED, OCTET_LAYOU
 static const octet_dnnl_row rows[] = {
     { "AveragePool", blocks, 1, window_describe, NULL, NULL },
     { "Conv", conv_layouts, 3, conv_describe, conv_pack_weights, conv_pack_bias },
-    { "ConvTranspose", conv_layouts, 3, conv_describe, transpose_pack_weights, conv_pack_bias },
+    { "ConvTranspose", conv_layouts, 3, conv_describe, transpose_pack_weights, conv_pack_bias, true },
     { "Gemm", dense, 1, product_describe, product_pack_weights, product_pack_bias },
     { "GlobalAveragePool", blocks, 1, global_describe, NULL, NULL },
     { "MatMul", dense, 1, product_describe, product_pack_weights, product_pack_bias },

@@ -14,6 +14,7 @@ typedef struct octet_dnnl_step {
     dnnl_memory_t      weights, bias; /* NULL: none */
     dnnl_memory_desc_t x, y, scratch;
     bool               alone; /* one thread */
+    bool               clamps_after; /* octet_dnnl_row's */
     /* Of steps on levels only. */
     size_t                     residual;  /* bytes of the last input that the output starts from */
     const octet_planes_kernel *planes;    /* NULL: y is the output; else y are pixels of floats in the scratch memory */
