@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MeanVarianceNormalization subtracts the mean over its axes, which need not be neighbours, and divides by the deviation
-   plus 1e-9. Elements that differ only in those axes form a group, which has two sums in scratch. */
+/* MeanVarianceNormalization subtracts the mean over its axes, which need not be neighbours, and divides by the
+   deviation plus 1e-9. Elements that differ only in those axes form a group, which has two sums in scratch. */
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/rows.h"
