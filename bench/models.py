@@ -6,7 +6,8 @@ import dataclasses, gzip, os, pathlib
 SHARED = pathlib.Path(os.environ.get('OCTET_SHARED') or pathlib.Path(__file__).resolve().parent.parent.parent / 'shared')
 DATA, MODELS = SHARED / 'data', SHARED / 'models'
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-MUST_BE_INT8 = {'Conv', 'Gemm', 'MatMul', 'Add', 'Mul', 'Concat', 'AveragePool', 'MaxPool', 'GlobalAveragePool'}
+MUST_BE_INT8 = {'Conv', 'Gemm', 'MatMul', 'Add', 'Mul', 'Concat', 'AveragePool', 'MaxPool', 'GlobalAveragePool',
+                'LayerNormalization', 'Gelu'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,8 @@ TABLE = [
           portable=23.5),
     Model('lenet_mnist', 'mnist', ('--preprocess', 'none', '--color', 'gray', '--scale', '1/256'), 1 / 256, drop=0.05,
           sqnr=51.0, portable=50.0),
+    Model('vit_mnist', 'mnist', ('--preprocess', 'mnist'), 1 / 255, (0.1307,), (0.3081,), drop=0.1, sqnr=30.0,
+          portable=30.0),
     Model('kws_dscnn', 'kws', drop=0.2, sqnr=28.0, portable=27.0),
     Model('vww_mobilenetv1', 'vww', ('--preprocess', 'unit'), 1 / 255, drop=0.0, sqnr=36.0, portable=36.0),
     Model('ad01_autoencoder', 'ad', metric='mse', drop=9.50, sqnr=45.0, portable=44.0),

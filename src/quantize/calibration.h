@@ -27,6 +27,7 @@ typedef struct octet_target {
     bool        symmetric;            /* s8 with zero point 0 everywhere, weights within +-127 */
     bool        files_real_bias;      /* biases are levels, but files hold them as real numbers */
     bool        truncating_histogram; /* the method "histogram" is that of PyTorch 1.13 */
+    bool        bytes_only;           /* no levels of 16 bits */
     bool        real_bias;            /* biases stay float32; no correction of weight rounding */
     const char *profile;              /* rounding of constants; NULL: octet */
 } octet_target;
@@ -50,6 +51,8 @@ typedef struct octet_group {
     const octet_tensor_rule *tensor;     /* what was wanted of one of its values by name; NULL: nothing */
     octet_range          chosen;         /* by the search over the output, in force or not */
     const char          *chosen_method;  /* NULL: there was none */
+    bool                 wide; /* levels of 16 bits (guilty.c) */
+    double               loss; /* of the output, in force, as the search over the output measured it */
     octet_observer       observer;
     octet_recorded      *recorded, *last_recorded; /* in order, where the qconfig records */
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */

@@ -9,6 +9,7 @@
 #include "measure/inputs.h"
 #include "observe/qparams.h"
 #include "ops/mode.h"
+#include "quantize/guilty.h"
 #include "quantize/samples.h"
 
 #include <math.h>
@@ -46,7 +47,9 @@ typedef struct search {
     octet_error                   *errors;
     candidate                    (*candidates)[CANDIDATES]; /* per group */
     double                       (*loss)[CANDIDATES];       /* [sample * groups + group] */
+    double                        *signal;                  /* [sample]: energy of the output, as loss counts it */
     octet_lock                    *lock; /* of candidates */
+    bool                          *has_choice; /* per group: more than one candidate to begin with */
     size_t                        *order; /* of samples */
     octet_levels_range             levels;
     size_t                         samples, next;
@@ -67,10 +70,11 @@ static void round_trip(float *to, const float *x, size_t count, const candidate 
     }
 }
 
-/* Squared error of the output; of several, each relative to its own energy. */
-static double output_loss(const search *s, int worker)
+/* Squared error of the output; of several, each relative to its own energy. *signal (may be NULL): the output's own. */
+static double output_loss(const search *s, int worker, double *signal)
 {
     double loss = 0;
+    if (signal) *signal = 0;
     for (size_t o = 0; o < s->graph->output_count; o++) {
         const octet_value *const value = octet_judged_value(s->graph->outputs[o]);
         const octet_tensor       a = octet_workspace_value(s->base[worker], value);
@@ -82,19 +86,24 @@ static double output_loss(const search *s, int worker)
             error += d * d;
             energy += x * x;
         }
-        loss += error / (s->graph->output_count > 1 && energy > 0 ? energy : 1);
+        const double unit = s->graph->output_count > 1 && energy > 0 ? energy : 1;
+        loss += error / unit;
+        if (signal) *signal += energy / unit;
     }
     return loss;
 }
 
-/* Whether a candidate can still win; nobody runs where there is no choice. */
+/* Nothing to choose: a rule says how the range is found. */
+static bool is_settled(const octet_group *group) { return group->rule || group->tensor; }
+
+/* Whether a candidate can still win. The first runs anyway: what its rounding costs is asked for later. */
 static bool is_worth_it(search *s, size_t group, int c)
 {
     const candidate *const all = s->candidates[group];
     int                    alive = 0;
     octet_lock_hold(s->lock);
     for (int i = 0; i < CANDIDATES; i++) alive += all[i].alive;
-    const bool worth = alive > 1 && all[c].alive;
+    const bool worth = (alive > 1 || c == 0) && all[c].alive && !is_settled(&s->graph->calibration->groups[group]);
     octet_lock_release(s->lock);
     return worth;
 }
@@ -120,7 +129,7 @@ static octet_status try_group(search *s, int worker, size_t sample, size_t group
         if (!is_worth_it(s, group, c)) continue;
         round_trip(place, x.data, (size_t)octet_tensor_count(&x), &s->candidates[group][c], s->levels);
         OCTET_TRY(octet_workspace_rerun(s->changed[worker], s->base[worker], value, NULL, err));
-        loss[c] = output_loss(s, worker);
+        loss[c] = output_loss(s, worker, &s->signal[sample]);
         add_loss(s, group, c, loss[c]);
     }
     return OCTET_OK;
@@ -175,7 +184,7 @@ static void order_samples(search *s, double *hurt)
     for (size_t i = 0; i < s->samples; i++) {
         hurt[i] = 0;
         for (size_t g = 0; g < groups; g++) {
-            const double whole = s->candidates[g][0].loss;
+            const double whole = s->has_choice[g] ? s->candidates[g][0].loss : 0;
             if (whole > 0) hurt[i] += s->loss[i * groups + g][0] / whole;
         }
         size_t slot = i;
@@ -197,9 +206,6 @@ static bool repeats(const candidate *all, int c)
     return false;
 }
 
-/* Nothing to choose: a rule says how the range is found. */
-static bool is_settled(const octet_group *group) { return group->rule || group->tensor; }
-
 static octet_status make_candidates(search *s, size_t group, octet_error *err)
 {
     const octet_quantizer *const quantizer = &s->graph->calibration->qconfig.activation;
@@ -214,6 +220,7 @@ static octet_status make_candidates(search *s, size_t group, octet_error *err)
         OCTET_TRY(octet_estimator_find(methods[c].estimator)->read(&all[c].range, observer, &want, err));
         octet_qparams_from_range(&all[c].affine, all[c].range, want.qmin, want.qmax, want.symmetric);
         all[c].alive = !repeats(all, c);
+        s->has_choice[group] = s->has_choice[group] || (c > 0 && all[c].alive);
     }
     return OCTET_OK;
 }
@@ -246,6 +253,7 @@ static bool choice_pays(const search *s)
 {
     double chosen = 0, plain = 0;
     for (size_t g = 0; g < s->graph->calibration->group_count; g++) {
+        if (!s->has_choice[g]) continue;
         chosen += total_loss(s, g, best_of(s, g));
         plain += total_loss(s, g, 0);
     }
@@ -262,6 +270,7 @@ static octet_status take_best(search *s, octet_error *err)
         const int best       = best_of(s, g), taken = c->choice_pays ? best : 0;
         group->chosen        = s->candidates[g][best].range;
         group->chosen_method = methods[best].name;
+        group->loss          = total_loss(s, g, taken);
         group->fake_quantize->method = methods[taken].name;
         OCTET_TRY(octet_set_qparams(s->graph, group->fake_quantize, &c->qconfig.activation,
                                     &s->candidates[g][taken].range, 1, err));
@@ -290,6 +299,8 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
     OCTET_TRY(octet_arena_get(&s->errors, arena, workers, sizeof *s->errors, err));
     OCTET_TRY(octet_arena_get(&s->candidates, arena, groups, sizeof *s->candidates, err));
     OCTET_TRY(octet_arena_get(&s->loss, arena, groups * s->samples, sizeof *s->loss, err));
+    OCTET_TRY(octet_arena_get(&s->has_choice, arena, groups, sizeof *s->has_choice, err));
+    OCTET_TRY(octet_arena_get(&s->signal, arena, s->samples, sizeof *s->signal, err));
     OCTET_TRY(octet_arena_get(&s->order, arena, s->samples, sizeof *s->order, err));
     OCTET_TRY(octet_arena_get(&s->lock, arena, 1, octet_lock_size(), err));
     octet_lock_init(s->lock);
@@ -313,7 +324,10 @@ static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
     OCTET_TRY(run_workers(s, 0, 1, err));
     order_samples(s, hurt);
     OCTET_TRY(run_workers(s, 1, CANDIDATES, err));
-    return take_best(s, err);
+    OCTET_TRY(take_best(s, err));
+    double signal = 0;
+    for (size_t i = 0; i < s->samples; i++) signal += s->signal[i];
+    return octet_spare_guilty(s->graph, signal, err);
 }
 
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,

@@ -87,7 +87,7 @@ static octet_status take_other_ranges(octet_graph *graph, octet_error *err)
         const octet_group *const group = &c->groups[i];
         const octet_value *const twin  = octet_graph_find_value(graph, group->representative->name);
         octet_range              range = group->chosen;
-        if (!group->chosen_method || !twin) continue;
+        if (!group->chosen_method || !twin || group->wide) continue;
         twin->fake_quantize->method = group->chosen_method;
         if (c->choice_pays) OCTET_TRY(octet_group_range(&range, &twin->fake_quantize->method, graph, group, err));
         OCTET_TRY(octet_set_qparams(graph, twin->fake_quantize, &c->qconfig.activation, &range, 1, err));

@@ -53,6 +53,7 @@ static const char *refusal(const octet_node *node, const octet_qconfig *qconfig)
     if (!node->outputs[0] || node->outputs[0]->dtype != OCTET_F32) return "result is not float32";
     for (int i = 0; i < octet_node_data_inputs(node); i++)
         if (!node->inputs[i] || node->inputs[i]->dtype != OCTET_F32) return "input is not float32";
+    if (node->op->quant == OCTET_QUANT_SAME && node->inputs[0]->constant) return "it picks from a constant table";
     if (node->op->quant != OCTET_QUANT_MAC) return NULL;
     if (node->input_count > 2 && node->inputs[2] && !octet_constant_floats(node->inputs[2])) return "bias is computed";
     if (!octet_node_is(node, "Gemm")) return NULL;

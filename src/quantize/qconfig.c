@@ -130,12 +130,10 @@ static const octet_target targets[] = {
        Add into the Conv, which a quantizer between them would prevent. */
     { .name = "openvino" },
     /* TensorRT knows s8 with zero point 0 alone, and biases that are real. It fuses as OpenVINO does. */
-    { .name = "tensorrt", .symmetric = true, .files_real_bias = true },
+    { .name = "tensorrt", .symmetric = true, .files_real_bias = true, .bytes_only = true },
     { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .quantize_sums = true,
-      .pools_share = true,
-      .concat_joins = true,
-      .observe_before_activation = true, .share_by_weight = true, .truncating_histogram = true, .real_bias = true,
-      .profile = "torch-qnnpack" },
+      .pools_share = true, .concat_joins = true, .observe_before_activation = true, .share_by_weight = true,
+      .truncating_histogram = true, .bytes_only = true, .real_bias = true, .profile = "torch-qnnpack" },
 };
 
 enum { QCONFIGS = sizeof qconfigs / sizeof *qconfigs, TARGETS = sizeof targets / sizeof *targets };

@@ -245,6 +245,145 @@ static void splitting_an_activation_undoes_absorbing_it(void **state)
     octet_graph_free(graph);
 }
 
+/* ---- constants behind and before a convolution ---- */
+
+static octet_graph *conv_graph(random_state *r, int64_t pad, bool bias)
+{
+    octet_graph *const    graph = image_graph(2, 5);
+    const int64_t         pads[] = { pad, pad, pad, pad };
+    const octet_attribute attrs[] = { { .name = "pads", .ints = pads, .count = 4 }, { 0 } };
+    add_random(graph, r, "w", (const int64_t[]){ 4, 2, 3, 3 }, 4, between(-1, 1));
+    add_random(graph, r, "b", (const int64_t[]){ 4 }, 1, between(-1, 1));
+    add_node(graph, "Conv", "c", attrs, bias ? INPUTS("x", "w", "b") : INPUTS("x", "w"));
+    return graph;
+}
+
+static void scales_and_shifts_join_the_convolution(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        random_state       r = { 20 + (uint64_t)form };
+        octet_graph *const graph = conv_graph(&r, 1, form % 2);
+        float              data[2 * 2 * 25];
+        add_random(graph, &r, "m", (const int64_t[]){ 4, 1, 1 }, form < 2 ? 3 : 0, between(-2, 2));
+        add_random(graph, &r, "s", (const int64_t[]){ 1, 4, 1, 1 }, form < 2 ? 4 : 0, between(-2, 2));
+        add_node(graph, "Mul", "cm", NULL, INPUTS("m", "c"));
+        add_node(graph, "Add", "y", NULL, INPUTS("cm", "s"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        octet_tensor x = random_input(&r, data, graph, 2);
+        fuse_keeps_outputs(graph, &x);
+        assert_int_equal(graph->node_count, 1);
+        assert_string_equal(graph->first->merged, "c + cm + y");
+        octet_graph_free(graph);
+    }
+}
+
+/* A constant per column, and one that makes the result larger. */
+static void other_constants_stay_behind_the_convolution(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 2; form++) {
+        random_state       r = { 24 };
+        octet_graph *const graph = conv_graph(&r, 1, true);
+        float              data[2 * 25];
+        add_random(graph, &r, "m", form ? (const int64_t[]){ 1, 1, 1, 1, 1 } : (const int64_t[]){ 5 }, form ? 5 : 1,
+                   between(-2, 2));
+        add_node(graph, "Mul", "y", NULL, INPUTS("m", "c"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        octet_tensor x = random_input(&r, data, graph, 1);
+        fuse_keeps_outputs(graph, &x);
+        assert_int_equal(count_of(graph, "Mul"), 1);
+        octet_graph_free(graph);
+    }
+}
+
+/* Two convolutions of one weight, of which one is scaled: the other must not notice. */
+static void shared_weights_stay_for_the_other_reader(void **state)
+{
+    (void)state;
+    random_state       r = { 25 };
+    octet_graph *const graph = conv_graph(&r, 1, false);
+    float              data[2 * 2 * 25];
+    const int64_t      pads[] = { 1, 1, 1, 1 };
+    add_random(graph, &r, "m", (const int64_t[]){ 4, 1, 1 }, 3, between(-2, 2));
+    add_node(graph, "Mul", "cm", NULL, INPUTS("m", "c"));
+    add_node(graph, "Conv", "d", (const octet_attribute[]){ { .name = "pads", .ints = pads, .count = 4 }, { 0 } },
+             INPUTS("x", "w"));
+    add_batch_norm(graph, &r, "d", "n", 4);
+    add_node(graph, "Add", "y", NULL, INPUTS("cm", "n"));
+    MUST(octet_graph_set_output(graph, "y", &err));
+    octet_tensor x = random_input(&r, data, graph, 2);
+    fuse_keeps_outputs(graph, &x);
+    assert_int_equal(graph->node_count, 3);
+    octet_graph_free(graph);
+}
+
+static void batch_norm_before_a_convolution_moves_in_unless_it_pads(void **state)
+{
+    (void)state;
+    for (int64_t pad = 0; pad < 2; pad++)
+        for (int64_t group = 1; group <= 2; group++) {
+            random_state          r = { 26 };
+            octet_graph *const    graph = image_graph(4, 5);
+            float                 data[2 * 4 * 25];
+            const int64_t         pads[] = { pad, 0, 0, pad };
+            const octet_attribute attrs[] = { { .name = "pads", .ints = pads, .count = 4 },
+                                              { .name = "group", .i = group },
+                                              { 0 } };
+            add_random(graph, &r, "w", (const int64_t[]){ 6, 4 / group, 2, 3 }, 4, between(-1, 1));
+            add_batch_norm(graph, &r, "x", "n", 4);
+            add_node(graph, "Conv", "y", attrs, INPUTS("n", "w"));
+            MUST(octet_graph_set_output(graph, "y", &err));
+            octet_tensor x = random_input(&r, data, graph, 2);
+            fuse_keeps_outputs(graph, &x);
+            assert_int_equal(graph->node_count, pad ? 2 : 1);
+            octet_graph_free(graph);
+        }
+}
+
+/* ---- moves in a row ---- */
+
+static void transposes_in_a_row_become_one_or_none(void **state)
+{
+    (void)state;
+    const int64_t perms[3][4] = { { 0, 2, 3, 1 }, { 0, 3, 1, 2 }, { 0, 3, 2, 1 } };
+    for (int second = 1; second < 3; second++) {
+        random_state       r = { 30 };
+        octet_graph *const graph = image_graph(3, 4);
+        float              data[2 * 48];
+        for (int i = 0; i < 2; i++)
+            add_node(graph, "Transpose", i ? "u" : "t",
+                     (const octet_attribute[]){ { .name = "perm", .ints = perms[i * second], .count = 4 }, { 0 } },
+                     INPUTS(i ? "t" : "x"));
+        add_node(graph, "Sigmoid", "y", NULL, INPUTS("u"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        octet_tensor x = random_input(&r, data, graph, 2);
+        fuse_keeps_outputs(graph, &x);
+        assert_int_equal(count_of(graph, "Transpose"), second - 1);
+        octet_graph_free(graph);
+    }
+}
+
+static void of_reshapes_in_a_row_the_last_is_enough(void **state)
+{
+    (void)state;
+    for (int zero = 0; zero < 2; zero++) { /* 0 repeats what the first made */
+        random_state       r = { 31 };
+        octet_graph *const graph = image_graph(3, 4);
+        float              data[2 * 48];
+        add_ints(graph, "a", (const int64_t[]){ -1, 4, 12 }, 3);
+        add_ints(graph, "b", (const int64_t[]){ -1, zero ? 0 : 8, 6 }, 3);
+        add_node(graph, "Reshape", "t", NULL, INPUTS("x", "a"));
+        add_node(graph, "Reshape", "u", NULL, INPUTS("t", "b"));
+        add_node(graph, "Sigmoid", "y", NULL, INPUTS("u"));
+        MUST(octet_graph_set_output(graph, "y", &err));
+        octet_tensor x = random_input(&r, data, graph, 2);
+        fuse_keeps_outputs(graph, &x);
+        assert_int_equal(count_of(graph, "Reshape"), 1 + zero);
+        octet_graph_free(graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +396,12 @@ int main(void)
         cmocka_unit_test(shape_chains_become_a_constant_reshape),
         cmocka_unit_test(identities_and_dead_nodes_go_but_output_names_stay),
         cmocka_unit_test(splitting_an_activation_undoes_absorbing_it),
+        cmocka_unit_test(scales_and_shifts_join_the_convolution),
+        cmocka_unit_test(other_constants_stay_behind_the_convolution),
+        cmocka_unit_test(shared_weights_stay_for_the_other_reader),
+        cmocka_unit_test(batch_norm_before_a_convolution_moves_in_unless_it_pads),
+        cmocka_unit_test(transposes_in_a_row_become_one_or_none),
+        cmocka_unit_test(of_reshapes_in_a_row_the_last_is_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
