@@ -59,11 +59,14 @@ typedef struct cli_example {
     const char *line, *what;
 } cli_example;
 
+struct cli_args;
+
 typedef struct cli_syntax {
     const char        *operands;  /* "MODEL INPUT..." */
     int                low, high; /* how many; high 0: any number */
     const cli_group   *groups;    /* ends at title == NULL */
     const cli_example *examples;  /* ends at line == NULL */
+    bool (*needs_nothing)(const struct cli_args *args); /* required options may be left out; NULL: never */
 } cli_syntax;
 
 typedef struct cli_kept cli_kept;
@@ -85,7 +88,7 @@ typedef struct cli_args {
     const char       *qconfig, *method, *activations, *weights, *target, *config;
     double            percentile;
     const char       *bias_correct, *rounding;
-    bool              per_channel, per_tensor, symmetric, equalize, print_config;
+    bool              per_channel, per_tensor, dynamic, symmetric, equalize, print_config;
     size_t            held_back;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;

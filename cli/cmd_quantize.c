@@ -40,6 +40,7 @@ static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
         octet_error_file(err, path);
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
     }
+    if (!call->args.data_path && j->config.activation.off) return OCTET_OK; /* nothing is calibrated */
     OCTET_TRY(cli_open_data(&j->data, call, j->real, 0, err));
     j->count = octet_dataset_count(j->data);
     cli_warn(call, octet_dataset_warnings(j->data));
@@ -76,6 +77,7 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
     octet_evaluate_options options = cli_evaluate_options(call);
+    if (!j->data) return OCTET_OK;
     options.no_effects             = true; /* layers' own errors are all that is told */
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));
     OCTET_TRY(octet_evaluate(j->scores, j->quantized, j->real, j->sample, &options, err));
@@ -137,17 +139,39 @@ static void report_steps(const job *j, cli_call *call)
     cli_json_set(call->document, "steps", list);
 }
 
-static void report(job *j, cli_call *call)
+/* What was found without a range of activations in mind. */
+static void report_uncalibrated(const job *j, cli_call *call, const char *target)
 {
-    char          text[32];
-    json_t *const document = call->document;
-    const char   *method   = octet_method_name(j->config.activation.method);
-    const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
-    cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
+    const char *const dynamic = octet_dynamic_name(j->config.activation.dynamic);
+    cli_say(call, "%-14s%s%s%s, target %s\n", "ranges",
+            dynamic ? "of inputs are found when layers run, for each " : "of weights alone", dynamic ? dynamic : "",
+            dynamic ? "" : "; activations stay real", target);
+    cli_json_set(call->document, "dynamic", dynamic ? cli_json_text(dynamic) : json_null());
+}
+
+static void report_measured(const job *j, cli_call *call)
+{
+    char text[32];
+    if (!j->data) {
+        cli_say(call, "%-14snot measured (no --data)\n", "output SQNR");
+        return;
+    }
     cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
             cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
     report_steps(j, call);
     report_layers(call, j->comparison);
+    cli_json_set(call->document, "output_sqnr_db", cli_json_number(j->scores[0].sqnr_db));
+    cli_json_set(call->document, "output_sqnr_samples", cli_json_count(j->scores[0].count));
+}
+
+static void report(job *j, cli_call *call)
+{
+    json_t *const document = call->document;
+    const char   *method   = octet_method_name(j->config.activation.method);
+    const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
+    if (j->config.activation.off) report_uncalibrated(j, call, target);
+    else cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
+    report_measured(j, call);
     cli_report_nodes(call, j->quantized);
     cli_report_cost(call, j->began);
     cli_json_set(document, "model", cli_json_text(call->args.operands[0]));
@@ -155,8 +179,6 @@ static void report(job *j, cli_call *call)
     cli_json_set(document, "method", cli_json_text(method));
     cli_json_set(document, "target", cli_json_text(target));
     cli_json_set(document, "samples", cli_json_count(j->count));
-    cli_json_set(document, "output_sqnr_db", cli_json_number(j->scores[0].sqnr_db));
-    cli_json_set(document, "output_sqnr_samples", cli_json_count(j->scores[0].count));
 }
 
 static octet_status work(job *j, cli_call *call, octet_error *err)
@@ -234,8 +256,17 @@ static const cli_example quantize_examples[] = {
       "another range method; layers named fc... stay float" },
     { "quantize net.onnx --data photos/ --equalize --round feedback --bias-correct -o net.int8.onnx",
       "everything that may help; what does not is left out" },
+    { "quantize net.onnx --dynamic -o net.int8.onnx", "without data: inputs of layers become levels when these run" },
     { "quantize net.onnx --data calib.npz --target portable --json=report.json -o net.int8.onnx",
       "for other runtimes, with a machine-readable report" },
     { NULL },
 };
-const cli_syntax cli_quantize_syntax = { "MODEL", 1, 1, quantize_groups, quantize_examples };
+
+/* Without activations there is nothing to calibrate: data then only measures. */
+static bool needs_no_data(const cli_args *args)
+{
+    octet_qconfig config;
+    return cli_qconfig(&config, args, NULL) == OCTET_OK && config.activation.off;
+}
+
+const cli_syntax cli_quantize_syntax = { "MODEL", 1, 1, quantize_groups, quantize_examples, needs_no_data };

@@ -40,6 +40,7 @@ typedef struct octet_quantizer {
     bool          per_channel; /* weights only */
     float         averaging;   /* of the moving average; 0: 0.01 */
     octet_formula formula;
+    octet_dynamic dynamic;      /* activations: ranges are taken when nodes run, nothing is calibrated; with off */
     bool          off;          /* this side stays real: weight-only and activation-only quantization */
     bool          reduce_range; /* PyTorch's: qmin and qmax are floor-divided by 2 */
     float         eps;          /* PyTorch's formulas: the least scale; 0: 2^-23 */

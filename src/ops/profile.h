@@ -6,6 +6,7 @@
 #define OCTET_OPS_PROFILE_H
 
 #include "graph/op.h"
+#include "observe/qparams.h"
 
 /* Where a result goes. */
 typedef struct octet_level_rule {
@@ -55,6 +56,9 @@ typedef struct octet_table_rule {
 
 struct octet_profile {
     const char *name;
+
+    /* Parameters of what becomes levels when a node runs: 0..255, or 0..127 where reduced. */
+    octet_affine (*dynamic)(octet_range range, bool reduced);
 
     /* Real numbers to levels. */
     void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);

@@ -209,8 +209,22 @@ static void rescale(int32_t *level, const int32_t *offset_level, float scale, si
     }
 }
 
+/* ---- dynamic ---- */
+
+static octet_affine dynamic(octet_range range, bool reduced)
+{
+    return octet_qparams_choose(range, 0, reduced ? 127 : 255, false);
+}
+
+static octet_affine dynamic_qnnpack(octet_range range, bool reduced) /* has no reduced form */
+{
+    (void)reduced;
+    return dynamic(range, false);
+}
+
 const octet_profile octet_profile_torch_qnnpack = {
     .name = "torch-qnnpack",
+    .dynamic = dynamic_qnnpack,
     .quantize = quantize,
     .mac_prepare = mac_prepare_qnnpack,
     .mac_levels = mac_levels_qnnpack,
@@ -227,6 +241,7 @@ const octet_profile octet_profile_torch_qnnpack = {
 
 const octet_profile octet_profile_torch_onednn = {
     .name = "torch-onednn",
+    .dynamic = dynamic,
     .quantize = quantize,
     .mac_prepare = mac_prepare_onednn,
     .mac_levels = mac_levels_onednn,

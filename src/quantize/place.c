@@ -92,15 +92,29 @@ static const char *side_off(const octet_node *node, const octet_qconfig *qconfig
     return qconfig->weight.off && node->op->quant == OCTET_QUANT_MAC ? "weights stay real" : NULL;
 }
 
+/* A node whose sums stay real, or become levels when it runs. */
+static octet_status decide_off(placing *p, octet_node *node, const char *off, octet_error *err)
+{
+    const octet_dynamic dynamic = p->calibration->qconfig.activation.dynamic;
+    if (!dynamic || node->op->quant != OCTET_QUANT_MAC || octet_dynamic_refusal(node))
+        return octet_decide(p->graph, node->name, "float", err, "%s", off);
+    return octet_make_dynamic(p->graph, node, dynamic, err);
+}
+
 static octet_status decide_nodes(placing *p, octet_error *err)
 {
     for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++)
         p->wanted[p->graph->outputs[i]->index] = true;
-    for (const octet_node *n = p->graph->last; n; n = n->prev) {
+    for (octet_node *n = p->graph->last; n; n = n->prev) {
+        const octet_layer_rule *const rule = rule_for(&p->calibration->qconfig, n);
+        if (octet_is_recurrent(n)) {
+            OCTET_TRY(octet_place_recurrent(p->graph, n, rule && rule->keep_float, err));
+            continue;
+        }
         const char *const why = refusal(n, &p->calibration->qconfig);
         p->integer[n->index]  = !why && runs_integer(p, n);
         const char *const off = p->integer[n->index] ? side_off(n, &p->calibration->qconfig) : NULL;
-        if (off) OCTET_TRY(octet_decide(p->graph, n->name, "float", err, "%s", off));
+        if (off) OCTET_TRY(decide_off(p, n, off, err));
         if (p->integer[n->index])
             for (int i = 0; i < octet_node_data_inputs(n); i++) p->wanted[n->inputs[i]->index] = true;
         else if (!is_plumbing(n))

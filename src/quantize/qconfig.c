@@ -12,6 +12,8 @@
 #define TORCH_SIGNED     .method = OCTET_METHOD_MOVING_AVERAGE, .formula = OCTET_FORMULA_TORCH, .dtype = OCTET_I8
 #define TORCH_WEIGHT     TORCH_SIGNED, .qmin = -128, .qmax = 127, .symmetric = true
 #define TORCH_NARROW     TORCH_SIGNED, .qmin = -127, .qmax = 127, .symmetric = true, .eps = 0x1p-12f
+#define TORCH_DYNAMIC_WEIGHT                                                                              \
+    .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .formula = OCTET_FORMULA_TORCH
 #define FUSED            .fake = OCTET_FAKE_FUSED
 
 /* Both versions of PyTorch's qconfig of one backend. */
@@ -35,6 +37,25 @@ static const octet_qconfig qconfigs[] = {
       .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
       .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .per_channel = true,
                       .formula = OCTET_FORMULA_TORCH } },
+
+    /* nothing of activations is calibrated; per_channel_dynamic and float16_dynamic are PyTorch's, as is
+       default_dynamic (whose weights are default_weight_observer's) */
+    { .name       = "octet_dynamic",
+      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
+    { .name       = "octet_per_token",
+      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_ROW },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
+    { .name       = "default_dynamic",
+      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
+      .weight     = { TORCH_DYNAMIC_WEIGHT } },
+    { .name       = "per_channel_dynamic",
+      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
+      .weight     = { TORCH_DYNAMIC_WEIGHT, .per_channel = true } },
+    { .name = "float16_dynamic", .activation = { .off = true }, .weight = { .dtype = OCTET_F16 } },
+    { .name       = "octet_weight_only",
+      .activation = { .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
 
     /* octet's own for training: weights' ranges are those of the moment */
     { .name   = "octet_qat",

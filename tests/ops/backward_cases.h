@@ -169,7 +169,10 @@ static const struct {
 } not_differentiable[] = {
     { "Constant", "it has no input" },
     { "ConstantOfShape", "its input is a shape" },
+    { "ConvInteger", "it reads levels" },
     { "DequantizeLinear", "it reads levels" },
+    { "DynamicQuantizeLinear", "it makes levels" },
+    { "MatMulInteger", "it reads levels" },
     { "Min", "a clamp takes its place before training" },
     { "QuantizeLinear", "it rounds; training goes through FakeQuantize" },
     { "Shape", "its result depends on no element" },
