@@ -12,10 +12,19 @@
 
 enum { CHUNK = 256 };
 
+static int32_t highest(const octet_call *call)
+{
+    return call->node->dynamic == OCTET_DYNAMIC_REDUCED && !call->profile->dynamic_is_full ? 127 : 255;
+}
+
+octet_affine octet_dynamic_affine(const octet_call *call, octet_range range)
+{
+    return call->profile->dynamic(range, highest(call));
+}
+
 void octet_dynamic_levels(uint8_t *levels, const float *x, size_t n, octet_affine affine, const octet_call *call)
 {
-    const octet_level_rule to = { affine.scale, affine.zero_point, 0,
-                                  call->node->dynamic == OCTET_DYNAMIC_REDUCED ? 127 : 255 };
+    const octet_level_rule to = { affine.scale, affine.zero_point, 0, highest(call) };
     int32_t                level[CHUNK];
     for (size_t done = 0; done < n; done += CHUNK) {
         const size_t count = n - done < CHUNK ? n - done : CHUNK;
@@ -131,7 +140,6 @@ octet_status octet_dynamic_mac(const octet_call *call, octet_error *err)
     parts         p;
     octet_affine  affine;
     octet_qparams levels = { &affine.scale, &affine.zero_point, 1, 0, OCTET_U8, 0, 255 };
-    const bool    reduced = call->node->dynamic == OCTET_DYNAMIC_REDUCED;
     make_parts(&p, call, &levels);
     const size_t in = (size_t)octet_tensor_count(&p.in), out = (size_t)octet_tensor_count(&p.out);
     p.in.data = call->scratch;
@@ -140,7 +148,7 @@ octet_status octet_dynamic_mac(const octet_call *call, octet_error *err)
         const float *const x = (const float *)call->in[0]->data + i * in;
         octet_range        range = { 0 };
         octet_range_observe(&range, x, in);
-        affine = call->profile->dynamic(range, reduced);
+        affine = octet_dynamic_affine(call, range);
         if (vanishes(affine, call->in[1]->qparams)) affine = (octet_affine){ 1.0f, 0 };
         octet_dynamic_levels(call->scratch, x, in, affine, call);
         p.out.data = (float *)call->out[0]->data + i * out;

@@ -5,6 +5,9 @@
 
 #include "ops/profile.h"
 
+/* The parameters of numbers in that range. */
+octet_affine octet_dynamic_affine(const octet_call *call, octet_range range);
+
 /* Quantizes n numbers to u8 levels. */
 void octet_dynamic_levels(uint8_t *levels, const float *x, size_t n, octet_affine affine, const octet_call *call);
 

@@ -57,8 +57,9 @@ typedef struct octet_table_rule {
 struct octet_profile {
     const char *name;
 
-    /* Parameters of what becomes levels when a node runs: 0..255, or 0..127 where reduced. */
-    octet_affine (*dynamic)(octet_range range, bool reduced);
+    /* Parameters of what becomes levels 0..qmax when a node runs. */
+    octet_affine (*dynamic)(octet_range range, int32_t qmax);
+    bool dynamic_is_full; /* always 255, also where 7 bits are asked for */
 
     /* Real numbers to levels. */
     void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);

@@ -211,20 +211,12 @@ static void rescale(int32_t *level, const int32_t *offset_level, float scale, si
 
 /* ---- dynamic ---- */
 
-static octet_affine dynamic(octet_range range, bool reduced)
-{
-    return octet_qparams_choose(range, 0, reduced ? 127 : 255, false);
-}
-
-static octet_affine dynamic_qnnpack(octet_range range, bool reduced) /* has no reduced form */
-{
-    (void)reduced;
-    return dynamic(range, false);
-}
+static octet_affine dynamic(octet_range range, int32_t qmax) { return octet_qparams_choose(range, 0, qmax, false); }
 
 const octet_profile octet_profile_torch_qnnpack = {
     .name = "torch-qnnpack",
-    .dynamic = dynamic_qnnpack,
+    .dynamic = dynamic,
+    .dynamic_is_full = true,
     .quantize = quantize,
     .mac_prepare = mac_prepare_qnnpack,
     .mac_levels = mac_levels_qnnpack,

@@ -29,11 +29,6 @@ typedef struct walk {
 
 /* ---- levels ---- */
 
-static octet_affine affine_of(const walk *w, octet_range range)
-{
-    return w->run.call->profile->dynamic(range, w->run.call->node->dynamic == OCTET_DYNAMIC_REDUCED);
-}
-
 static bool is_joint(const walk *w) { return w->run.call->node->dynamic != OCTET_DYNAMIC_ROW; }
 
 static void set_row(level_rows *rows, const walk *w, int64_t row, const float *x, octet_affine affine)
@@ -52,7 +47,7 @@ static void set_rows(level_rows *rows, const walk *w, int64_t count, const float
         octet_range own = { 0 };
         if (!x[i]) continue;
         if (!is_joint(w)) octet_range_observe(&own, x[i], (size_t)rows->width);
-        set_row(rows, w, i, x[i], affine_of(w, is_joint(w) ? joint : own));
+        set_row(rows, w, i, x[i], octet_dynamic_affine(w->run.call, is_joint(w) ? joint : own));
     }
 }
 

@@ -35,7 +35,7 @@ static const group groups[] = {
     { "ops/conv_transpose*", NULL, "operator ConvTranspose" },
     { "ops/conv1d_*", golden_mac, NULL },
     { "ops/conv2d_*", golden_mac, NULL },
-    { "ops/linear_dynamic*", NULL, "dynamic Linear" },
+    { "ops/linear_dynamic*", golden_linear_dynamic, NULL },
     { "ops/linear_*", golden_mac, NULL },
     { "ops/add_scalar*", NULL, "operator add_scalar" },
     { "ops/add*", golden_add, NULL },
@@ -63,6 +63,7 @@ static const group groups[] = {
     { "zoo/*", golden_zoo, NULL },
     { "bias_correction/*", golden_bias_correction, NULL },
     { "numeric_suite/*", golden_numeric_suite, NULL },
+    { "dynamic/*", golden_dynamic, NULL },
     { "*", NULL, NULL },
 };
 
