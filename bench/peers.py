@@ -40,12 +40,12 @@ def run_ort(path, x, batch=50):
     return np.concatenate([session.run(None, {port.name: x[i:i + step]})[0] for i in range(0, len(x), step)])
 
 
-def raise_opset(path, out):
-    """The model at opset 13 at least: per-channel DequantizeLinear does not exist before."""
+def raise_opset(path, out, least=13):
+    """The model at that opset at least: per-channel DequantizeLinear does not exist before 13."""
     model = onnx.load(str(path))
-    if model.opset_import[0].version >= 13:
+    if model.opset_import[0].version >= least:
         return path
-    onnx.save(onnx.version_converter.convert_version(model, 13), str(out))
+    onnx.save(onnx.version_converter.convert_version(model, least), str(out))
     return out
 
 

@@ -15,14 +15,18 @@ struct cli_kept {
     char      text[];
 };
 
+void *cli_args_room(cli_args *args, size_t size)
+{
+    cli_kept *const kept = cli_alloc(1, sizeof *kept + size);
+    kept->next           = args->kept;
+    args->kept           = kept;
+    return kept->text;
+}
+
 const char *cli_args_keep(cli_args *args, const char *text)
 {
     const size_t length = strlen(text) + 1;
-    cli_kept    *kept   = cli_alloc(1, sizeof *kept + length);
-    memcpy(kept->text, text, length);
-    kept->next = args->kept;
-    args->kept = kept;
-    return kept->text;
+    return memcpy(cli_args_room(args, length), text, length);
 }
 
 void cli_args_free(cli_args *args)

@@ -85,7 +85,7 @@ typedef struct cli_args {
     const char           *data_path;
     octet_dataset_options data;
 
-    const char       *qconfig, *method, *activations, *weights, *target, *config;
+    const char       *qconfig, *method, *activations, *weights, *target, *config, *overrides;
     double            percentile;
     const char       *bias_correct, *rounding;
     bool              per_channel, per_tensor, dynamic, symmetric, equalize, print_config;
@@ -120,7 +120,7 @@ typedef struct cli_args {
     double      seconds;
     bool        layer_times, all_values;
 
-    size_t effects;
+    size_t layer_samples, effects;
     bool   no_effects;
     const char *title;
     bool        untimed;
@@ -165,6 +165,12 @@ bool              cli_option_given(const cli_args *args, const cli_option *optio
 const char *cli_option_word(const cli_option *option, size_t index, char *text, size_t size);
 /* A copy of text that lives as long as args. */
 const char *cli_args_keep(cli_args *args, const char *text);
+
+/* Zeroed bytes that live as long. */
+void *cli_args_room(cli_args *args, size_t size);
+
+/* A JSON file, bounded in size and depth; the error names it. The caller owns *root. */
+octet_status cli_json_read(json_t **root, const char *path, octet_error *err);
 
 /* Applies a configuration file; what the command line has set already stays. */
 octet_status cli_config_read(cli_args *args, const cli_syntax *syntax, const char *path, octet_error *err);
@@ -338,6 +344,21 @@ void cli_pair_describe(cli_call *call, const octet_comparison *comparison, const
 double                 cli_parameters(const octet_graph *graph);
 
 /* ---- verbs that make a network (qconfig.c, result.c) ---- */
+
+/* ---- overrides.c: ONNX Runtime's TensorQuantOverrides ---- */
+
+typedef struct cli_overrides {
+    octet_tensor_rule *rules; /* names and numbers are of root and args */
+    size_t             count;
+    json_t            *root;
+    cli_args          *args;
+} cli_overrides;
+
+extern const cli_option cli_override_options[];
+
+/* Reads the file of --overrides, if there is one. */
+octet_status cli_overrides_read(cli_overrides *overrides, cli_args *args, octet_error *err);
+void         cli_overrides_free(cli_overrides *overrides);
 
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err);
 /* Passes on what preparing by that qconfig answered; a layer rule that matches nothing is the configuration file's. */

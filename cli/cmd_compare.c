@@ -35,6 +35,7 @@ static void set_document(cli_call *call, const octet_comparison *c)
         cli_json_add(layers, row);
     }
     cli_pair_describe(call, c, "output");
+    cli_json_set(call->document, "layer_samples", cli_json_count(c->layer_samples));
     cli_json_set(call->document, "effect_samples", cli_json_count(c->effect_samples));
     cli_json_set(call->document, "layers", layers);
 }
@@ -85,6 +86,8 @@ static void print(cli_call *call, const octet_comparison *c)
     for (size_t i = 0; i < c->layer_count && i < most; i++) print_layer(call, &c->layers[i]);
     if (c->layer_count > most)
         cli_say(call, "(%zu of %zu layers; --top N shows more)\n", most, c->layer_count);
+    if (c->layer_samples < c->samples)
+        cli_say(call, "local, accum.: on %zu samples (--layer-samples N)\n", c->layer_samples);
     if (c->effect_samples)
         cli_say(call, "output: its SQNR with only this layer quantized; gain: its change with only this layer in float "
                       "(on %zu samples)\n", c->effect_samples);
@@ -95,8 +98,9 @@ static void print(cli_call *call, const octet_comparison *c)
 static octet_status work(cli_pair *pair, octet_comparison **comparison, cli_call *call, octet_error *err)
 {
     octet_evaluate_options options = cli_evaluate_options(call);
-    options.effects    = call->args.effects;
-    options.no_effects = call->args.no_effects;
+    options.layer_samples = call->args.layer_samples;
+    options.effects       = call->args.effects;
+    options.no_effects    = call->args.no_effects;
     OCTET_TRY(cli_pair_load(pair, call, err));
     OCTET_TRY(octet_compare(comparison, pair->real, pair->quantized, pair->data, &options, err));
     set_document(call, *comparison);
@@ -118,11 +122,13 @@ octet_status cli_compare(cli_call *call, octet_error *err)
 
 static const cli_option compare_options[] = {
     { "top", 0, CLI_COUNT, "N", offsetof(cli_args, top), "10", "layers to print (JSON has all)", NULL, 1, 1e9 },
+    { "layer-samples", 0, CLI_COUNT, "N", offsetof(cli_args, layer_samples), "32",
+      "samples on which every layer's own error is measured", NULL, 1, 1e9 },
     { "effects", 0, CLI_COUNT, "N", offsetof(cli_args, effects), NULL,
-      "samples on which every layer's effect on the output is measured (otherwise 3 to 16, by the network's size)",
+      "samples on which every layer's effect on the output is measured (otherwise 2 to 16, by the network's size)",
       NULL, 1, 1e9 },
     { "no-effects", 0, CLI_FLAG, NULL, offsetof(cli_args, no_effects), NULL,
-      "leave out effects on the output, causes and remedies: two thirds of the time", .opposite = "effects" },
+      "leave out effects on the output, causes and remedies: half of the time", .opposite = "effects" },
     { NULL },
 };
 static const cli_group compare_groups[] = {

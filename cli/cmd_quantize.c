@@ -13,6 +13,7 @@
 /* What a run has in hand. */
 typedef struct job {
     octet_qconfig     config;
+    cli_overrides     overrides;
     octet_graph      *real, *quantized;
     octet_dataset    *data, *sample;
     octet_scores      scores[2];
@@ -24,12 +25,16 @@ typedef struct job {
 
 static void job_free(job *j)
 {
+    cli_overrides_free(&j->overrides);
     octet_comparison_free(j->comparison);
     octet_dataset_free(j->sample);
     octet_dataset_free(j->data);
     octet_graph_free(j->quantized);
     octet_graph_free(j->real);
 }
+
+/* Whether data are needed: ranges of activations are found before the network runs. */
+static bool calibrates(const octet_qconfig *config) { return !config->activation.off && !config->activation.dynamic; }
 
 static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
 {
@@ -40,7 +45,7 @@ static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
         octet_error_file(err, path);
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network is quantized already (need a float one)");
     }
-    if (!call->args.data_path && j->config.activation.off) return OCTET_OK; /* nothing is calibrated */
+    if (!call->args.data_path && !calibrates(&j->config)) return OCTET_OK; /* nothing is calibrated */
     OCTET_TRY(cli_open_data(&j->data, call, j->real, 0, err));
     j->count = octet_dataset_count(j->data);
     cli_warn(call, octet_dataset_warnings(j->data));
@@ -57,8 +62,8 @@ static octet_status quantize(job *j, cli_call *call, octet_error *err)
     const cli_args *const        a       = &call->args;
     const octet_quantize_options options = {
         .qconfig         = &j->config,
-        .calibrate       = { .threads = a->threads, .limits = a->limits, .progress = cli_progress_step,
-                             .progress_context = call },
+        .calibrate       = { .threads = a->threads, .batch = a->batch, .limits = a->limits,
+                             .progress = cli_progress_step, .progress_context = call },
         .equalize        = a->equalize,
         .bias_correction = bias_correction(a->bias_correct),
         .rounding        = a->rounding && !strcmp(a->rounding, "feedback") ? OCTET_ROUND_FEEDBACK : OCTET_ROUND_NEAREST,
@@ -142,7 +147,8 @@ static void report_steps(const job *j, cli_call *call)
 /* What was found without a range of activations in mind. */
 static void report_uncalibrated(const job *j, cli_call *call, const char *target)
 {
-    const char *const dynamic = octet_dynamic_name(j->config.activation.dynamic);
+    const bool        halves = j->config.weight.dtype == OCTET_F16;
+    const char *const dynamic = halves ? NULL : octet_dynamic_name(j->config.activation.dynamic);
     cli_say(call, "%-14s%s%s%s, target %s\n", "ranges",
             dynamic ? "of inputs are found when layers run, for each " : "of weights alone", dynamic ? dynamic : "",
             dynamic ? "" : "; activations stay real", target);
@@ -169,7 +175,7 @@ static void report(job *j, cli_call *call)
     json_t *const document = call->document;
     const char   *method   = octet_method_name(j->config.activation.method);
     const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
-    if (j->config.activation.off) report_uncalibrated(j, call, target);
+    if (!calibrates(&j->config)) report_uncalibrated(j, call, target);
     else cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
     report_measured(j, call);
     cli_report_nodes(call, j->quantized);
@@ -184,12 +190,14 @@ static void report(job *j, cli_call *call)
 static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(cli_qconfig(&j->config, &call->args, err));
+    OCTET_TRY(cli_overrides_read(&j->overrides, &call->args, err));
+    j->config.tensors      = j->overrides.rules;
+    j->config.tensor_count = j->overrides.count;
     OCTET_TRY(open_inputs(j, call, err));
     if (call->args.dry_run) {
         OCTET_TRY(cli_prepared(octet_prepare(j->real, &j->config, err), &call->args, err));
-        cli_say(call, "would quantize %zu nodes on %zu samples; nothing was run or written\n",
-                octet_graph_node_count(j->real), j->count);
-        cli_print_decisions(call, j->real);
+        cli_say(call, "would calibrate on %zu samples; nothing was run or written\n", j->count);
+        cli_report_nodes(call, j->real);
         cli_json_set(call->document, "dry_run", json_true());
         cli_json_set(call->document, "samples", cli_json_count(j->count));
         return OCTET_OK;
@@ -230,6 +238,9 @@ static const cli_option step_options[] = {
     { "equalize", 0, CLI_FLAG, NULL, AT(equalize), NULL, "balance channels across layers", .section = "quantize" },
     { "round", 0, CLI_WORD, "nearest|feedback", AT(rounding), "nearest",
       "feedback: round weights so that each layer's output error is least", .section = "quantize" },
+    { "batch", 0, CLI_COUNT, "N", AT(batch), "1",
+      "samples that moving_average and histogram observe at once, like a batch of PyTorch", .section = "calibration",
+      .low = 1, .high = 1e6 },
     { "bias-correct", 0, CLI_OPTIONAL, "HOW", AT(bias_correct), NULL,
       "take back every layer's mean error, measured in the quantized network or found without data from batch norms",
       .section = "quantize", .word = bias_word },
@@ -242,6 +253,7 @@ static const cli_group quantize_groups[] = {
     { "result", cli_output_options },
     { "types", cli_type_options },
     { "quantization", cli_qconfig_options },
+    { "single tensors", cli_override_options },
     { "losing less (a step stays only where it measures better)", step_options },
     { "preparing samples", cli_preprocess_options },
     { "which samples", cli_subset_options },
@@ -266,7 +278,7 @@ static const cli_example quantize_examples[] = {
 static bool needs_no_data(const cli_args *args)
 {
     octet_qconfig config;
-    return cli_qconfig(&config, args, NULL) == OCTET_OK && config.activation.off;
+    return cli_qconfig(&config, args, NULL) == OCTET_OK && !calibrates(&config);
 }
 
 const cli_syntax cli_quantize_syntax = { "MODEL", 1, 1, quantize_groups, quantize_examples, needs_no_data };

@@ -249,6 +249,7 @@ static octet_status check_depth(const octet_file *file, octet_error *err)
 
 static octet_status parse(json_t **root, const octet_file *file, octet_error *err)
 {
+    *root = NULL;
     OCTET_TRY(check_depth(file, err));
     json_error_t where;
     *root = json_loadb((const char *)file->data, file->size, JSON_REJECT_DUPLICATES, &where);
@@ -259,15 +260,22 @@ static octet_status parse(json_t **root, const octet_file *file, octet_error *er
     return octet_fail(err, OCTET_ERR_FORMAT, "%.150s", where.text);
 }
 
+octet_status cli_json_read(json_t **root, const char *path, octet_error *err)
+{
+    octet_file file;
+    *root = NULL;
+    OCTET_TRY(octet_file_read(&file, path, MOST_BYTES, err));
+    const octet_status status = parse(root, &file, err);
+    octet_file_close(&file);
+    if (status != OCTET_OK) octet_error_file(err, path);
+    return status;
+}
+
 octet_status cli_config_read(cli_args *args, const cli_syntax *syntax, const char *path, octet_error *err)
 {
-    octet_file   file;
-    octet_status status = octet_file_read(&file, path, MOST_BYTES, err);
-    if (status != OCTET_OK) return status;
-    status = parse(&args->settings, &file, err);
-    octet_file_close(&file);
-    config_reader reader = { .args = args, .syntax = syntax, .section = "", .err = err };
-    if (status == OCTET_OK) status = read_top(&reader, args->settings);
+    OCTET_TRY(cli_json_read(&args->settings, path, err));
+    config_reader      reader = { .args = args, .syntax = syntax, .section = "", .err = err };
+    const octet_status status = read_top(&reader, args->settings);
     if (status != OCTET_OK) octet_error_file(err, path);
     return status;
 }

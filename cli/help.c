@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMN = 28, WIDTH = 100 };
+enum { COLUMN = 28, WIDTH = 100, SENTENCE = 1024 };
 
 /* "-o, --output FILE", "    --json[=FILE]" */
 static void option_heading(char *text, size_t size, const cli_option *row)
@@ -53,7 +53,7 @@ static void wrap(const char *text)
 
 static void print_option(const cli_option *row)
 {
-    char heading[96], sentence[512];
+    char heading[96], sentence[SENTENCE];
     option_heading(heading, sizeof heading, row);
     option_sentence(sentence, sizeof sentence, row);
     const int used = printf("  %s", heading);
@@ -102,7 +102,7 @@ static void markdown_text(const char *text)
 
 static void markdown_group(const cli_group *group)
 {
-    char heading[96], sentence[512];
+    char heading[96], sentence[SENTENCE];
     printf("\n| %s | |\n|---|---|\n", group->title);
     for (const cli_option *row = group->rows; row->name; row++) {
         option_heading(heading, sizeof heading, row);

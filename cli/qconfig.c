@@ -28,7 +28,7 @@ static octet_status apply_types(octet_qconfig *config, const cli_args *args, oct
     if (config->activation.off && config->weight.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights f32 --activations f32 leave nothing to quantize");
     if (args->symmetric) {
-        if (config->activation.dtype != OCTET_I8)
+        if (config->activation.dtype != OCTET_I8 && config->activation.dtype != OCTET_I16)
             return octet_fail(err, OCTET_ERR_ARGUMENT, "--symmetric needs signed --activations");
         config->activation.symmetric = true;
     }
@@ -41,12 +41,10 @@ octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_erro
 {
     const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : args->dynamic ? "octet_dynamic"
                                                                                                      : "octet");
-    if (!row) return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%s'", args->qconfig);
+    if (!row)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists all)", args->qconfig);
     *config = *row;
-    if (args->dynamic) {
-        config->activation.off = true;
-        if (!config->activation.dynamic) config->activation.dynamic = OCTET_DYNAMIC_TENSOR;
-    }
+    if (args->dynamic && !config->activation.dynamic) config->activation.dynamic = OCTET_DYNAMIC_TENSOR;
     OCTET_TRY(apply_range(config, args, err));
     OCTET_TRY(apply_types(config, args, err));
     if (args->target) config->target = args->target;
@@ -57,7 +55,9 @@ octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_erro
 
 octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err)
 {
-    if (prepared == OCTET_ERR_ARGUMENT && args->config)
+    const bool overridden = prepared == OCTET_ERR_ARGUMENT && args->overrides && !strncmp(err->text, "override", 8);
+    if (overridden) octet_error_file(err, args->overrides);
+    else if (prepared == OCTET_ERR_ARGUMENT && args->config)
         octet_error_file(err, args->config); /* a layer rule that matches nothing */
     return prepared;
 }
@@ -67,13 +67,13 @@ octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_err
 const cli_option cli_type_options[] = {
     { "weights", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|f32", AT(weights), "as qconfig says",
       "type of weights", .section = "quantize" },
-    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|f32", AT(activations),
+    { "activations", 0, CLI_WORD, "u8|u7|u6|u5|u4|u3|u2|s8|s7|s6|s5|s4|s3|s2|u16|s16|f32", AT(activations),
       "as qconfig says", "type of activations", .section = "quantize" },
     { NULL },
 };
 
 const cli_option cli_qconfig_options[] = {
-    { "qconfig", 0, CLI_WORD, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
+    { "qconfig", 0, CLI_TEXT, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },
     { "dynamic", 0, CLI_FLAG, NULL, AT(dynamic), NULL,
       "no calibration: inputs of layers become levels when these run (without --qconfig: octet_dynamic)",
@@ -90,8 +90,8 @@ const cli_option cli_qconfig_options[] = {
     { "percentile", 0, CLI_NUMBER, "P", AT(percentile), "99.99", "share of values inside the range, in percent",
       .section = "calibration", .low = 50, .high = 100 },
     { "layer", 0, CLI_LAYER, "GLOB=HOW", AT(layers), NULL,
-      "float: matching layers stay in float; minmax, mse, percentile:99.9: how their results' ranges are found; may be "
-      "repeated, the last match wins" },
+      "float: matching layers stay in float; minmax, mse, percentile:99.9: how their results' ranges are found; s16, "
+      "u16: their results have 16 bits; may be repeated, the last match wins" },
     { "config", 0, CLI_TEXT, "FILE.json", AT(config), NULL, "read options from a file; the command line wins" },
     { "print-config", 0, CLI_FLAG, NULL, AT(print_config), NULL, "print the options in force as such a file and stop" },
     { "dry-run", 'n', CLI_FLAG, NULL, AT(dry_run), NULL, "check everything, calculate and write nothing" },

@@ -43,6 +43,13 @@ static const char *why_float(const octet_graph *graph, const char *node)
     return why;
 }
 
+/* Of a network that is only prepared: whether it will. */
+static bool stays_real(const octet_graph *graph, const octet_node_info *node)
+{
+    if (octet_graph_stage(graph) != OCTET_STAGE_PREPARED) return node->mode == OCTET_MODE_REAL;
+    return node->shape.dtype != OCTET_F32 || *why_float(graph, node->name);
+}
+
 static void report_modes(cli_call *call, const octet_graph *graph)
 {
     size_t        integer = 0, real = 0;
@@ -50,7 +57,7 @@ static void report_modes(cli_call *call, const octet_graph *graph)
     json_t *const rows = cli_json_array(), *const nodes = cli_json_object();
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const octet_node_info node = octet_graph_node(graph, i);
-        if (node.mode != OCTET_MODE_REAL) {
+        if (!stays_real(graph, &node)) {
             integer++;
             if (node.macs > 0) macs += (double)node.macs;
             continue;
@@ -88,7 +95,7 @@ static void print_float(cli_call *call, const octet_graph *graph)
     char clean[2][96];
     for (size_t i = 0; i < octet_graph_node_count(graph); i++) {
         const octet_node_info node = octet_graph_node(graph, i);
-        if (node.mode != OCTET_MODE_REAL) continue;
+        if (!stays_real(graph, &node)) continue;
         cli_say(call, "  float: %s (%s) %s\n", cli_clean(clean[0], node.name), node.op,
                 cli_clean(clean[1], why_float(graph, node.name)));
     }

@@ -35,8 +35,9 @@ typedef struct octet_evaluate_options {
     int                     border;   /* pixels left out on each side for mse and psnr */
     octet_progress_function progress;
     void                   *progress_context;
-    /* octet_compare: effects on the output need a run per layer; they are measured on so many samples, evenly spaced.
-       0: 3 to 16 by the network's size. */
+    /* octet_compare: layers' errors are measured on so many samples, evenly spaced (0: 32, or all if fewer); effects on
+       the output, which need a run per layer, likewise (0: 2 to 16 by the network's size). */
+    size_t                  layer_samples;
     size_t                  effects;
     bool                    no_effects;
 } octet_evaluate_options;
@@ -90,6 +91,7 @@ OCTET_API const char *octet_cause_name(octet_cause cause);
 typedef struct octet_comparison {
     double                   output_sqnr_db, output_cosine, output_max_abs;
     size_t                   samples, layer_count;
+    size_t                   layer_samples;  /* that layers' own figures were measured on */
     size_t                   effect_samples; /* that output_db and gain_db were measured on */
     const octet_layer_error *layers; /* worst accumulated first */
 } octet_comparison;

@@ -15,7 +15,8 @@ typedef enum octet_dtype {
     OCTET_NONE = 0, /* not known */
     OCTET_F32,
     OCTET_F64,
-    OCTET_F16, /* stored only: converted to OCTET_F32 before any arithmetic */
+    OCTET_F16,  /* stored only: converted to OCTET_F32 before any arithmetic */
+    OCTET_BF16, /* the upper half of an OCTET_F32; stored only, likewise */
     OCTET_I8,
     OCTET_U8,
     OCTET_I16,

@@ -67,6 +67,25 @@ static double exp_minus_one(double x)
     return (two - 1.0) + two * p;
 }
 
+double octet_expm1(double x)
+{
+    if (x != x || x == 0) return x;
+    return x < -40.0 ? -1.0 : x < 700.0 ? exp_minus_one(x) : octet_exp(x);
+}
+
+double octet_sinh(double x)
+{
+    const double a = fabs(x), e = octet_expm1(a), half = octet_exp(0.5 * a);
+    if (x != x || x == 0) return x;
+    return copysign(a < 700.0 ? 0.5 * (e + e / (e + 1.0)) : 0.5 * half * half, x);
+}
+
+double octet_cosh(double x)
+{
+    const double a = fabs(x), e = octet_exp(a), half = octet_exp(0.5 * a);
+    return a < 700.0 ? 0.5 * (e + 1.0 / e) : 0.5 * half * half;
+}
+
 double octet_tanh(double x)
 {
     if (x != x) return x;
@@ -93,6 +112,51 @@ double octet_log(double x)
     const double s = (m - 1.0) / (m + 1.0), q = s * s;
     for (int n = 19; n >= 3; n -= 2) p = p * q + 1.0 / n;
     return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW));
+}
+
+/* Where 1 + x is rounded, its logarithm is off in the proportion in which x is. */
+double octet_log1p(double x)
+{
+    const double u = 1.0 + x;
+    if (u == 1.0 || u == INFINITY) return x;
+    return u <= 0 ? octet_log(u) : octet_log(u) * (x / (u - 1.0));
+}
+
+double octet_asinh(double x)
+{
+    const double a = fabs(x), q = a * a;
+    if (x != x || x == 0) return x;
+    if (a > 0x1p28) return copysign(octet_log(a) + (LN2_HIGH + LN2_LOW), x);
+    return copysign(octet_log1p(a + q / (1.0 + sqrt(1.0 + q))), x);
+}
+
+double octet_acosh(double x)
+{
+    const double t = x - 1.0;
+    if (!(t >= 0)) return NAN;
+    return x > 0x1p28 ? octet_log(x) + (LN2_HIGH + LN2_LOW) : octet_log1p(t + sqrt(2.0 * t + t * t));
+}
+
+double octet_atanh(double x)
+{
+    const double a = fabs(x);
+    if (x == 0) return x;
+    return copysign(0.5 * octet_log1p(2.0 * a / (1.0 - a)), x);
+}
+
+double octet_pow(double x, double y)
+{
+    if (x == 1 || y == 0 || (x == -1 && isinf(y))) return 1;
+    if (y == 0.5 && x >= 0) return sqrt(x);
+    if (fabs(y) <= 0x1p31 && rint(y) == y) {
+        const double power = octet_power(x, (uint64_t)fabs(y));
+        return y < 0 ? 1 / power : power;
+    }
+    if (x > 0 || x != x) return octet_exp(y * octet_log(x));
+    const bool whole = rint(y) == y, odd = whole && fabs(fmod(y, 2.0)) == 1;
+    if (x < 0 && !whole && x != -INFINITY) return NAN;
+    const double size = x == 0 ? (y < 0 ? (double)INFINITY : y == y ? 0 : y) : octet_exp(y * octet_log(-x));
+    return odd ? copysign(size, x) : size;
 }
 
 /* erf x = 2 / sqrt(pi) * exp(-x^2) * (x + 2 x^3 / 3 + 4 x^5 / 15 + ...), all of one sign; from 2 on 1 less

@@ -10,9 +10,10 @@ static const struct {
     const char *name;
     size_t      size;
 } types[OCTET_DTYPE_COUNT] = {
-    [OCTET_F32] = { "f32", 4 }, [OCTET_F64] = { "f64", 8 }, [OCTET_F16] = { "f16", 2 }, [OCTET_I8] = { "s8", 1 },
-    [OCTET_U8] = { "u8", 1 },   [OCTET_I16] = { "s16", 2 }, [OCTET_U16] = { "u16", 2 }, [OCTET_I32] = { "s32", 4 },
-    [OCTET_U32] = { "u32", 4 }, [OCTET_I64] = { "s64", 8 }, [OCTET_U64] = { "u64", 8 }, [OCTET_BOOL] = { "bool", 1 },
+    [OCTET_F32] = { "f32", 4 }, [OCTET_F64] = { "f64", 8 }, [OCTET_F16] = { "f16", 2 }, [OCTET_BF16] = { "bf16", 2 },
+    [OCTET_I8] = { "s8", 1 },   [OCTET_U8] = { "u8", 1 },   [OCTET_I16] = { "s16", 2 }, [OCTET_U16] = { "u16", 2 },
+    [OCTET_I32] = { "s32", 4 }, [OCTET_U32] = { "u32", 4 }, [OCTET_I64] = { "s64", 8 }, [OCTET_U64] = { "u64", 8 },
+    [OCTET_BOOL] = { "bool", 1 },
 };
 
 size_t octet_dtype_size(octet_dtype dtype) { return (unsigned)dtype < OCTET_DTYPE_COUNT ? types[dtype].size : 0; }

@@ -55,7 +55,7 @@ static bool pads_zero(const octet_plan *plan, const octet_node *node)
     const octet_value *const value = node->input_count > 2 ? node->inputs[2] : NULL;
     if (!value) return true;
     const octet_tensor *const pad = &plan->shapes[value->index];
-    return node->input_count == 3 && pad->data && pad->dtype == OCTET_F32 && !pad->qparams &&
+    return pad->data && pad->dtype == OCTET_F32 && !pad->qparams &&
            *(const float *)pad->data == 0.0f;
 }
 
@@ -67,8 +67,9 @@ static bool copies_nearest(const octet_resize_attrs *attrs)
 
 static bool only_moves(const octet_plan *plan, const octet_node *node)
 {
-    static const char *const names[] = { "DepthToSpace", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice",
-                                         "Split", "Squeeze", "Transpose", "Unsqueeze" };
+    static const char *const names[] = { "DepthToSpace", "Expand", "Flatten", "Gather", "GatherElements", "GatherND",
+                                         "Identity", "Pad", "Reshape", "Slice", "SpaceToDepth", "Split", "Squeeze",
+                                         "Tile", "Transpose", "Unsqueeze" };
     bool known = !strcmp(node->op->name, "Resize") && copies_nearest(node->attrs);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) known = known || !strcmp(names[i], node->op->name);
     if (!known || node->activation.on || !node->op->forward) return false;
@@ -104,7 +105,7 @@ static octet_status move_numbers(octet_plan *plan, const octet_node *node, const
     for (int i = 1; i < node->input_count; i++) in[i] = node->inputs[i] ? &plan->shapes[node->inputs[i]->index] : NULL;
     if (!strcmp(node->op->name, "Pad")) {
         in[2]         = &added;
-        call.in_count = PAD_INPUTS;
+        call.in_count = node->input_count > PAD_INPUTS ? node->input_count : PAD_INPUTS;
     }
     in[0] = &from->index;
     for (int i = 0; i < node->output_count; i++) {

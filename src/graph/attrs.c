@@ -2,6 +2,7 @@
 /* Walks attribute rows. */
 #include "graph/attrs.h"
 
+#include <math.h>
 #include <string.h>
 
 void octet_attrs_init(void *attrs, const octet_op *op)
@@ -19,6 +20,28 @@ const octet_attr *octet_attr_find(const octet_op *op, const char *name)
     for (const octet_attr *a = op->attrs; a && a->kind != OCTET_ATTR_END; a++)
         if (!strcmp(a->name, name)) return a;
     return NULL;
+}
+
+bool octet_attr_is_default(const void *attrs, const octet_attr *attr)
+{
+    const void *const at = octet_attr_get(attrs, attr);
+    switch (attr->kind) {
+    case OCTET_ATTR_INT: return *(const int64_t *)at == attr->default_i;
+    case OCTET_ATTR_FLOAT: {
+        const float value = *(const float *)at;
+        return value == attr->default_f || (isnan(value) && isnan(attr->default_f));
+    }
+    case OCTET_ATTR_STRING: {
+        const char *const text = *(const char *const *)at;
+        return !text || (attr->default_s && !strcmp(text, attr->default_s));
+    }
+    case OCTET_ATTR_INTS: return ((const octet_ints *)at)->count == 0;
+    case OCTET_ATTR_FLOATS: return ((const octet_floats *)at)->count == 0;
+    case OCTET_ATTR_STRINGS: return ((const octet_strings *)at)->count == 0;
+    case OCTET_ATTR_TENSOR: return !*(const octet_tensor *const *)at;
+    case OCTET_ATTR_END: break;
+    }
+    return true;
 }
 
 static octet_status in_range(int64_t value, const octet_attr *attr, octet_error *err)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What octet knows about one ONNX operator: a row. All families are in ops/, one file each, listed in ops/list.h.
 
-   Canonical form: every opset is read into the meaning of the newest one octet knows (opset 17), with these choices:
-   Clip's bounds, Slice's starts, Pad's pads, Squeeze's axes, Split's sizes, ... are inputs, as in ONNX since 13;
-   ReduceMean's axes stay an attribute (as until 17). The reader upgrades (onnx/upgrade.c), nobody else knows. */
+   Canonical form: every opset is read into the meaning of the newest one octet knows (25): Clip's bounds, Slice's
+   starts, Pad's pads, Squeeze's axes, Split's sizes, the axes of every Reduce..., ... are inputs. The reader upgrades
+   (onnx/upgrade.c), nobody else knows. */
 #ifndef OCTET_GRAPH_OP_H
 #define OCTET_GRAPH_OP_H
 
@@ -49,6 +49,10 @@ typedef struct octet_attr {
     const char     *default_s; /* STRING, or NULL */
     int64_t         min, max;  /* of an INT or of each entry of INTS; both 0: any */
     bool            required;
+    int             since;     /* lowest opset that has it, where that is later than the operator's: the writer states
+                                  at least this one where the value is not the default */
+    bool            counts_outputs; /* an INT that files from since on must state where there is no input 1: the number
+                                       of outputs */
 } octet_attr;
 
 /* ---- one call ---- */
@@ -107,6 +111,9 @@ enum { /* octet_op.flags */
     OCTET_OP_SAMPLES      = 32, /* sample n of output 0 (dimension 0) depends on sample n of input 0 alone, and on all
                                    of the other inputs: a batch may be cut into slices. Not so BatchNormalization in
                                    its training_mode, which has no gradient */
+    OCTET_OP_AVERAGES     = 128, /* output 0 lies within input 0's range (averages, interpolation): some targets let both
+                                    share their parameters */
+    OCTET_OP_ONE_DATA     = 64, /* inputs behind the first are parameters: only that one holds levels */
 };
 
 /* Bit of a type, for octet_op.types. */
@@ -115,7 +122,7 @@ enum {
     OCTET_TYPES_FLOAT = 1u << OCTET_F32 | 1u << OCTET_F64,
     OCTET_TYPES_INT   = 1u << OCTET_I8 | 1u << OCTET_U8 | 1u << OCTET_I16 | 1u << OCTET_U16 | 1u << OCTET_I32 |
                       1u << OCTET_U32 | 1u << OCTET_I64 | 1u << OCTET_U64,
-    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL | 1u << OCTET_F16,
+    OCTET_TYPES_ALL = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | 1u << OCTET_BOOL | 1u << OCTET_F16 | 1u << OCTET_BF16,
 };
 
 struct octet_op {
@@ -139,6 +146,8 @@ struct octet_op {
     octet_forward     forward_integer;
     /* Why this very node cannot compute on levels although its operator can; NULL result, or no function: it can. */
     const char     *(*refuses_levels)(const octet_node *node);
+    /* Of a RESCALE operator: whether this very node only moves levels, as one of kind SAME does. NULL: none does. */
+    bool            (*moves_levels)(const octet_node *node);
     /* Bytes of call->scratch that forward / forward_integer need; NULL: 0. */
     size_t          (*scratch_size)(const octet_call *call, bool integer);
     /* Gradients of real numbers; NULL: none (training stops there, and says so). fixed_inputs: bits of the inputs that

@@ -246,6 +246,7 @@ typedef struct octet_rows_kernel {
     /* d = d * factors[0] + z * factors[1] + factors[2] */
     void (*combine)(float *d, const float *z, const float *const factors[3], const octet_rows *rows);
 } octet_rows_kernel;
+
 /* ---- training ---- */
 
 /* A depthwise convolution with real results: t = f32(f32(acc) * multiplier) for `pixels` output pixels of a row, whose
@@ -264,6 +265,34 @@ typedef struct octet_train_kernel {
     void (*depthwise)(float *t, const uint8_t *x, const octet_depthwise_sums *how);
 } octet_train_kernel;
 
+/* ---- differences ---- */
+
+/* Sums of squares of a reference r and of d = r - measured, of their products, and of the differences of a second
+   vector: number i of a call in lane i % OCTET_DIFFERENCE_LANES of each (levels: number c of every pixel). most: the
+   largest |d| of the first. Zeroed = nothing seen; calls add. */
+enum { OCTET_DIFFERENCE_LANES = 8 };
+typedef struct octet_difference {
+    double signal[OCTET_DIFFERENCE_LANES], noise[OCTET_DIFFERENCE_LANES], cross[OCTET_DIFFERENCE_LANES],
+        second[OCTET_DIFFERENCE_LANES];
+    float most;
+} octet_difference;
+
+/* `channels` numbers of each of `pixels` pixels, which lie `pixel` bytes apart as levels and `block` floats apart as
+   real numbers. A level stands for f32((q - to.zero_point) * scale). */
+typedef struct octet_compared_levels {
+    size_t          pixels, channels, pixel, block;
+    float           scale;
+    octet_to_levels to;
+} octet_compared_levels;
+
+typedef struct octet_difference_kernel {
+    void (*reals)(octet_difference *to, const float *reference, const float *measured, size_t n);
+    /* whole is the first measured vector, fed the second, in whose place comes real, rounded:
+       t = f32(real / scale), 0 for NaN. */
+    void (*levels)(octet_difference *to, const octet_compared_levels *how, const float *real, const uint8_t *whole,
+                   uint8_t *fed);
+} octet_difference_kernel;
+
 /* ---- sets ---- */
 
 typedef struct octet_kernels {
@@ -275,6 +304,7 @@ typedef struct octet_kernels {
     const octet_planes_kernel     *planes;
     const octet_rows_kernel       *rows;
     const octet_train_kernel      *train;
+    const octet_difference_kernel *difference;
 } octet_kernels;
 
 /* Sets of this build, best first, scalar last, then NULL. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer by layer, the quantized network against the float one it came from. Effects on the output need a run per layer:
-   they are measured on a few samples, evenly spaced. */
+/* Layer by layer, the quantized network against the float one it came from. A layer's error is a mean over all its
+   elements, which a part of the samples tells; effects on the output need a run per layer. Both are measured on few
+   samples, evenly spaced. */
 #include "measure/compare.h"
 
 #include "measure/remedy.h"
@@ -15,11 +16,13 @@ struct owned {
     octet_arena     *arena;
 };
 
+enum { LAYER_SAMPLES = 32 };
+
 /* A run per layer and sample: few for large networks. */
 static size_t effect_samples(const octet_graph *graph, const octet_evaluate_options *options, size_t total)
 {
     const double macs  = octet_graph_macs(graph);
-    size_t       count = macs > 100000000 ? 3 : macs > 20000000 ? 8 : 16;
+    size_t       count = macs > 100000000 ? 2 : macs > 20000000 ? 8 : 16;
     if (options->effects) count = options->effects;
     if (options->no_effects) count = 0;
     return count < total ? count : total;
@@ -29,7 +32,9 @@ static octet_status run_all(octet_comparers *t, octet_graph *graphs[2], const oc
                             octet_arena *arena, octet_error *err)
 {
     t->total   = octet_dataset_count(t->data);
+    t->layers  = options->layer_samples ? options->layer_samples : LAYER_SAMPLES;
     t->effects = effect_samples(graphs[0], options, t->total);
+    if (t->layers > t->total) t->layers = t->total;
     t->wanted  = OCTET_WANT_ONLY | OCTET_WANT_WITHOUT | OCTET_WANT_ORIGINS;
     OCTET_TRY(octet_comparers_make(t, graphs, options, arena, err));
     return octet_comparers_run(t, options, "compare", err);
@@ -84,7 +89,7 @@ static octet_status find_remedies(octet_layer_error *layers, octet_comparers *t,
     octet_remedies r = { .pairing = &t->pairing, .sums = &t->sums, .worker = &t->workers[0], .data = t->data,
                          .samples = chosen, .options = options, .layers = layers, .arena = arena };
     for (size_t i = 0; i < t->total; i++)
-        if (octet_comparers_choose(t, i)) chosen[r.sample_count++] = octet_comparers_index(t, i);
+        if (octet_comparers_choose(t, i, t->effects)) chosen[r.sample_count++] = octet_comparers_index(t, i);
     return octet_find_remedies(&r, err);
 }
 
@@ -99,8 +104,8 @@ static octet_status fill_result(octet_comparison *result, octet_comparers *t, co
     *result = (octet_comparison){ .output_sqnr_db = octet_sqnr_db(&t->sums.output),
                                   .output_cosine = octet_sqnr_cosine(&t->sums.output),
                                   .output_max_abs = t->sums.output.max_abs, .samples = t->total,
-                                  .effect_samples = t->effects, .layer_count = t->pairing.layer_count,
-                                  .layers = layers };
+                                  .layer_samples = t->sums.samples, .effect_samples = t->effects,
+                                  .layer_count = t->pairing.layer_count, .layers = layers };
     return OCTET_OK;
 }
 

@@ -55,6 +55,7 @@ typedef struct octet_compared {
     octet_sqnr        output; /* of the first, of all samples */
     double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
     size_t            layer_count, output_count;
+    size_t            samples; /* whose layers were compared */
 } octet_compared;
 
 octet_status octet_compared_make(octet_compared *c, const octet_pairing *pairing, octet_arena *arena,
@@ -92,6 +93,7 @@ typedef struct octet_comparing {
     float               *output_rooms[OCTET_COMPARED_OUTPUTS];
     octet_compared       sums; /* of this sample */
     unsigned             wanted; /* of this sample: OCTET_WANT bits */
+    bool                 layers; /* whether this sample's layers are compared */
     /* Called with every layer's own result where the layer is fed the float network's values; NULL: nobody looks. */
     octet_status (*look)(void *context, const octet_layer *layer, const float *reference, const float *own,
                          octet_error *err);
@@ -134,7 +136,8 @@ typedef struct octet_comparers {
     octet_pairing   pairing;
     octet_dataset  *data;
     size_t          total, first; /* samples, evenly spaced over data; the first worker's */
-    size_t          effects;      /* of them, evenly spaced: those of which `wanted` is measured */
+    size_t          layers;       /* of them, evenly spaced: those whose layers are compared */
+    size_t          effects;      /* of them, evenly spaced: those of which `wanted` is measured, and layers, too */
     unsigned        wanted;
     octet_comparing workers[OCTET_MOST_COMPARERS];
     size_t          count;
@@ -150,9 +153,9 @@ void         octet_comparers_release(octet_comparers *c);
 octet_status octet_comparers_run(octet_comparers *c, const octet_evaluate_options *options, const char *phase,
                                  octet_error *err);
 
-/* Where in data the sample of that number is, and whether its effects are measured. */
+/* Where in data the sample of that number is, and whether it is one of `count`, evenly spaced. */
 size_t octet_comparers_index(const octet_comparers *c, size_t sample);
-bool   octet_comparers_choose(const octet_comparers *c, size_t sample);
+bool   octet_comparers_choose(const octet_comparers *c, size_t sample, size_t count);
 
 /* SQNR of several vectors, each relative to its own signal; those without signal do not count. NAN: none has. */
 double octet_relative_db(const double *signal, const double *noise, size_t count);

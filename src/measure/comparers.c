@@ -45,6 +45,8 @@ static void take_sqnr(octet_sqnr *into, octet_sqnr *from)
 void octet_compared_take(octet_compared *into, octet_compared *from)
 {
     take_sqnr(&into->output, &from->output);
+    into->samples += from->samples;
+    from->samples = 0;
     take_doubles(into->signal, from->signal, from->output_count);
     take_doubles(into->noise, from->noise, from->output_count);
     for (size_t i = 0; i <= from->layer_count; i++) octet_origins_take(&into->origins[i], &from->origins[i]);
@@ -68,9 +70,9 @@ size_t octet_comparers_index(const octet_comparers *c, size_t sample)
     return sample * octet_dataset_count(c->data) / c->total;
 }
 
-bool octet_comparers_choose(const octet_comparers *c, size_t sample)
+bool octet_comparers_choose(const octet_comparers *c, size_t sample, size_t count)
 {
-    return (sample + 1) * c->effects / c->total > sample * c->effects / c->total;
+    return (sample + 1) * count / c->total > sample * count / c->total;
 }
 
 static void run_worker(void *context, size_t i)
@@ -78,7 +80,8 @@ static void run_worker(void *context, size_t i)
     octet_comparers *const t     = context;
     octet_comparing *const c     = &t->workers[i];
     const size_t           index = octet_comparers_index(t, t->first + i);
-    c->wanted                    = octet_comparers_choose(t, t->first + i) ? t->wanted : 0;
+    c->wanted                    = octet_comparers_choose(t, t->first + i, t->effects) ? t->wanted : 0;
+    c->layers                    = c->wanted || octet_comparers_choose(t, t->first + i, t->layers);
     c->status                    = octet_dataset_read(t->data, index, c->input.data, NULL, &c->error);
     if (c->status == OCTET_OK) c->status = octet_compare_sample(c, &c->error);
     if (c->status == OCTET_OK && c->finish) c->status = c->finish(c->context, c, t->first + i, &c->error);

@@ -68,8 +68,10 @@ static void through_levels(float *to, const float *x, size_t count, const octet_
     for (size_t i = 0; i < count; i += ROW) {
         const size_t n = count - i < ROW ? count - i : ROW;
         if (!only_cut) octet_profile_octet.quantize(level, x + i, n, &rule);
-        for (size_t k = 0; k < n; k++)
-            to[i + k] = only_cut ? fminf(fmaxf(x[i + k], lo), hi) : (float)(level[k] - rule.zero_point) * rule.scale;
+        for (size_t k = 0; k < n; k++) {
+            const float cut = x[i + k] < lo ? lo : x[i + k] > hi ? hi : x[i + k];
+            to[i + k] = only_cut ? cut : (float)(level[k] - rule.zero_point) * rule.scale;
+        }
     }
 }
 
@@ -98,7 +100,7 @@ static void add_channels(octet_origins *o, const octet_tensor *shape, const floa
             double shift = 0, squares = 0;
             for (size_t i = 0; i < s.inner; i++, at++) {
                 const double d = own ? (double)own[at] - (double)x[at] : 0;
-                lo = fminf(lo, x[at]), hi = fmaxf(hi, x[at]);
+                lo = x[at] < lo ? x[at] : lo, hi = x[at] > hi ? x[at] : hi;
                 shift += d;
                 squares += d * d;
             }

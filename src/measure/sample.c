@@ -46,8 +46,9 @@ static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, 
     const float *const own       = octet_workspace_reals(c->fed, layer->value, c->rooms[1]);
     const float *const whole     = octet_workspace_reals(c->quantized, layer->value, c->rooms[2]);
     if (!reference || !own || !whole) return OCTET_OK;
-    octet_sqnr_add_two(&sums->accumulated, &sums->local, reference, (const float *const[]){ whole, own },
-                       octet_compared_count(p->quantized_plan, layer->value));
+    const size_t count = octet_compared_count(p->quantized_plan, layer->value);
+    octet_sqnr_add(&sums->accumulated, reference, whole, count);
+    octet_sqnr_add(&sums->local, reference, own, count);
     if (closer) OCTET_TRY(look_closer(c, layer, reference, own, err));
     octet_workspace_put_reals(c->fed, layer->value, reference);
     return OCTET_OK;
@@ -99,8 +100,10 @@ octet_status octet_compare_sample(octet_comparing *c, octet_error *err)
     OCTET_TRY(octet_run(c->real, &c->input, outputs, err));
     OCTET_TRY(octet_run(c->quantized, &c->input, outputs, err));
     compare_first(c);
+    if (!c->layers) return OCTET_OK;
     if (c->wanted) compare_outputs(c);
     OCTET_TRY(compare_layers(c, err));
+    c->sums.samples++;
     return c->wanted & OCTET_WANT_WITHOUT ? octet_effects_without(c, err) : OCTET_OK;
 }
 

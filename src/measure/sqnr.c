@@ -1,40 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums in double, over whole vectors. */
+/* Sums in double, by the kernels of the machine: the same bits with all of them. */
 #include "base/channels.h"
-#include "measure/lanes.h"
+#include "base/cpu.h"
+#include "kernels/kernels.h"
+#include "measure/sqnr.h"
 #include "ops/levels.h"
 
 #include <math.h>
 
-static double in_order(const octet_doubles sums[2])
+static double in_order(const double sums[OCTET_DIFFERENCE_LANES])
 {
-    return ((sums[0][0] + sums[0][1]) + sums[1][0]) + sums[1][1];
+    double all = sums[0];
+    for (int i = 1; i < OCTET_DIFFERENCE_LANES; i++) all += sums[i];
+    return all;
 }
 
-void octet_lanes_take(octet_sqnr *to, const octet_lanes *sum)
+void octet_sqnr_take(octet_sqnr *to, const octet_difference *sums)
 {
-    const double       signal = in_order(sum->signal), noise = in_order(sum->noise), cross = in_order(sum->cross);
-    const octet_lane4 most   = (octet_lane4)sum->most;
-    octet_sqnr         all    = { signal, noise, signal + noise - 2 * cross, signal - cross, 0 };
-    for (int k = 0; k < OCTET_LANES; k++)
-        if ((double)most[k] > all.max_abs) all.max_abs = (double)most[k];
+    const double     signal = in_order(sums->signal), noise = in_order(sums->noise), cross = in_order(sums->cross);
+    const octet_sqnr all = { signal, noise, signal + noise - 2 * cross, signal - cross, (double)sums->most };
     octet_sqnr_merge(to, &all);
 }
 
-void octet_lanes_take_second(octet_sqnr *to, const octet_lanes *sum)
+void octet_sqnr_take_second(octet_sqnr *to, const octet_difference *sums)
 {
-    to->signal += in_order(sum->signal);
-    to->noise += in_order(sum->second);
+    to->signal += in_order(sums->signal);
+    to->noise += in_order(sums->second);
+}
+
+static void add(octet_sqnr *sqnr, const octet_kernels *kernels, const float *reference, const float *measured,
+                size_t count)
+{
+    octet_difference sums = { 0 };
+    kernels->difference->reals(&sums, reference, measured, count);
+    octet_sqnr_take(sqnr, &sums);
 }
 
 void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measured, size_t count)
 {
-    octet_lanes sum = { 0 };
-    for (size_t i = 0; i < count; i += OCTET_LANES) {
-        const size_t n = count - i < OCTET_LANES ? count - i : OCTET_LANES;
-        octet_lanes_add(&sum, octet_lane4_load(reference + i, n), octet_lane4_load(measured + i, n));
-    }
-    octet_lanes_take(sqnr, &sum);
+    add(sqnr, octet_kernels_select(octet_cpu_sets()), reference, measured, count);
 }
 
 /* Rows of one channel, as far as they go. */
@@ -45,27 +49,14 @@ void octet_sqnr_add_tensor(octet_sqnr *sqnr, const float *reference, const octet
     const size_t               count = (size_t)octet_tensor_count(measured);
     const octet_channel_shape  shape = q && q->count > 1 ? octet_channels_of(measured, q->count, q->axis)
                                                          : (octet_channel_shape){ 1, 1, count };
+    const octet_kernels *const kernels = octet_kernels_select(octet_cpu_sets());
     float                      row[ROW];
     for (size_t at = 0; at < count;) {
         const size_t left = shape.inner - at % shape.inner, n = left < ROW ? left : ROW;
         if (q) octet_levels_real(row, measured, at, n, (int64_t)(at / shape.inner % shape.channels));
-        octet_sqnr_add(sqnr, reference + at, q ? row : (const float *)measured->data + at, n);
+        add(sqnr, kernels, reference + at, q ? row : (const float *)measured->data + at, n);
         at += n;
     }
-}
-
-void octet_sqnr_add_two(octet_sqnr *sqnr, octet_sqnr *noise, const float *reference, const float *const measured[2],
-                        size_t count)
-{
-    octet_lanes sum = { 0 };
-    for (size_t i = 0; i < count; i += OCTET_LANES) {
-        const size_t       n = count - i < OCTET_LANES ? count - i : OCTET_LANES;
-        const octet_lane4 r = octet_lane4_load(reference + i, n);
-        octet_lanes_add(&sum, r, octet_lane4_load(measured[0] + i, n));
-        octet_lanes_add_second(&sum, r, octet_lane4_load(measured[1] + i, n));
-    }
-    octet_lanes_take(sqnr, &sum);
-    octet_lanes_take_second(noise, &sum);
 }
 
 void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from)

@@ -5,6 +5,8 @@
 
 #include <octet/tensor.h>
 
+#include "kernels/kernels.h"
+
 #include <stddef.h>
 
 typedef struct octet_sqnr {
@@ -15,12 +17,12 @@ typedef struct octet_sqnr {
 
 void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measured, size_t count);
 
-/* The same for measured[0]; of measured[1], in noise, only signal and noise: who needs no more pays no more. */
-void octet_sqnr_add_two(octet_sqnr *sqnr, octet_sqnr *noise, const float *reference, const float *const measured[2],
-                        size_t count);
-
 /* measured is float32 or has levels, with one scale or one per channel; reference has as many elements. */
 void octet_sqnr_add_tensor(octet_sqnr *sqnr, const float *reference, const octet_tensor *measured);
+
+/* What a kernel has summed, added; of its second vector only signal and noise. */
+void octet_sqnr_take(octet_sqnr *to, const octet_difference *sums);
+void octet_sqnr_take_second(octet_sqnr *to, const octet_difference *sums);
 
 /* What was gathered elsewhere, added behind what is here. */
 void octet_sqnr_merge(octet_sqnr *into, const octet_sqnr *from);

@@ -27,9 +27,7 @@ octet_status octet_estimate_moving_average(octet_range *range, const octet_obser
     return OCTET_OK;
 }
 
-/* A bin cut to the range really seen: a spike at the largest value (after a Clip), or the one outlier, then sits where
-   it is. */
-static octet_bin cut(octet_bin bin, octet_range seen)
+octet_bin octet_bin_cut(octet_bin bin, octet_range seen)
 {
     if (bin.count == 1 && bin.hi >= seen.max && bin.lo <= seen.max) bin.lo = seen.max;
     if (bin.count == 1 && bin.lo <= seen.min && bin.hi >= seen.min) bin.hi = seen.min;
@@ -47,7 +45,7 @@ static double quantile(const octet_observer *observer, double rank)
     double below = 0;
     for (size_t at = 0; octet_histogram_next(&bin, &at, observer->histogram);) {
         if (below + (double)bin.count >= rank) {
-            const octet_bin held = cut(bin, observer->range);
+            const octet_bin held = octet_bin_cut(bin, observer->range);
             return held.lo + (held.hi - held.lo) * fmax(rank - below, 0) / (double)bin.count;
         }
         below += (double)bin.count;
@@ -183,7 +181,7 @@ static octet_status least_error(octet_range *range, const octet_observer *observ
     }
     count = 0;
     for (size_t at = 0; octet_histogram_next(&bin, &at, observer->histogram);)
-        bins[count++] = cut(bin, observer->range);
+        bins[count++] = octet_bin_cut(bin, observer->range);
     const candidate best = find_least(&(search){ bins, count, want, power }, lo, hi);
     range->min = (float)best.lo;
     range->max = (float)best.hi;
@@ -203,14 +201,26 @@ octet_status octet_estimate_l3(octet_range *range, const octet_observer *observe
     return least_error(range, observer, want, 3, err);
 }
 
+octet_status octet_estimate_torch(octet_range *range, const octet_observer *observer, const octet_estimate *want,
+                                  octet_error *err)
+{
+    (void)want;
+    (void)err;
+    *range = octet_torch_histogram_search(observer->torch);
+    return OCTET_OK;
+}
+
 /* ---- the table ---- */
 
 static const octet_estimator estimators[] = {
-    { "minmax", false, octet_estimate_minmax },
-    { "moving_average", false, octet_estimate_moving_average },
-    { "percentile", true, octet_estimate_percentile },
-    { "mse", true, octet_estimate_mse },
-    { "l3", true, octet_estimate_l3 },
+    { "minmax", .read = octet_estimate_minmax },
+    { "moving_average", .read = octet_estimate_moving_average },
+    { "percentile", .histogram = true, .read = octet_estimate_percentile },
+    { "mse", .histogram = true, .read = octet_estimate_mse },
+    { "l3", .histogram = true, .read = octet_estimate_l3 },
+    { "entropy", .histogram = true, .read = octet_estimate_entropy },
+    { "histogram", .torch = true, .read = octet_estimate_torch },
+    { "histogram_1.13", .torch = true, .truncates = true, .read = octet_estimate_torch },
 };
 
 const octet_estimator *octet_estimator_at(size_t index)

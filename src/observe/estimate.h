@@ -33,10 +33,25 @@ octet_status octet_estimate_mse(octet_range *range, const octet_observer *observ
 octet_status octet_estimate_l3(octet_range *range, const octet_observer *observer, const octet_estimate *want,
                                octet_error *err);
 
+/* The range whose levels, as a distribution, are least apart from the values: least Kullback-Leibler divergence, as
+   TensorRT and ONNX Runtime calibrate. See entropy.c for its exact terms. */
+octet_status octet_estimate_entropy(octet_range *range, const octet_observer *observer, const octet_estimate *want,
+                                    octet_error *err);
+
+/* What torch's HistogramObserver finds, whatever is wanted. */
+octet_status octet_estimate_torch(octet_range *range, const octet_observer *observer, const octet_estimate *want,
+                                  octet_error *err);
+
+/* A bin of octet's histogram cut to the range really seen: a spike at the largest value (after a Clip), or the one
+   outlier, then sits where it is. */
+octet_bin octet_bin_cut(octet_bin bin, octet_range seen);
+
 /* The methods as a table; NULL past the end, or where there is none of the name. */
 typedef struct octet_estimator {
-    const char *name; /* "minmax", "moving_average", "percentile", "mse", "l3" */
+    const char *name; /* "minmax", "moving_average", "percentile", "mse", "l3", "entropy", "histogram", ... */
     bool        histogram; /* reads the observer's histogram, which must then exist */
+    bool        torch;     /* reads torch's, which must then exist */
+    bool        truncates; /* that is to be 1.13's */
     octet_status (*read)(octet_range *range, const octet_observer *observer, const octet_estimate *want,
                          octet_error *err);
 } octet_estimator;

@@ -10,6 +10,7 @@ void octet_observer_observe(octet_observer *observer, const float *x, size_t cou
     observer->range = octet_range_union(observer->range, batch);
     octet_range_move(&observer->moving, batch, observer->averaging > 0 ? observer->averaging : 0.01f);
     if (observer->histogram) octet_histogram_observe(observer->histogram, x, count);
+    if (observer->torch) octet_torch_histogram_observe(observer->torch, x, count);
 }
 
 void octet_observer_merge(octet_observer *into, const octet_observer *from)

@@ -103,7 +103,7 @@ static octet_status store_tensor(const octet_tensor **to, octet_reader *reader, 
     if (!a->t) return octet_fail(err, OCTET_ERR_FORMAT, "attribute holds no tensor");
     OCTET_TRY(octet_arena_get(&tensor, reader->graph->arena, 1, sizeof *tensor, err));
     *to = tensor;
-    return octet_tensor_from_proto(tensor, a->t, &reader->external, reader->graph->arena, err);
+    return octet_read_tensor(tensor, reader, a->t, err);
 }
 
 static octet_status store(octet_reader *reader, octet_node *node, const octet_attr *row, const Onnx__AttributeProto *a,
@@ -141,7 +141,7 @@ static octet_status read_one(octet_reader *reader, octet_node *node, const Onnx_
 {
     if (!a->name || !a->name[0]) return octet_fail(err, OCTET_ERR_FORMAT, "an attribute has no name");
     const octet_attr *row = octet_attr_find(node->op, a->name);
-    if (!row) return octet_fail_field(err, OCTET_ERR_FORMAT, a->name, "not an attribute of %s", node->op->name);
+    if (!row) return octet_attribute_neutral(reader, node->op, a, err);
     const uint64_t bit = (uint64_t)1 << (row - node->op->attrs);
     if (*seen & bit) return octet_fail_field(err, OCTET_ERR_FORMAT, a->name, "attribute is given twice");
     *seen |= bit;

@@ -123,15 +123,35 @@ static octet_status read_constants(octet_reader *reader, bool *changed, octet_er
 
 /* ---- pairs ---- */
 
+/* PyTorch's exporter writes levels narrower than their type (reduce_range) as a Clip behind QuantizeLinear. */
+static octet_node *clip_behind(octet_qparams *qparams, const octet_node *quantize)
+{
+    octet_node   *clip = octet_value_only_reader(quantize->outputs[0]);
+    const int32_t zero = qparams->count ? qparams->zero_point[0] : 0;
+    int32_t       bounds[2] = {qparams->qmin, qparams->qmax};
+    if (!clip || strcmp(clip->op->name, "Clip") != 0 || clip->inputs[0] != quantize->outputs[0]) return NULL;
+    for (int i = 0; i < 2; i++) {
+        if (clip->input_count <= 1 + i || !clip->inputs[1 + i]) continue;
+        const octet_tensor *bound = clip->inputs[1 + i]->constant;
+        if (!bound || bound->dtype != qparams->dtype || octet_tensor_count(bound) != 1) return NULL;
+        octet_levels_load(&bounds[i], bound->data, bound->dtype, 0, 1, 0);
+    }
+    if (bounds[0] > zero || bounds[1] < zero) return NULL;
+    qparams->qmin = bounds[0];
+    qparams->qmax = bounds[1];
+    return clip;
+}
+
 /* Whether node is a QuantizeLinear that a FakeQuantize can stand for: per tensor, read by DequantizeLinear nodes of the
    same parameters only. */
 static octet_status is_pair(bool *yes, octet_qparams *qparams, octet_reader *reader, const octet_node *node,
                             octet_error *err)
 {
-    const octet_value *levels = node->outputs[0];
-    bool               known;
+    bool known;
     *yes = false;
     OCTET_TRY(octet_qdq_qparams(qparams, &known, reader, node, err));
+    const octet_node  *clip = clip_behind(qparams, node);
+    const octet_value *levels = clip ? clip->outputs[0] : node->outputs[0];
     bool all = known && qparams->count == 1 && levels->use_count > 0 && !levels->is_output &&
                node->inputs[0]->dtype == OCTET_F32;
     for (size_t i = 0; i < levels->use_count; i++) {
@@ -270,6 +290,12 @@ static octet_status collapse(octet_reader *reader, octet_node *quantize, bool *c
     OCTET_TRY(is_pair(&pair, &qparams, reader, quantize, err));
     if (!pair) return OCTET_OK;
     *changed = true;
+    octet_node *clip = clip_behind(&qparams, quantize);
+    if (clip) {
+        octet_value *clipped = clip->outputs[0];
+        octet_node_remove(graph, clip);
+        OCTET_TRY(octet_value_replace(graph, clipped, levels, err));
+    }
     OCTET_TRY(read_range(reader, quantize, &qparams, err));
     OCTET_TRY(choose(&chosen, reader, quantize, &qparams, err));
     while (levels->use_count) {
@@ -296,6 +322,9 @@ octet_status octet_read_qdq(octet_reader *reader, bool *changed, octet_error *er
         octet_qparams ignored;
         bool          known;
         if (octet_is_dequantize(n)) OCTET_TRY(at_node(octet_qdq_qparams(&ignored, &known, reader, n, err), n, err));
+        if (octet_is_quantize(n) && n->input_count > 2 && octet_read_bits(reader, n->inputs[2]))
+            return at_node(octet_fail(err, OCTET_ERR_UNSUPPORTED, "levels of %d bits that leave the graph as such",
+                                      octet_read_bits(reader, n->inputs[2])), n, err);
     }
     return OCTET_OK;
 }

@@ -6,7 +6,7 @@
 #include "onnx/read.h"
 
 /* Quantization parameters of a Q or DQ node, in the graph's arena. known false: scale or zero point are computed at
-   run time. Everything else wrong is an error. */
+   run time, or belong to blocks. Everything else wrong is an error. */
 octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_reader *reader, const octet_node *node,
                                octet_error *err);
 

@@ -2,7 +2,9 @@
 /* Scales and zero points of files, doubted. */
 #include "graph/attrs.h"
 #include "onnx/qdq.h"
+#include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/levels.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,38 +12,17 @@
 bool octet_is_quantize(const octet_node *node) { return node && strcmp(node->op->name, "QuantizeLinear") == 0; }
 bool octet_is_dequantize(const octet_node *node) { return node && strcmp(node->op->name, "DequantizeLinear") == 0; }
 
-static const struct {
-    bool    levels; /* may hold levels */
-    int32_t low, high;
-} level_types[OCTET_DTYPE_COUNT] = {
-    [OCTET_I8] = {true, INT8_MIN, INT8_MAX},    [OCTET_U8] = {true, 0, UINT8_MAX},
-    [OCTET_I16] = {true, INT16_MIN, INT16_MAX}, [OCTET_U16] = {true, 0, UINT16_MAX},
-    [OCTET_I32] = {true, INT32_MIN, INT32_MAX},
-};
-
-static int32_t level_at(const octet_tensor *tensor, int64_t i)
+/* The type of the levels, and all that it holds. */
+static octet_status find_dtype(octet_qparams *qparams, const octet_node *node, const octet_tensor *zero,
+                               octet_error *err)
 {
-    switch (tensor->dtype) {
-    case OCTET_I8:
-        return ((const int8_t *)tensor->data)[i];
-    case OCTET_U8:
-        return ((const uint8_t *)tensor->data)[i];
-    case OCTET_I16:
-        return ((const int16_t *)tensor->data)[i];
-    case OCTET_U16:
-        return ((const uint16_t *)tensor->data)[i];
-    default:
-        return ((const int32_t *)tensor->data)[i];
-    }
-}
-
-static octet_status find_dtype(octet_dtype *dtype, const octet_node *node, const octet_tensor *zero, octet_error *err)
-{
-    const octet_dtype input = node->inputs[0]->dtype;
-    const bool        quantizes = octet_is_quantize(node);
+    const octet_dtype  input = node->inputs[0]->dtype;
+    const bool         quantizes = octet_is_quantize(node);
+    octet_dtype *const dtype = &qparams->dtype;
     *dtype = zero ? zero->dtype : quantizes ? OCTET_U8 : input;
-    if (!level_types[*dtype].levels || (quantizes && *dtype == OCTET_I32))
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "got type %s, need u8 or s8",
+    const bool bias = node->inputs[0]->constant != NULL; /* of 32 bits, as PyTorch's exporter writes them */
+    if (!octet_levels_bounds(&qparams->qmin, &qparams->qmax, *dtype) || (quantizes && !bias && *dtype == OCTET_I32))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "got type %s, need an integer of 8 or 16 bits",
                                 octet_dtype_name(*dtype));
     if (!quantizes && *dtype != input)
         return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "is %s, but the levels are %s",
@@ -81,20 +62,31 @@ static octet_status check_counts(const octet_tensor *scale, const octet_tensor *
     return OCTET_OK;
 }
 
+/* Levels of fewer bits than their type, where the file says so of the levels or of the zero point. */
+static void narrow_bounds(octet_qparams *qparams, const octet_reader *reader, const octet_node *node)
+{
+    const int of_levels = octet_is_dequantize(node) ? octet_read_bits(reader, node->inputs[0]) : 0;
+    const int of_zero = node->input_count > 2 ? octet_read_bits(reader, node->inputs[2]) : 0;
+    const int bits = of_levels ? of_levels : of_zero;
+    if (!bits) return;
+    qparams->qmin = qparams->dtype == OCTET_U8 ? 0 : -(1 << (bits - 1));
+    qparams->qmax = qparams->qmin + (1 << bits) - 1;
+}
+
 octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_reader *reader, const octet_node *node,
                                octet_error *err)
 {
     const octet_value  *scale_value = node->inputs[1], *zero_value = node->input_count > 2 ? node->inputs[2] : NULL;
     const octet_tensor *scale = scale_value->constant, *zero = zero_value ? zero_value->constant : NULL;
     *qparams = (octet_qparams){0};
-    *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape;
+    const octet_linear_attrs *attrs = node->attrs;
+    *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape && !attrs->block_size;
     if (!*known) return OCTET_OK;
     OCTET_TRY(check_counts(scale, zero, err));
-    OCTET_TRY(find_dtype(&qparams->dtype, node, zero, err));
+    OCTET_TRY(find_dtype(qparams, node, zero, err));
     OCTET_TRY(find_axis(&qparams->axis, node, scale, err));
     qparams->count = octet_tensor_count(scale);
-    qparams->qmin = level_types[qparams->dtype].low;
-    qparams->qmax = level_types[qparams->dtype].high;
+    narrow_bounds(qparams, reader, node);
     int32_t *points;
     OCTET_TRY(octet_arena_get(&points, reader->graph->arena, (size_t)qparams->count, sizeof *points, err));
     for (int64_t i = 0; i < qparams->count; i++) {
@@ -102,7 +94,8 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
         if (!isnormal(s) || s <= 0)
             return octet_fail_field(err, OCTET_ERR_FORMAT, "scale", "entry %lld is %g, need a normal number above 0",
                                     (long long)i, (double)s);
-        points[i] = zero ? level_at(zero, i) : 0;
+        points[i] = 0;
+        if (zero) octet_levels_load(&points[i], zero->data, zero->dtype, (size_t)i, 1, 0);
         if (qparams->dtype == OCTET_I32 && points[i] != 0)
             return octet_fail_field(err, OCTET_ERR_FORMAT, "zero_point", "entry %lld of an s32 tensor is %d, need 0",
                                     (long long)i, points[i]);

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { OPSET_LOW = 7, OPSET_HIGH = 17, IR_LOW = 3, IR_HIGH = 10 };
+enum { OPSET_LOW = 1, IR_LOW = 1, IR_HIGH = 13 };
 
 static octet_status check_versions(octet_reader *reader, octet_error *err)
 {
@@ -34,9 +34,9 @@ static octet_status check_versions(octet_reader *reader, octet_error *err)
     if (found != 1)
         return octet_fail_field(err, OCTET_ERR_FORMAT, "opset_import", "names the opset of ai.onnx %d times, need 1",
                                 found);
-    if (opset < OPSET_LOW || opset > OPSET_HIGH)
+    if (opset < OPSET_LOW || opset > OCTET_OPSET_HIGH)
         return octet_fail_field(err, opset < 1 ? OCTET_ERR_FORMAT : OCTET_ERR_UNSUPPORTED, "opset_import",
-                                "opset %lld, need %d to %d", opset, OPSET_LOW, OPSET_HIGH);
+                                "opset %lld, need %d to %d", opset, OPSET_LOW, OCTET_OPSET_HIGH);
     reader->opset = (int)opset;
     reader->graph->opset = (int)opset;
     return OCTET_OK;
@@ -58,8 +58,6 @@ static octet_status read_metadata(octet_reader *reader, octet_error *err)
     return OCTET_OK;
 }
 
-static bool finite_f16(uint16_t bits) { return (bits & 0x7c00) != 0x7c00; }
-
 /* Index of the first number that is NaN or infinite, or -1. */
 static int64_t first_not_finite(const octet_tensor *tensor)
 {
@@ -67,7 +65,6 @@ static int64_t first_not_finite(const octet_tensor *tensor)
     for (int64_t i = 0; i < count; i++) {
         if (tensor->dtype == OCTET_F32 && !isfinite(((const float *)tensor->data)[i])) return i;
         if (tensor->dtype == OCTET_F64 && !isfinite(((const double *)tensor->data)[i])) return i;
-        if (tensor->dtype == OCTET_F16 && !finite_f16(((const uint16_t *)tensor->data)[i])) return i;
     }
     return -1;
 }
@@ -75,8 +72,7 @@ static int64_t first_not_finite(const octet_tensor *tensor)
 static double number_at(const octet_tensor *tensor, int64_t i)
 {
     if (tensor->dtype == OCTET_F32) return (double)((const float *)tensor->data)[i];
-    if (tensor->dtype == OCTET_F64) return ((const double *)tensor->data)[i];
-    return (((const uint16_t *)tensor->data)[i] & 0x3ff) ? (double)NAN : (double)INFINITY;
+    return ((const double *)tensor->data)[i];
 }
 
 static bool feeds_sums(const octet_value *value)
@@ -90,9 +86,8 @@ static bool feeds_sums(const octet_value *value)
 static octet_status check_finite(const octet_graph *graph, octet_error *err)
 {
     for (const octet_value *v = graph->values; v; v = v->next) {
-        const bool is_float =
-            v->constant && !v->constant->qparams &&
-            (v->constant->dtype == OCTET_F32 || v->constant->dtype == OCTET_F64 || v->constant->dtype == OCTET_F16);
+        const bool real = v->constant && !v->constant->qparams;
+        const bool is_float = real && (v->constant->dtype == OCTET_F32 || v->constant->dtype == OCTET_F64);
         if (!is_float || v->rank == 0 || v->use_count == 0) continue;
         if (octet_tensor_count(v->constant) == 1 && !feeds_sums(v)) continue;
         const int64_t at = first_not_finite(v->constant);
@@ -111,6 +106,7 @@ static octet_status finish(octet_reader *reader, octet_error *err)
     bool         changed = false;
     OCTET_TRY(octet_graph_infer(graph, err));
     OCTET_TRY(check_finite(graph, err));
+    OCTET_TRY(octet_read_half_outputs(reader, &changed, err));
     OCTET_TRY(octet_read_flattening(reader, &changed, err));
     OCTET_TRY(octet_read_dynamic(reader, &changed, err));
     OCTET_TRY(octet_read_qdq(reader, &changed, err));
@@ -130,8 +126,6 @@ static octet_status build(octet_reader *reader, octet_error *err)
     if (!reader->model->graph) return octet_fail(err, OCTET_ERR_FORMAT, "not a valid ONNX file: it holds no graph");
     reader->proto = reader->model->graph;
     OCTET_TRY(check_versions(reader, err));
-    if (reader->model->n_functions)
-        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "functions", "local functions are not supported");
     if (reader->proto->name && reader->proto->name[0])
         graph->name = octet_arena_copy(graph->arena, reader->proto->name);
     if (!graph->name) return octet_fail_memory(err);

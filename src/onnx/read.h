@@ -10,6 +10,13 @@
 typedef struct Onnx__ModelProto     Onnx__ModelProto;
 typedef struct Onnx__GraphProto     Onnx__GraphProto;
 typedef struct Onnx__AttributeProto Onnx__AttributeProto;
+typedef struct Onnx__NodeProto      Onnx__NodeProto;
+
+/* A node to read. Where it comes from a function, that one states the opset. */
+typedef struct octet_proto_node {
+    const Onnx__NodeProto *proto;
+    int                    opset;
+} octet_proto_node;
 
 typedef struct octet_reader {
     octet_graph            *graph;
@@ -17,11 +24,15 @@ typedef struct octet_reader {
     const Onnx__GraphProto *proto;
     octet_arena            *arena; /* of this call */
     octet_external          external;
+    struct octet_names     *narrow; /* constants that the file holds in less than a byte -> Onnx__TensorProto */
     int                     opset;
+    octet_proto_node       *nodes;
+    size_t                  node_count, node_capacity;
     octet_node            **flattening; /* Softmax and its like from before opset 13 */
     size_t                  flattening_count, flattening_capacity;
 } octet_reader;
 
+enum { OCTET_OPSET_HIGH = 25 }; /* newest that is read */
 enum { OCTET_RAW_ROOM = 8 }; /* inputs and attributes that upgrades may add */
 
 typedef struct octet_raw_node {
@@ -50,6 +61,30 @@ octet_status octet_attributes_read(octet_reader *reader, octet_node *node, const
 
 /* The type of an attribute, checked to be what it carries. */
 octet_status octet_attribute_type(int *type, const Onnx__AttributeProto *attribute, octet_error *err);
+
+/* half.c: a tensor of the file as the graph has it, halves widened to float32. */
+octet_status octet_read_tensor(octet_tensor *tensor, octet_reader *reader, const Onnx__TensorProto *proto,
+                               octet_error *err);
+
+/* half.c: a Cast behind each input of a half's type (before shapes are known), and before each output that the file
+   declares to be of one (once they are). Sets *changed where shapes must be found again. */
+octet_status octet_read_half_inputs(octet_reader *reader, octet_error *err);
+octet_status octet_read_half_outputs(octet_reader *reader, bool *changed, octet_error *err);
+
+/* Bits of the numbers of a constant that the file holds in less than a byte; 0: of no such. */
+int octet_read_bits(const octet_reader *reader, const octet_value *value);
+
+/* What messages call a node: its name, else its first output, else its operator. */
+const char *octet_read_label(const Onnx__NodeProto *node);
+
+/* functions.c: the nodes of the file in reader->nodes, each call of one of the model's own functions replaced by the
+   function's nodes. */
+octet_status octet_read_nodes(octet_reader *reader, octet_error *err);
+
+/* neutral.c: an attribute that the operator's rows do not have. One that says nothing here is passed over; the others
+   are refused. */
+octet_status octet_attribute_neutral(const octet_reader *reader, const octet_op *op,
+                                     const Onnx__AttributeProto *attribute, octet_error *err);
 
 /* upgrade.c: brings raw to the canonical form described in graph/op.h. */
 octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_error *err);

@@ -179,28 +179,27 @@ static octet_status replace(octet_reader *reader, pattern *p, octet_error *err)
 
 /* ---- halves ---- */
 
-/* A constant of float16 cast to float32: a constant that a file holds in 16 bits. */
+/* What write_qdq.c writes of halves, widened by the reader: a Cast of the constant NAME_f16 to NAME. */
 static octet_status read_half(octet_reader *reader, octet_node *cast, octet_error *err)
 {
     octet_value *const  value = cast->outputs[0];
-    octet_tensor        floats = *cast->inputs[0]->constant;
-    const int64_t       count = octet_tensor_count(&floats);
-    float              *to;
-    const uint16_t     *const from = floats.data;
-    OCTET_TRY(octet_arena_get(&to, reader->graph->arena, (size_t)count, sizeof *to, err));
-    for (int64_t i = 0; i < count; i++) to[i] = (float)octet_half_to_double(from[i]);
-    floats.dtype = OCTET_F32;
-    floats.data = to;
+    const octet_tensor *floats = cast->inputs[0]->constant;
     octet_node_remove(reader->graph, cast);
     value->half = true;
-    return octet_value_set_constant(reader->graph, value, &floats, err);
+    return octet_value_set_constant(reader->graph, value, floats, err);
 }
 
 static bool is_half(const octet_node *n)
 {
-    const octet_value *const x = is_op(n, "Cast") ? n->inputs[0] : NULL;
-    return x && x->constant && x->constant->dtype == OCTET_F16 && n->outputs[0]->dtype == OCTET_F32 &&
-           !n->outputs[0]->is_output;
+    const octet_value *const x = is_op(n, "Cast") ? n->inputs[0] : NULL, *const y = x ? n->outputs[0] : NULL;
+    if (!x || !x->constant || x->constant->dtype != OCTET_F32 || x->constant->qparams || y->is_output) return false;
+    const size_t length = strlen(y->name);
+    if (strncmp(x->name, y->name, length) != 0 || strcmp(x->name + length, "_f16") != 0) return false;
+    for (int64_t i = 0; i < octet_tensor_count(x->constant); i++) {
+        const double real = (double)((const float *)x->constant->data)[i];
+        if (octet_half_to_double(octet_half_from_double(real)) != real) return false;
+    }
+    return y->dtype == OCTET_F32;
 }
 
 /* ---- metadata ---- */

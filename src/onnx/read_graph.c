@@ -2,6 +2,7 @@
 /* The file's tensors and nodes into the graph. Names first (initializers, inputs, what nodes produce), then nodes, so
    that nodes may stand in any order. */
 #include "base/checked.h"
+#include "graph/names.h"
 #include "onnx/onnx.pb-c.h"
 #include "onnx/read.h"
 #include "ops/check.h"
@@ -16,8 +17,7 @@ static octet_status at_node(octet_status status, const char *name, octet_error *
 
 static bool given(const char *text) { return text && *text; }
 
-/* What messages call a node: its name, else its first output, else its operator. */
-static const char *label(const Onnx__NodeProto *node)
+const char *octet_read_label(const Onnx__NodeProto *node)
 {
     if (given(node->name)) return node->name;
     for (size_t i = 0; i < node->n_output; i++)
@@ -27,12 +27,28 @@ static const char *label(const Onnx__NodeProto *node)
 
 /* ---- tensors ---- */
 
+static octet_status note_bits(octet_reader *reader, const char *name, const Onnx__TensorProto *proto, octet_error *err)
+{
+    if (!octet_narrow_bits(proto)) return OCTET_OK;
+    if (!reader->narrow) reader->narrow = octet_names_new(reader->arena);
+    void *const object = (void *)(uintptr_t)proto;
+    return reader->narrow && octet_names_add(reader->narrow, name, object) ? OCTET_OK : octet_fail_memory(err);
+}
+
+int octet_read_bits(const octet_reader *reader, const octet_value *value)
+{
+    const bool                     any = reader->narrow && value;
+    const Onnx__TensorProto *const proto = any ? octet_names_find(reader->narrow, value->name) : NULL;
+    return proto ? octet_narrow_bits(proto) : 0;
+}
+
 static octet_status read_initializer(octet_reader *reader, const Onnx__TensorProto *proto, octet_error *err)
 {
     octet_tensor tensor;
     octet_value *value;
-    OCTET_TRY(octet_tensor_from_proto(&tensor, proto, &reader->external, reader->graph->arena, err));
-    return octet_value_new_constant(&value, reader->graph, proto->name, &tensor, true, err);
+    OCTET_TRY(octet_read_tensor(&tensor, reader, proto, err));
+    OCTET_TRY(octet_value_new_constant(&value, reader->graph, proto->name, &tensor, true, err));
+    return note_bits(reader, value->name, proto, err);
 }
 
 static octet_status read_initializers(octet_reader *reader, octet_error *err)
@@ -98,8 +114,6 @@ static octet_status read_input(octet_reader *reader, const Onnx__ValueInfoProto 
     bool       has_shape;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
     if (!has_shape) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "shape", "an input without shape");
-    if (port.dtype == OCTET_F16)
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "an input of type FLOAT16 is not supported");
     return octet_graph_add_input(reader->graph, info->name, port.dtype, port.dims, port.rank, err);
 }
 
@@ -189,7 +203,7 @@ static octet_status constant_tensor(octet_tensor *tensor, octet_reader *reader, 
     octet_arena *arena = reader->graph->arena;
     if (form == 0) {
         if (!a->t) return octet_fail(err, OCTET_ERR_FORMAT, "holds no tensor");
-        return octet_tensor_from_proto(tensor, a->t, &reader->external, arena, err);
+        return octet_read_tensor(tensor, reader, a->t, err);
     }
     const bool  floats = form <= 2, list = form == 2 || form == 4;
     const void *from = form == 1   ? (const void *)&a->f
@@ -216,7 +230,8 @@ static octet_status read_constant(octet_reader *reader, const Onnx__NodeProto *n
         octet_error_field(err, node->attribute[0]->name);
         return status;
     }
-    return octet_value_new_constant(&value, reader->graph, node->output[0], &tensor, true, err);
+    OCTET_TRY(octet_value_new_constant(&value, reader->graph, node->output[0], &tensor, true, err));
+    return node->attribute[0]->t ? note_bits(reader, value->name, node->attribute[0]->t, err) : OCTET_OK;
 }
 
 /* ---- nodes ---- */
@@ -250,7 +265,7 @@ static octet_status look_up(octet_raw_node *raw, octet_reader *reader, const Onn
 {
     *raw = (octet_raw_node){.op = node->op_type,
                             .domain = node->domain,
-                            .name = label(node),
+                            .name = octet_read_label(node),
                             .named = given(node->name),
                             .input_count = (int)node->n_input,
                             .output_count = (int)node->n_output,
@@ -322,11 +337,12 @@ static octet_status remember_flattening(octet_reader *reader, octet_node *node, 
     return OCTET_OK;
 }
 
-static octet_status read_node(octet_reader *reader, const Onnx__NodeProto *proto, octet_error *err)
+static octet_status read_node(octet_reader *reader, const octet_proto_node *from, octet_error *err)
 {
     octet_raw_node raw;
     octet_node    *node;
-    OCTET_TRY(look_up(&raw, reader, proto, err));
+    reader->opset = from->opset;
+    OCTET_TRY(look_up(&raw, reader, from->proto, err));
     OCTET_TRY(octet_upgrade(reader, &raw, err));
     OCTET_TRY(octet_read_emit(&node, reader, &raw, err));
     return remember_flattening(reader, node, err);
@@ -334,17 +350,21 @@ static octet_status read_node(octet_reader *reader, const Onnx__NodeProto *proto
 
 octet_status octet_read_graph(octet_reader *reader, octet_error *err)
 {
-    const Onnx__GraphProto *graph = reader->proto;
-    const size_t            limit = reader->graph->limits.max_nodes ? reader->graph->limits.max_nodes : 1000000;
-    if (graph->n_node > limit)
-        return octet_fail(err, OCTET_ERR_LIMIT, "%zu nodes, limit %zu (--max-nodes)", graph->n_node, limit);
+    const int opset = reader->opset;
     OCTET_TRY(read_initializers(reader, err));
     OCTET_TRY(read_inputs(reader, err));
-    for (size_t i = 0; i < graph->n_node; i++)
-        OCTET_TRY(at_node(name_results(reader, graph->node[i], err), label(graph->node[i]), err));
-    for (size_t i = 0; i < graph->n_node; i++)
-        if (!is_constant(graph->node[i]))
-            OCTET_TRY(at_node(read_node(reader, graph->node[i], err), label(graph->node[i]), err));
+    OCTET_TRY(octet_read_nodes(reader, err));
+    for (size_t i = 0; i < reader->node_count; i++) {
+        const Onnx__NodeProto *const node = reader->nodes[i].proto;
+        OCTET_TRY(at_node(name_results(reader, node, err), octet_read_label(node), err));
+    }
+    for (size_t i = 0; i < reader->node_count; i++) {
+        const octet_proto_node *const node = &reader->nodes[i];
+        if (!is_constant(node->proto))
+            OCTET_TRY(at_node(read_node(reader, node, err), octet_read_label(node->proto), err));
+    }
+    reader->opset = opset;
+    OCTET_TRY(octet_read_half_inputs(reader, err));
     OCTET_TRY(read_outputs(reader, err));
     return octet_graph_sort(reader->graph, err);
 }

@@ -16,6 +16,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "raw_data is little-en
 static const struct {
     const char *name;
     octet_dtype dtype; /* OCTET_NONE: valid ONNX that octet has no type for */
+    int         bits;  /* of numbers that share bytes, the first in the lowest bits; a constant of them is widened to
+                          dtype. 0: dtype's own size */
 } onnx_types[] = {
     [1] = {"FLOAT", OCTET_F32},
     [2] = {"UINT8", OCTET_U8},
@@ -32,18 +34,22 @@ static const struct {
     [13] = {"UINT64", OCTET_U64},
     [14] = {"COMPLEX64"},
     [15] = {"COMPLEX128"},
-    [16] = {"BFLOAT16"},
+    [16] = {"BFLOAT16", OCTET_BF16},
     [17] = {"FLOAT8E4M3FN"},
     [18] = {"FLOAT8E4M3FNUZ"},
     [19] = {"FLOAT8E5M2"},
     [20] = {"FLOAT8E5M2FNUZ"},
-    [21] = {"UINT4"},
-    [22] = {"INT4"},
+    [21] = {"UINT4", OCTET_U8, 4},
+    [22] = {"INT4", OCTET_I8, 4},
     [23] = {"FLOAT4E2M1"},
+    [24] = {"FLOAT8E8M0"},
+    [25] = {"UINT2", OCTET_U8, 2},
+    [26] = {"INT2", OCTET_I8, 2},
 };
 enum { ONNX_TYPES = sizeof onnx_types / sizeof *onnx_types };
 
-octet_status octet_dtype_from_onnx(octet_dtype *dtype, int64_t number, octet_error *err)
+/* The type of a tensor's numbers, which octet_dtype_from_onnx restricts to those that need no widening. */
+static octet_status type_from_onnx(octet_dtype *dtype, int64_t number, octet_error *err)
 {
     if (number < 1 || number >= ONNX_TYPES)
         return octet_fail(err, OCTET_ERR_FORMAT, "type %lld is not one of ONNX's (1 to %d)", (long long)number,
@@ -54,10 +60,23 @@ octet_status octet_dtype_from_onnx(octet_dtype *dtype, int64_t number, octet_err
     return OCTET_OK;
 }
 
+octet_status octet_dtype_from_onnx(octet_dtype *dtype, int64_t number, octet_error *err)
+{
+    OCTET_TRY(type_from_onnx(dtype, number, err));
+    if (!onnx_types[number].bits) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "type %s is supported in constants only", onnx_types[number].name);
+}
+
+int octet_narrow_bits(const Onnx__TensorProto *proto)
+{
+    const int number = proto->has_data_type ? (int)proto->data_type : 0;
+    return number > 0 && number < ONNX_TYPES ? onnx_types[number].bits : 0;
+}
+
 int octet_dtype_to_onnx(octet_dtype dtype)
 {
     for (int i = 1; i < ONNX_TYPES; i++)
-        if (dtype != OCTET_NONE && onnx_types[i].dtype == dtype) return i;
+        if (dtype != OCTET_NONE && onnx_types[i].dtype == dtype && !onnx_types[i].bits) return i;
     return 0;
 }
 
@@ -105,7 +124,7 @@ enum { LISTS = 5 };
 static void lists_of(number_list lists[LISTS], const Onnx__TensorProto *proto)
 {
     const unsigned small = BIT(OCTET_I32) | BIT(OCTET_I16) | BIT(OCTET_U16) | BIT(OCTET_I8) | BIT(OCTET_U8) |
-                           BIT(OCTET_BOOL) | BIT(OCTET_F16);
+                           BIT(OCTET_BOOL) | BIT(OCTET_F16) | BIT(OCTET_BF16);
     lists[0] = (number_list){"float_data", proto->n_float_data, proto->float_data, BIT(OCTET_F32), 4};
     lists[1] = (number_list){"int32_data", proto->n_int32_data, proto->int32_data, small, 4};
     lists[2] = (number_list){"int64_data", proto->n_int64_data, proto->int64_data, BIT(OCTET_I64), 8};
@@ -122,7 +141,7 @@ static octet_status narrow(void *to, octet_dtype dtype, const number_list *list,
     } range[OCTET_DTYPE_COUNT] = {
         [OCTET_I8] = {INT8_MIN, INT8_MAX}, [OCTET_U8] = {0, UINT8_MAX},   [OCTET_I16] = {INT16_MIN, INT16_MAX},
         [OCTET_U16] = {0, UINT16_MAX},     [OCTET_F16] = {0, UINT16_MAX}, [OCTET_BOOL] = {0, 1},
-        [OCTET_U32] = {0, UINT32_MAX},
+        [OCTET_U32] = {0, UINT32_MAX},     [OCTET_BF16] = {0, UINT16_MAX},
     };
     const size_t size = octet_dtype_size(dtype);
     for (size_t i = 0; i < list->count; i++) {
@@ -231,6 +250,25 @@ static octet_status copy_external(octet_tensor *tensor, const Onnx__TensorProto 
     return copy_raw(tensor, external->file.data + place.offset, (size_t)need, arena, err);
 }
 
+/* ---- numbers that share bytes ---- */
+
+/* packed is a tensor of bytes, bits: 2 or 4. tensor has the type and shape of the result. */
+static octet_status unpack(octet_tensor *tensor, const octet_tensor *packed, int bits, octet_arena *arena,
+                           octet_error *err)
+{
+    const int64_t  count = octet_tensor_count(tensor);
+    const uint8_t *bytes = packed->data;
+    const unsigned mask = (1u << bits) - 1, sign = tensor->dtype == OCTET_I8 ? 1u << (bits - 1) : 0;
+    uint8_t       *to;
+    OCTET_TRY(octet_arena_get(&to, arena, (size_t)count, 1, err));
+    for (int64_t i = 0; i < count; i++) {
+        const unsigned number = bytes[i * bits / 8] >> (i * bits % 8) & mask;
+        to[i] = (uint8_t)((number ^ sign) - sign);
+    }
+    tensor->data = to;
+    return OCTET_OK;
+}
+
 /* ---- the tensor ---- */
 
 static octet_status read_data(octet_tensor *tensor, const Onnx__TensorProto *proto, octet_external *external,
@@ -264,14 +302,19 @@ octet_status octet_tensor_from_proto(octet_tensor *tensor, const Onnx__TensorPro
 {
     *tensor = (octet_tensor){0};
     if (proto->segment) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "tensors in segments are not supported");
-    const octet_status status = octet_dtype_from_onnx(&tensor->dtype, proto->has_data_type ? proto->data_type : 0, err);
+    const octet_status status = type_from_onnx(&tensor->dtype, proto->has_data_type ? proto->data_type : 0, err);
     if (status != OCTET_OK) {
         octet_error_field(err, "data_type");
         return status;
     }
     if (proto->n_string_data > 0) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "strings are not supported");
     OCTET_TRY(read_dims(tensor, proto, err));
-    return read_data(tensor, proto, external, arena, err);
+    const int bits = octet_narrow_bits(proto);
+    if (!bits) return read_data(tensor, proto, external, arena, err);
+    const int64_t bytes = (octet_tensor_count(tensor) * bits + 7) / 8;
+    octet_tensor  packed = {.dtype = OCTET_U8, .rank = 1, .dims = {bytes}};
+    OCTET_TRY(read_data(&packed, proto, external, arena, err));
+    return unpack(tensor, &packed, bits, arena, err);
 }
 
 octet_status octet_tensor_proto_read(octet_tensor *tensor, const char **name, const void *bytes, size_t size,

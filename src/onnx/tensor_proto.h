@@ -19,6 +19,9 @@ typedef struct octet_external {
 
 void octet_external_close(octet_external *external);
 
+/* 2 or 4 where proto's numbers are of so few bits: they are read as s8 or u8, one a byte. 0 otherwise. */
+int octet_narrow_bits(const Onnx__TensorProto *proto);
+
 /* The tensor that proto holds, its data copied into arena. err has the field and the reason, but not the name. */
 octet_status octet_tensor_from_proto(octet_tensor *tensor, const Onnx__TensorProto *proto, octet_external *external,
                                      octet_arena *arena, octet_error *err);

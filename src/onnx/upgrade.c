@@ -12,11 +12,15 @@ static bool default_domain(const char *domain) { return !domain || !*domain || s
 
 octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
-    const bool quantizing = strncmp(raw->op, "Q", 1) == 0 || strcmp(raw->op, "DequantizeLinear") == 0;
-    if (!default_domain(raw->domain) && !(quantizing && strcmp(raw->domain, "com.microsoft") == 0)) return OCTET_OK;
+    const bool quantizing = strncmp(raw->op, "QLinear", 7) == 0 || strcmp(raw->op, "QGemm") == 0 ||
+                            strcmp(raw->op, "QuantizeLinear") == 0 || strcmp(raw->op, "DequantizeLinear") == 0;
+    if (!default_domain(raw->domain)) {
+        if (strcmp(raw->domain, "com.microsoft") != 0) return OCTET_OK;
+        if (!quantizing) return octet_upgrade_microsoft(reader, raw, err);
+    }
     for (const octet_upgrade_row *row = octet_upgrade_rows; row->op; row++)
         if (reader->opset < row->below && strcmp(row->op, raw->op) == 0) OCTET_TRY(row->apply(reader, raw, err));
-    return OCTET_OK;
+    return octet_half_attributes(reader, raw, err);
 }
 
 octet_status octet_raw_take(const Onnx__AttributeProto **attribute, octet_raw_node *raw, const char *name, int type,
@@ -59,6 +63,17 @@ octet_status octet_raw_give_int(octet_reader *reader, octet_raw_node *raw, const
     fresh->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
     fresh->has_i = true;
     fresh->i = value;
+    return OCTET_OK;
+}
+
+octet_status octet_raw_give_float(octet_reader *reader, octet_raw_node *raw, const char *name, float value,
+                                  octet_error *err)
+{
+    Onnx__AttributeProto *fresh;
+    OCTET_TRY(give(&fresh, reader, raw, name, err));
+    fresh->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
+    fresh->has_f = true;
+    fresh->f = value;
     return OCTET_OK;
 }
 

@@ -19,6 +19,12 @@ extern const octet_upgrade_row octet_upgrade_rows[]; /* ends with op == NULL; up
 /* QLinearConv and its like (qlinear.c): the plain operator between DequantizeLinear and QuantizeLinear nodes. */
 octet_status octet_upgrade_qlinear(octet_reader *reader, octet_raw_node *raw, octet_error *err);
 
+/* FusedConv, Gelu, ... of com.microsoft (microsoft.c): the operators of ONNX that they mean. */
+octet_status octet_upgrade_microsoft(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
+/* A type that octet computes in float32 (half.c), wherever an attribute names it. */
+octet_status octet_half_attributes(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
 /* Takes the attribute of that name off the list; NULL where it is not given. type is ONNX's number of the type it must
    have. */
 octet_status octet_raw_take(const Onnx__AttributeProto **attribute, octet_raw_node *raw, const char *name, int type,
@@ -26,6 +32,8 @@ octet_status octet_raw_take(const Onnx__AttributeProto **attribute, octet_raw_no
 
 octet_status octet_raw_give_int(octet_reader *reader, octet_raw_node *raw, const char *name, int64_t value,
                                 octet_error *err);
+octet_status octet_raw_give_float(octet_reader *reader, octet_raw_node *raw, const char *name, float value,
+                                  octet_error *err);
 octet_status octet_raw_give_string(octet_reader *reader, octet_raw_node *raw, const char *name, const char *value,
                                    octet_error *err);
 

@@ -59,9 +59,10 @@ static octet_status slice(octet_reader *reader, octet_raw_node *raw, octet_error
     return ints_to_input(reader, raw, "axes", 3, false, err);
 }
 
+/* Opset 1 called them paddings. */
 static octet_status pad(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
-    OCTET_TRY(ints_to_input(reader, raw, "pads", 1, true, err));
+    OCTET_TRY(ints_to_input(reader, raw, reader->opset < 2 ? "paddings" : "pads", 1, true, err));
     return float_to_input(reader, raw, "value", 2, 0.0f, err);
 }
 
@@ -73,6 +74,35 @@ static octet_status optional_axes(octet_reader *reader, octet_raw_node *raw, oct
 static octet_status required_axes(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     return ints_to_input(reader, raw, "axes", 1, true, err);
+}
+
+static octet_status reshape(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    return ints_to_input(reader, raw, "shape", 1, true, err);
+}
+
+/* Opset 1 named the type. */
+static octet_status cast_by_name(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    static const char *const names[] = {[1] = "FLOAT",   [2] = "UINT8",   [3] = "INT8",    [4] = "UINT16",
+                                        [5] = "INT16",   [6] = "INT32",   [7] = "INT64",   [8] = "STRING",
+                                        [9] = "BOOL",    [10] = "FLOAT16", [11] = "DOUBLE", [12] = "UINT32",
+                                        [13] = "UINT64"};
+    const Onnx__AttributeProto *to;
+    OCTET_TRY(octet_raw_take(&to, raw, "to", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING, err));
+    if (!to) return missing("to", err);
+    for (int i = 1; i < (int)(sizeof names / sizeof *names); i++)
+        if (to->s.len == strlen(names[i]) && memcmp(to->s.data, names[i], to->s.len) == 0)
+            return octet_raw_give_int(reader, raw, "to", i, err);
+    return octet_fail_field(err, OCTET_ERR_FORMAT, "to", "'%.*s' is not a type", (int)(to->s.len & 63), to->s.data);
+}
+
+/* Opset 1 repeated one axis, named by an input, as often as another input says. */
+static octet_status tile(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    (void)reader;
+    if (raw->input_count != 3) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "Tile of one axis (opset 1) is not supported");
 }
 
 static octet_status split(octet_reader *reader, octet_raw_node *raw, octet_error *err)
@@ -99,13 +129,12 @@ static octet_status upsample_scales(octet_reader *reader, octet_raw_node *raw, o
     return octet_raw_give_tensor(reader, raw, 1, "scales", &tensor, err);
 }
 
-/* ONNX takes any number; octet's own networks have two. */
-static octet_status two_inputs(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+/* Octet's own has a bias; ONNX knows none. */
+static octet_status no_bias(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader;
-    if (raw->input_count == 2 || raw->input_count == 0) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s of %d inputs is not supported, only of 2", raw->op,
-                      raw->input_count);
+    if (raw->input_count < 3) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_FORMAT, "got %d inputs, need 2", raw->input_count);
 }
 
 static octet_status upsample(octet_reader *reader, octet_raw_node *raw, octet_error *err)
@@ -137,6 +166,11 @@ static octet_status resize_empty(octet_reader *reader, octet_raw_node *raw, octe
     return OCTET_OK;
 }
 
+static octet_status roi_align(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    return octet_raw_give_string(reader, raw, "coordinate_transformation_mode", "output_half_pixel", err);
+}
+
 static octet_status dropout(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     (void)reader;
@@ -154,7 +188,8 @@ static octet_status batch_norm_spatial(octet_reader *reader, octet_raw_node *raw
                             (long long)spatial->i);
 }
 
-static octet_status softmax(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+/* Without an axis: the second dimension. */
+static octet_status default_axis(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     for (size_t i = 0; i < raw->attribute_count; i++)
         if (raw->attributes[i]->name && strcmp(raw->attributes[i]->name, "axis") == 0) return OCTET_OK;
@@ -181,11 +216,13 @@ enum { ALWAYS = 1 << 20 };
 /* Applied from top to bottom, so that an upgrade may lead to another. */
 const octet_upgrade_row octet_upgrade_rows[] = {
     {"BatchNormalization", 9, batch_norm_spatial},
+    {"Cast", 6, cast_by_name},
     {"Clip", 11, clip},
+    {"Concat", 4, default_axis},
     {"Dropout", 12, dropout},
-    {"Hardmax", 13, softmax},
-    {"LogSoftmax", 13, softmax},
-    {"Min", ALWAYS, two_inputs},
+    {"Hardmax", 13, default_axis},
+    {"LogSoftmax", 13, default_axis},
+    {"MatMul", ALWAYS, no_bias},
     {"Pad", 11, pad},
     {"QGemm", ALWAYS, octet_upgrade_qlinear},
     {"QLinearAdd", ALWAYS, octet_upgrade_qlinear},
@@ -200,12 +237,24 @@ const octet_upgrade_row octet_upgrade_rows[] = {
     {"QLinearSoftmax", ALWAYS, octet_upgrade_qlinear},
     {"DequantizeLinear", ALWAYS, default_domain},
     {"QuantizeLinear", ALWAYS, default_domain},
+    {"ReduceL1", 18, optional_axes},
+    {"ReduceL2", 18, optional_axes},
+    {"ReduceLogSum", 18, optional_axes},
+    {"ReduceLogSumExp", 18, optional_axes},
+    {"ReduceMax", 18, optional_axes},
+    {"ReduceMean", 18, optional_axes},
+    {"ReduceMin", 18, optional_axes},
+    {"ReduceProd", 18, optional_axes},
     {"ReduceSum", 13, optional_axes},
+    {"ReduceSumSquare", 18, optional_axes},
+    {"Reshape", 5, reshape},
+    {"RoiAlign", 16, roi_align},
     {"Scatter", ALWAYS, scatter},
     {"Slice", 10, slice},
-    {"Softmax", 13, softmax},
+    {"Softmax", 13, default_axis},
     {"Split", 13, split},
     {"Squeeze", 13, optional_axes},
+    {"Tile", 6, tile},
     {"TopK", 10, top_k},
     {"Unsqueeze", 13, required_axes},
     {"Upsample", 9, upsample_scales},

@@ -5,10 +5,12 @@
 #include "onnx/write.h"
 #include "ops/mode.h"
 
+#include "graph/attrs.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { OPSET_LOW = 13, IR_VERSION = 8 };
+enum { OPSET_LOW = 13 };
 
 static void *unconst(const void *p) { return (void *)(uintptr_t)p; }
 
@@ -75,23 +77,50 @@ static octet_status write_activation(octet_writer *writer, const octet_activatio
     return octet_write_node(&node, writer, &(octet_write_spec){act->op, act->name, inputs, count, &to, 1});
 }
 
+static bool has_row(const octet_node *node)
+{
+    return strcmp(node->op->name, "MatMul") == 0 && node->input_count > 2 && node->inputs[2];
+}
+
+/* ONNX's MatMul has no bias: an Add behind it. */
+static octet_status write_row(const char **own, octet_writer *writer, const octet_node *node, const char *bias,
+                              const char *to)
+{
+    Onnx__NodeProto *add;
+    const char      *name = octet_arena_format(writer->arena, "%s_bias", node->name);
+    const char      *near = octet_arena_format(writer->arena, "%s_product", to);
+    if (!name || !near) return octet_fail_memory(writer->err);
+    OCTET_TRY(inner_name(own, writer, near, node->outputs[0]));
+    const char *const inputs[2] = {*own, bias};
+    return octet_write_node(&add, writer, &(octet_write_spec){"Add", name, inputs, 2, &to, 1});
+}
+
 /* What a node absorbed stands behind it again: result is the name of the last value, *own that of the node itself. */
-static octet_status write_absorbed(const char **own, octet_writer *writer, const octet_node *node, const char *result,
+static octet_status write_absorbed(octet_writer *writer, const octet_node *node, const char *result, const char *bias,
                                    Onnx__NodeProto *proto)
 {
     const octet_value *value = node->outputs[0];
-    const char        *last = result, *before_activation = result;
-    *own = result;
+    const char        *own, *before_activation = result;
     if (node->activation.on) OCTET_TRY(inner_name(&before_activation, writer, node->activation.inner, value));
-    *own = before_activation;
+    own = before_activation;
     if (node->batch_norm) {
         const char *near = octet_arena_format(writer->arena, "%s_in", node->batch_norm->name);
         if (!near) return octet_fail_memory(writer->err);
-        OCTET_TRY(inner_name(own, writer, near, value));
-        OCTET_TRY(write_batch_norm(writer, node->batch_norm, *own, before_activation));
+        OCTET_TRY(inner_name(&own, writer, near, value));
+        OCTET_TRY(write_batch_norm(writer, node->batch_norm, own, before_activation));
     }
-    proto->output[0] = unconst(*own);
-    return node->activation.on ? write_activation(writer, &node->activation, before_activation, last) : OCTET_OK;
+    if (bias) OCTET_TRY(write_row(&own, writer, node, bias, own));
+    proto->output[0] = unconst(own);
+    return node->activation.on ? write_activation(writer, &node->activation, before_activation, result) : OCTET_OK;
+}
+
+/* Whether input slot of node is a bias of levels that is to be written as real numbers. */
+static bool is_real_bias(const octet_writer *writer, const octet_node *node, int slot)
+{
+    if (!writer->real_biases || slot != 2 || node->op->quant != OCTET_QUANT_MAC) return false;
+    const octet_tensor *bias = node->inputs[2]->constant;
+    return bias && bias->dtype == OCTET_I32 && bias->qparams && octet_write_qparams(writer, node->inputs[0]) &&
+           octet_write_qparams(writer, node->inputs[1]);
 }
 
 static octet_status input_names(const char **names, octet_writer *writer, const octet_node *node)
@@ -102,6 +131,8 @@ static octet_status input_names(const char **names, octet_writer *writer, const 
         while (same < i && node->inputs[same] != node->inputs[i]) same++;
         if (node->inputs[i] && same < i && i < 8)
             names[i] = names[same];
+        else if (node->inputs[i] && is_real_bias(writer, node, i))
+            OCTET_TRY(octet_write_real_bias(&names[i], writer, node));
         else if (node->inputs[i])
             OCTET_TRY(octet_write_dequantize(&names[i], writer, node->inputs[i], NULL));
     }
@@ -113,25 +144,27 @@ static octet_status write_operator(Onnx__NodeProto **last, octet_writer *writer,
                                    const char **inputs, const char *const *outputs)
 {
     if (octet_write_is_dynamic(writer, node)) return octet_write_dynamic(last, writer, node, outputs[0]);
+    const int written = has_row(node) ? 2 : node->input_count;
     OCTET_TRY(input_names(inputs, writer, node));
     OCTET_TRY(octet_write_node(
         last, writer,
-        &(octet_write_spec){node->op->name, node->name, inputs, node->input_count, outputs, node->output_count}));
+        &(octet_write_spec){node->op->name, node->name, inputs, written, outputs, node->output_count}));
     return octet_write_attributes(writer, *last, node);
 }
 
 static octet_status write_node(octet_writer *writer, const octet_node *node)
 {
-    const char **inputs, **outputs, *own;
+    const char **inputs, **outputs;
     octet_error *err = writer->err;
     OCTET_TRY(octet_arena_get(&inputs, writer->arena, (size_t)node->input_count, sizeof *inputs, err));
     OCTET_TRY(octet_arena_get(&outputs, writer->arena, (size_t)node->output_count, sizeof *outputs, err));
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i]) OCTET_TRY(result_name(&outputs[i], writer, node->outputs[i]));
     Onnx__NodeProto *proto;
+    const bool       row = has_row(node) && !octet_write_is_dynamic(writer, node);
     OCTET_TRY(write_operator(&proto, writer, node, inputs, outputs));
-    if (node->op->since > writer->opset) writer->opset = node->op->since;
-    if (node->activation.on || node->batch_norm) OCTET_TRY(write_absorbed(&own, writer, node, outputs[0], proto));
+    if (node->activation.on || node->batch_norm || row)
+        OCTET_TRY(write_absorbed(writer, node, outputs[0], row ? inputs[2] : NULL, proto));
     for (int i = 0; i < node->output_count; i++) {
         const octet_value *value = node->outputs[i];
         if (!value) continue;
@@ -217,10 +250,41 @@ static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model
     return OCTET_OK;
 }
 
+enum { OPSET_16_BITS = 21 }; /* the first in which levels may have 16 bits */
+
+/* The lowest opset that has all that the graph needs, no lower than that of the file it came from. */
+static int needed_opset(const octet_writer *writer)
+{
+    const octet_graph *graph = writer->graph;
+    int                opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        if (n->op->since > opset) opset = n->op->since;
+        for (const octet_attr *row = n->op->attrs; row && row->kind != OCTET_ATTR_END; row++)
+            if (row->since > opset && !octet_attr_is_default(n->attrs, row)) opset = row->since;
+    }
+    for (const octet_value *v = graph->values; v; v = v->next) {
+        const octet_qparams *q = octet_write_qparams(writer, v);
+        if (q && octet_dtype_size(q->dtype) == 2 && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
+    }
+    return opset;
+}
+
+/* The version of the container in which ONNX's releases brought an opset. */
+static int ir_version(int opset)
+{
+    static const int first_opset[] = {[8] = 0, [9] = 19, [10] = 21, [11] = 23, [12] = 24, [13] = 25};
+    int              version = 8;
+    for (int i = 9; i < (int)(sizeof first_opset / sizeof *first_opset); i++)
+        if (opset >= first_opset[i]) version = i;
+    return version;
+}
+
 octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
-    writer->opset = graph->path && graph->opset > OPSET_LOW ? graph->opset : OPSET_LOW;
+    const char        *biases = octet_graph_metadata(graph, OCTET_WRITE_BIASES);
+    writer->real_biases = biases && strcmp(biases, "f32") == 0;
+    writer->opset = needed_opset(writer);
     OCTET_TRY(octet_write_new(&writer->proto, writer, &onnx__graph_proto__descriptor));
     writer->proto->name = unconst(graph->name);
     int highest = 0;
@@ -243,7 +307,7 @@ octet_status octet_write_graph(Onnx__ModelProto **model, octet_writer *writer)
     m->opset_import[0] = opset;
     m->n_opset_import = 1;
     m->has_ir_version = true;
-    m->ir_version = IR_VERSION;
+    m->ir_version = ir_version(writer->opset);
     m->producer_name = unconst("octet");
     m->producer_version = unconst(OCTET_VERSION);
     m->graph = writer->proto;

@@ -30,6 +30,7 @@ typedef struct octet_writer {
     Onnx__GraphProto  *proto;
     size_t             node_capacity, initializer_capacity, info_capacity;
     int                opset;
+    bool               real_biases; /* biases of levels are written as real numbers */
     bool               quantized; /* a QuantizeLinear or DequantizeLinear was written */
     octet_error       *err;
 } octet_writer;
@@ -83,6 +84,9 @@ octet_status octet_write_quantize(octet_writer *writer, const octet_value *value
    wanted: that name, or NULL. */
 octet_status octet_write_dequantize(const char **name, octet_writer *writer, const octet_value *value,
                                     const char *wanted);
+
+/* The name of node's bias (input 2), of levels, written as real numbers that the reader makes the same levels of. */
+octet_status octet_write_real_bias(const char **name, octet_writer *writer, const octet_node *node);
 
 /* ---- write_dynamic.c ---- */
 

@@ -141,36 +141,25 @@ static octet_status write_attribute(octet_writer *writer, Onnx__NodeProto *node,
                                     const octet_attr *row)
 {
     const void *at = octet_attr_get(from->attrs, row);
+    if (row->counts_outputs && writer->opset >= row->since && from->input_count < 2)
+        return octet_write_int(writer, node, row->name, from->output_count);
+    const bool number = row->kind == OCTET_ATTR_INT || row->kind == OCTET_ATTR_FLOAT;
+    if (octet_attr_is_default(from->attrs, row) && !(row->required && number)) return OCTET_OK;
     switch (row->kind) {
-    case OCTET_ATTR_INT: {
-        const int64_t value = *(const int64_t *)at;
-        return row->required || value != row->default_i ? octet_write_int(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_FLOAT: {
-        const float value = *(const float *)at;
-        return row->required || value != row->default_f ? octet_write_float(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_STRING: {
-        const char *value = *(const char *const *)at;
-        const bool  other = value && (!row->default_s || strcmp(value, row->default_s) != 0);
-        return other ? write_string(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_INTS: {
-        const octet_ints *value = at;
-        return value->count ? write_ints(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_FLOATS: {
-        const octet_floats *value = at;
-        return value->count ? write_floats(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_STRINGS: {
-        const octet_strings *value = at;
-        return value->count ? write_strings(writer, node, row->name, value) : OCTET_OK;
-    }
-    case OCTET_ATTR_TENSOR: {
-        const octet_tensor *value = *(const octet_tensor *const *)at;
-        return value ? write_tensor(writer, node, row->name, value) : OCTET_OK;
-    }
+    case OCTET_ATTR_INT:
+        return octet_write_int(writer, node, row->name, *(const int64_t *)at);
+    case OCTET_ATTR_FLOAT:
+        return octet_write_float(writer, node, row->name, *(const float *)at);
+    case OCTET_ATTR_STRING:
+        return write_string(writer, node, row->name, *(const char *const *)at);
+    case OCTET_ATTR_INTS:
+        return write_ints(writer, node, row->name, at);
+    case OCTET_ATTR_FLOATS:
+        return write_floats(writer, node, row->name, at);
+    case OCTET_ATTR_STRINGS:
+        return write_strings(writer, node, row->name, at);
+    case OCTET_ATTR_TENSOR:
+        return write_tensor(writer, node, row->name, *(const octet_tensor *const *)at);
     case OCTET_ATTR_END:
         break;
     }

@@ -3,6 +3,7 @@
 #include "onnx/onnx.pb-c.h"
 #include "onnx/tensor_proto.h"
 #include "onnx/write.h"
+#include "ops/mode.h"
 #include "ops/wide.h"
 
 #include <math.h>
@@ -10,9 +11,7 @@
 
 const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value)
 {
-    if (!value || writer->graph->training) return NULL;
-    if (value->constant && value->constant->qparams) return value->constant->qparams;
-    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
+    return writer->graph->training ? NULL : octet_future_levels(value);
 }
 
 static octet_status near_name(const char **name, octet_writer *writer, const octet_value *value, const char *ending)
@@ -151,4 +150,20 @@ octet_status octet_write_dequantize(const char **name, octet_writer *writer, con
     if (!wanted) OCTET_TRY(near_name(name, writer, value, "_dq"));
     OCTET_TRY(write_linear(writer, value, q, "DequantizeLinear", written->levels, *name));
     return wanted ? OCTET_OK : octet_write_info(writer, *name, OCTET_F32, value);
+}
+
+octet_status octet_write_real_bias(const char **name, octet_writer *writer, const octet_node *node)
+{
+    const octet_value *value = node->inputs[2];
+    octet_written     *written = &writer->written[value->index];
+    *name = value->name;
+    if (written->initializer) return OCTET_OK; /* nodes that share a bias of levels have the same unit */
+    written->initializer = true;
+    octet_tensor real = *value->constant;
+    real.dtype = OCTET_F32;
+    real.qparams = NULL;
+    OCTET_TRY(
+        octet_arena_get(&real.data, writer->arena, (size_t)octet_tensor_count(&real), sizeof(float), writer->err));
+    octet_bias_real(real.data, node);
+    return octet_write_initializer(writer, value->name, &real);
 }

@@ -6,12 +6,14 @@
 
 #include "graph/op.h"
 
-/* Everything that slides a window: Conv, AveragePool, MaxPool. ops/window.h turns it into numbers. */
+/* Everything that slides a window: Conv, ConvTranspose, the pools. ops/window.h turns it into numbers. */
 typedef struct octet_window_attrs {
     const char *auto_pad; /* "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" */
     octet_ints  kernel_shape, strides, pads, dilations;
-    int64_t     group; /* Conv */
+    int64_t     group; /* Conv, ConvTranspose */
+    octet_ints  output_padding, output_shape; /* ConvTranspose */
     int64_t     ceil_mode, count_include_pad, storage_order; /* pools */
+    int64_t     p; /* LpPool, GlobalLpPool */
 } octet_window_attrs;
 
 extern const octet_attr octet_conv_attrs[]; /* of Conv and what computes like it */
@@ -26,18 +28,30 @@ typedef struct octet_batch_norm_attrs {
     int64_t training_mode;
 } octet_batch_norm_attrs;
 
+typedef struct octet_norm_attrs { /* LayerNormalization and its like */
+    float   epsilon;
+    int64_t axis, num_groups, stash_type;
+} octet_norm_attrs;
+
 typedef struct octet_reduce_attrs {
-    octet_ints axes; /* none: all */
-    int64_t    keepdims;
+    int64_t keepdims, noop_with_empty_axes;
 } octet_reduce_attrs;
 
 typedef struct octet_softmax_attrs {
     int64_t axis;
 } octet_softmax_attrs;
 
-typedef struct octet_axis_attrs { /* Concat, Flatten, Gather, Split, QuantizeLinear, DequantizeLinear */
+typedef struct octet_axis_attrs { /* Concat, Flatten, Gather */
     int64_t axis;
 } octet_axis_attrs;
+
+typedef struct octet_linear_attrs { /* QuantizeLinear, DequantizeLinear */
+    int64_t axis, block_size; /* block_size 0: no blocks */
+} octet_linear_attrs;
+
+typedef struct octet_split_attrs {
+    int64_t axis, num_outputs; /* num_outputs 0: not given, all parts are equal; else the last may be smaller */
+} octet_split_attrs;
 
 typedef struct octet_transpose_attrs {
     octet_ints perm; /* none: the dimensions in reverse */
@@ -68,9 +82,25 @@ typedef struct octet_cast_attrs {
 } octet_cast_attrs;
 
 typedef struct octet_resize_attrs {
-    const char *coordinate_transformation_mode, *mode, *nearest_mode;
+    const char *coordinate_transformation_mode, *mode, *nearest_mode, *keep_aspect_ratio_policy;
     float       cubic_coeff_a, extrapolation_value;
-    int64_t     exclude_outside;
+    int64_t     exclude_outside, antialias;
+    octet_ints  axes; /* of roi, scales and sizes; none: all */
 } octet_resize_attrs;
+
+typedef struct octet_grid_sample_attrs {
+    int64_t     align_corners;
+    const char *mode, *padding_mode;
+} octet_grid_sample_attrs;
+
+typedef struct octet_roi_align_attrs {
+    const char *coordinate_transformation_mode, *mode;
+    int64_t     output_height, output_width, sampling_ratio;
+    float       spatial_scale;
+} octet_roi_align_attrs;
+
+typedef struct octet_col2im_attrs {
+    octet_ints dilations, pads, strides;
+} octet_col2im_attrs;
 
 #endif

@@ -5,6 +5,7 @@
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
+#include "ops/levels.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -157,6 +158,59 @@ static octet_status forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* ---- levels ---- */
+
+static octet_norm_rule rule_of(const octet_call *call, int64_t c)
+{
+    const octet_qparams *const x = call->in[0]->qparams;
+    return (octet_norm_rule){ .scale = x->scale[0], .gamma = (float)element(call->in[1], c),
+                              .beta = (float)element(call->in[2], c), .mean = (float)element(call->in[3], c),
+                              .variance = (float)element(call->in[4], c),
+                              .epsilon = ((const octet_batch_norm_attrs *)call->attrs)->epsilon,
+                              .to = octet_level_rule_of(call->out[0]->qparams, 0, &call->node->activation) };
+}
+
+static void norm_levels(void *context, size_t plane)
+{
+    const octet_call *const   call = context;
+    const octet_tensor *const x = call->in[0], *const y = call->out[0];
+    const size_t              size = (size_t)plane_size(x), channels = (size_t)call->in[1]->dims[0];
+    const octet_norm_rule     rule = rule_of(call, (int64_t)(plane % channels));
+    float                     affine[2];
+    call->profile->norm(affine, &rule);
+    for (size_t i = 0; i < size; i += OCTET_WIDE_ROW) {
+        const size_t n = size - i < OCTET_WIDE_ROW ? size - i : OCTET_WIDE_ROW, at = plane * size + i;
+        int32_t      level[OCTET_WIDE_ROW];
+        octet_levels_load(level, x->data, x->dtype, at, n, x->qparams->zero_point[0]);
+        for (size_t k = 0; k < n; k++) {
+            const float scaled = (float)level[k] * affine[0];
+            level[k] = octet_level_round(scaled + affine[1], &rule.to);
+        }
+        octet_levels_store(y->data, y->dtype, at, level, n);
+    }
+}
+
+static octet_status forward_integer(const octet_call *call, octet_error *err)
+{
+    octet_call   local = *call;
+    const size_t channels = (size_t)call->in[1]->dims[0];
+    if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
+    for (size_t c = 0; c < channels; c++) {
+        const octet_norm_rule rule = rule_of(call, (int64_t)c);
+        float                 affine[2];
+        call->profile->norm(affine, &rule);
+        if (!isfinite(affine[0]) || !isfinite(affine[1]))
+            return octet_fail(err, OCTET_ERR_UNSUPPORTED, "channel %zu: the multiplier is not a finite number", c);
+    }
+    octet_parallel((size_t)call->in[0]->dims[0] * channels, call->threads, norm_levels, &local);
+    return OCTET_OK;
+}
+
+static const char *refuses_levels(const octet_node *node)
+{
+    return ((const octet_batch_norm_attrs *)node->attrs)->training_mode ? "statistics of the batch" : NULL;
+}
+
 /* ---- gradients, with statistics that are given ---- */
 
 typedef struct channel_sums {
@@ -231,9 +285,12 @@ const octet_op octet_op_batch_normalization = {
     .types = OCTET_TYPES_FLOAT,
     .attrs = attrs,
     .attrs_size = sizeof(octet_batch_norm_attrs),
+    .quant = OCTET_QUANT_RESCALE,
     .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
     .infer = infer,
     .forward = forward,
+    .forward_integer = forward_integer,
+    .refuses_levels = refuses_levels,
     .scratch_size = scratch_size,
     .backward = backward,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Add, Sub, Mul, Div, Min: two tensors stretched to one shape. Every case walks the same rows, in which each operand
+/* Add, Sub, Mul, Div, PRelu: two tensors stretched to one shape. Every case walks the same rows, in which each operand
    either goes along or stays at one element; what is done with a row depends on the type. An absorbed activation is
    applied to the row as well. */
 #include "ops/binary.h"
@@ -12,14 +12,13 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum kind { ADD, SUB, MUL, DIV, MIN } kind;
-
 enum { ROW = OCTET_WIDE_ROW };
 
 /* NaN where either is. */
 #define LEAST(a, b) ((b) < (a) || (b) != (b) ? (b) : (a))
+#define MOST(a, b) ((b) > (a) || (b) != (b) ? (b) : (a))
 
-static octet_status infer(const octet_call *call, octet_error *err)
+octet_status octet_infer_binary_to(const octet_call *call, octet_dtype dtype, octet_error *err)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
     int64_t dims[OCTET_MAX_RANK];
@@ -28,7 +27,20 @@ static octet_status infer(const octet_call *call, octet_error *err)
         return octet_fail(err, OCTET_ERR_SHAPE, "inputs of types %s and %s, they must be equal",
                           octet_dtype_name(a->dtype), octet_dtype_name(b->dtype));
     OCTET_TRY(octet_broadcast(dims, &rank, a, b, err));
-    return octet_set_output(call->out[0], a->dtype, dims, rank, err);
+    return octet_set_output(call->out[0], dtype, dims, rank, err);
+}
+
+octet_status octet_infer_binary(const octet_call *call, octet_error *err)
+{
+    return octet_infer_binary_to(call, call->in[0]->dtype, err);
+}
+
+/* The slope is stretched to the data's shape. */
+static octet_status infer_prelu(const octet_call *call, octet_error *err)
+{
+    OCTET_TRY(octet_infer_binary(call, err));
+    if (octet_same_dims(call->out[0], call->in[0])) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_SHAPE, "slope", "its shape does not stretch to that of the data");
 }
 
 octet_walk octet_binary_rows(const octet_call *call)
@@ -46,21 +58,25 @@ octet_walk octet_binary_rows(const octet_call *call)
 /* ---- float32 ---- */
 
 static inline __attribute__((always_inline)) void real_row(float *y, const float *a, const float *b, int64_t n,
-                                                           const int64_t step[2], kind what)
+                                                           const int64_t step[2], octet_binary what)
 {
-    if (what == ADD)
+    if (what == OCTET_BINARY_ADD)
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] + b[i * step[1]];
-    else if (what == SUB)
+    else if (what == OCTET_BINARY_SUB)
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] - b[i * step[1]];
-    else if (what == MUL)
+    else if (what == OCTET_BINARY_MUL)
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] * b[i * step[1]];
-    else if (what == MIN)
+    else if (what == OCTET_BINARY_MIN)
         for (int64_t i = 0; i < n; i++) y[i] = LEAST(a[i * step[0]], b[i * step[1]]);
+    else if (what == OCTET_BINARY_MAX)
+        for (int64_t i = 0; i < n; i++) y[i] = MOST(a[i * step[0]], b[i * step[1]]);
+    else if (what == OCTET_BINARY_PRELU)
+        for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] * (a[i * step[0]] < 0 ? b[i * step[1]] : 1.0f);
     else
         for (int64_t i = 0; i < n; i++) y[i] = a[i * step[0]] / b[i * step[1]];
 }
 
-static void forward_f32(const octet_call *call, kind what)
+static void forward_f32(const octet_call *call, octet_binary what)
 {
     octet_walk    walk = octet_binary_rows(call);
     const int     inner = walk.rank - 1;
@@ -83,10 +99,13 @@ static void forward_f32(const octet_call *call, kind what)
 
 /* ---- other types ---- */
 
-static double float_value(double a, double b, kind what)
+static double float_value(double a, double b, octet_binary what)
 {
-    if (what == MIN) return LEAST(a, b);
-    return what == ADD ? a + b : what == SUB ? a - b : what == MUL ? a * b : a / b;
+    if (what == OCTET_BINARY_MIN) return LEAST(a, b);
+    if (what == OCTET_BINARY_MAX) return MOST(a, b);
+    if (what == OCTET_BINARY_PRELU) return a < 0 ? a * b : a;
+    if (what == OCTET_BINARY_MUL) return a * b;
+    return what == OCTET_BINARY_ADD ? a + b : what == OCTET_BINARY_SUB ? a - b : a / b;
 }
 
 /* Towards zero as in C; x / 0 is 0, which no machine traps. */
@@ -98,16 +117,21 @@ static int64_t integer_quotient(int64_t a, int64_t b, octet_dtype dtype)
 }
 
 /* Wraps like the type's own arithmetic: only the low bits are stored. */
-static int64_t integer_value(int64_t a, int64_t b, octet_dtype dtype, kind what)
+static int64_t integer_value(int64_t a, int64_t b, octet_dtype dtype, octet_binary what)
 {
     const uint64_t x = (uint64_t)a, y = (uint64_t)b;
-    if (what == DIV) return integer_quotient(a, b, dtype);
-    if (what == MIN) return (dtype == OCTET_U64 ? y < x : b < a) ? b : a;
-    return (int64_t)(what == ADD ? x + y : what == SUB ? x - y : x * y);
+    if (what == OCTET_BINARY_DIV) return integer_quotient(a, b, dtype);
+    const bool below = dtype == OCTET_U64 ? y < x : b < a;
+    if (what == OCTET_BINARY_MIN) return below ? b : a;
+    if (what == OCTET_BINARY_MAX) return below ? a : b;
+    if (what == OCTET_BINARY_PRELU && (dtype == OCTET_U64 || a >= 0)) return a;
+    return (int64_t)(what == OCTET_BINARY_ADD ? x + y : what == OCTET_BINARY_SUB ? x - y : x * y);
 }
 
-static void wide_row(octet_wide *a, const octet_wide *b, size_t n, octet_dtype dtype, kind what)
+static void wide_row(octet_wide *a, const octet_wide *b, size_t n, const octet_call *call, int kind)
 {
+    const octet_dtype  dtype = call->in[0]->dtype;
+    const octet_binary what = (octet_binary)kind;
     for (size_t i = 0; i < n; i++)
         if (octet_dtype_is_float(dtype))
             a[i].f = float_value(a[i].f, b[i].f, what);
@@ -115,14 +139,10 @@ static void wide_row(octet_wide *a, const octet_wide *b, size_t n, octet_dtype d
             a[i].i = integer_value(a[i].i, b[i].i, dtype, what);
 }
 
-static void clamp_wide(octet_wide *row, size_t n, octet_dtype dtype, const octet_activation *activation)
+void octet_binary_wide(const octet_call *call, octet_binary_row *row, int what)
 {
-    if (!activation->on || !octet_dtype_is_float(dtype)) return;
-    for (size_t i = 0; i < n; i++) row[i].f = fmin(fmax(row[i].f, activation->lo), activation->hi);
-}
+    if (octet_tensor_count(call->out[0]) == 0) return;
 
-static void forward_wide(const octet_call *call, kind what)
-{
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
     octet_walk walk = octet_binary_rows(call);
     const int  inner = walk.rank - 1;
@@ -132,27 +152,26 @@ static void forward_wide(const octet_call *call, kind what)
             const size_t n = walk.dims[inner] - i < ROW ? (size_t)(walk.dims[inner] - i) : ROW;
             octet_wide_load(left, a->data, a->dtype, walk.offset[1] + i * walk.step[1][inner], n, walk.step[1][inner]);
             octet_wide_load(right, b->data, b->dtype, walk.offset[2] + i * walk.step[2][inner], n, walk.step[2][inner]);
-            wide_row(left, right, n, a->dtype, what);
-            if (call->node) clamp_wide(left, n, a->dtype, &call->node->activation);
-            octet_wide_store(call->out[0]->data, a->dtype, walk.offset[0] + i, left, n);
+            row(left, right, n, call, what);
+            if (call->node) octet_wide_clamp(left, n, a->dtype, &call->node->activation);
+            octet_wide_store(call->out[0]->data, call->out[0]->dtype, walk.offset[0] + i, left, n);
         }
     while (octet_walk_next(&walk));
 }
 
-static octet_status forward(const octet_call *call, kind what)
+octet_status octet_binary_real(const octet_call *call, octet_binary what)
 {
     if (octet_tensor_count(call->out[0]) == 0) return OCTET_OK;
     if (call->in[0]->dtype == OCTET_F32)
         forward_f32(call, what);
     else
-        forward_wide(call, what);
+        octet_binary_wide(call, wide_row, (int)what);
     return OCTET_OK;
 }
 
 /* ---- levels ---- */
 
-/* n offset levels (level - zero_point) of an operand, which goes along (step 1) or stays (step 0). */
-static void load_offsets(int32_t *level, const octet_tensor *in, int64_t at, size_t n, int64_t step)
+void octet_binary_offsets(int32_t *level, const octet_tensor *in, int64_t at, size_t n, int64_t step)
 {
     const int32_t zero_point = in->qparams->zero_point[0];
     if (step == 1) {
@@ -166,7 +185,7 @@ static void load_offsets(int32_t *level, const octet_tensor *in, int64_t at, siz
             octet_levels_load(&level[i], in->data, in->dtype, (size_t)(at + (int64_t)i * step), 1, zero_point);
 }
 
-static octet_add_rule level_rule(const octet_call *call, kind what)
+static octet_add_rule level_rule(const octet_call *call, octet_binary what)
 {
     const octet_qparams *const a = call->in[0]->qparams, *const b = call->in[1]->qparams;
     return (octet_add_rule){
@@ -174,20 +193,20 @@ static octet_add_rule level_rule(const octet_call *call, kind what)
         .b_scale = b->scale[0],
         .a_zero_point = a->zero_point[0],
         .b_zero_point = b->zero_point[0],
-        .sign = what == SUB ? -1 : 1,
+        .sign = what == OCTET_BINARY_SUB ? -1 : 1,
         .to = octet_level_rule_of(call->out[0]->qparams, 0, call->node ? &call->node->activation : NULL),
         .total = (size_t)octet_tensor_count(call->out[0])};
 }
 
 static bool level_row(int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule, const octet_profile *profile,
-                      kind what)
+                      octet_binary what)
 {
-    if (what != MUL) return profile->add(a, a, b, n, rule);
-    profile->multiply(a, a, b, n, rule);
+    if (what == OCTET_BINARY_ADD || what == OCTET_BINARY_SUB) return profile->add(a, a, b, n, rule);
+    (what == OCTET_BINARY_MUL ? profile->multiply : profile->prelu)(a, a, b, n, rule);
     return true;
 }
 
-static octet_status forward_levels(const octet_call *call, kind what, octet_error *err)
+static octet_status forward_levels(const octet_call *call, octet_binary what, octet_error *err)
 {
     octet_walk     walk = octet_binary_rows(call);
     octet_add_rule rule = level_rule(call, what);
@@ -199,8 +218,8 @@ static octet_status forward_levels(const octet_call *call, kind what, octet_erro
             const size_t  n = walk.dims[inner] - i < ROW ? (size_t)(walk.dims[inner] - i) : ROW;
             const int64_t a_step = walk.step[1][inner], b_step = walk.step[2][inner];
             rule.first = (size_t)(walk.offset[0] + i);
-            load_offsets(left, call->in[0], walk.offset[1] + i * a_step, n, a_step);
-            load_offsets(right, call->in[1], walk.offset[2] + i * b_step, n, b_step);
+            octet_binary_offsets(left, call->in[0], walk.offset[1] + i * a_step, n, a_step);
+            octet_binary_offsets(right, call->in[1], walk.offset[2] + i * b_step, n, b_step);
             if (!level_row(left, right, n, &rule, call->profile, what))
                 return octet_fail(err, OCTET_ERR_UNSUPPORTED, "profile %s has no rule for these scales",
                                   call->profile->name);
@@ -236,7 +255,7 @@ static octet_status add_to_sums(const octet_call *call, int sums)
     static octet_status name##_forward(const octet_call *call, octet_error *err)                                       \
     {                                                                                                                  \
         (void)err;                                                                                                     \
-        return forward(call, what);                                                                                    \
+        return octet_binary_real(call, what);                                                                          \
     }
 #define BINARY_LEVELS(name, what)                                                                                      \
     static octet_status name##_levels(const octet_call *call, octet_error *err)                                        \
@@ -244,18 +263,19 @@ static octet_status add_to_sums(const octet_call *call, int sums)
         return forward_levels(call, what, err);                                                                        \
     }
 
-BINARY(add, ADD)
-BINARY(sub, SUB)
-BINARY(mul, MUL)
-BINARY(div, DIV)
-BINARY(min, MIN)
-BINARY_LEVELS(sub, SUB)
-BINARY_LEVELS(mul, MUL)
+BINARY(add, OCTET_BINARY_ADD)
+BINARY(sub, OCTET_BINARY_SUB)
+BINARY(mul, OCTET_BINARY_MUL)
+BINARY(div, OCTET_BINARY_DIV)
+BINARY(prelu, OCTET_BINARY_PRELU)
+BINARY_LEVELS(sub, OCTET_BINARY_SUB)
+BINARY_LEVELS(mul, OCTET_BINARY_MUL)
+BINARY_LEVELS(prelu, OCTET_BINARY_PRELU)
 
 static octet_status add_levels(const octet_call *call, octet_error *err)
 {
     const bool left_real = !call->in[0]->qparams, right_real = !call->in[1]->qparams;
-    if (!left_real && !right_real) return forward_levels(call, ADD, err);
+    if (!left_real && !right_real) return forward_levels(call, OCTET_BINARY_ADD, err);
     if (left_real != right_real && octet_same_dims(call->in[0], call->out[0]) &&
         octet_same_dims(call->in[1], call->out[0]))
         return add_to_sums(call, right_real);
@@ -265,7 +285,7 @@ static octet_status add_levels(const octet_call *call, octet_error *err)
 #define TWO_TO_ONE                                                                                                     \
     .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                              \
     .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_ELEMENTWISE,               \
-    .infer = infer
+    .infer = octet_infer_binary
 
 const octet_op octet_op_add = {.name = "Add",
                                .since = 7,
@@ -279,7 +299,6 @@ const octet_op octet_op_div = {.name = "Div",
                                TWO_TO_ONE,
                                .forward = div_forward,
                                .backward = octet_div_backward};
-const octet_op octet_op_min = {.name = "Min", .since = 8, TWO_TO_ONE, .forward = min_forward};
 const octet_op octet_op_mul = {.name = "Mul",
                                .since = 7,
                                TWO_TO_ONE,
@@ -287,6 +306,20 @@ const octet_op octet_op_mul = {.name = "Mul",
                                .forward = mul_forward,
                                .backward = octet_mul_backward,
                                .forward_integer = mul_levels};
+const octet_op octet_op_prelu = {.name = "PRelu",
+                                 .since = 7,
+                                 .min_inputs = 2,
+                                 .max_inputs = 2,
+                                 .min_outputs = 1,
+                                 .max_outputs = 1,
+                                 .types = OCTET_TYPES_FLOAT | OCTET_TYPE(OCTET_I32) | OCTET_TYPE(OCTET_U32) |
+                                          OCTET_TYPE(OCTET_I64) | OCTET_TYPE(OCTET_U64),
+                                 .flags = OCTET_OP_ELEMENTWISE,
+                                 .quant = OCTET_QUANT_RESCALE,
+                                 .infer = infer_prelu,
+                                 .forward = prelu_forward,
+                                 .backward = octet_prelu_backward,
+                                 .forward_integer = prelu_levels};
 const octet_op octet_op_sub = {.name = "Sub",
                                .since = 7,
                                TWO_TO_ONE,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gradients of Add, Sub, Mul and Div. An input that was stretched gets the sum over where it was. */
+/* Gradients of Add, Sub, Mul, Div, PRelu and Pow. An input that was stretched gets the sum over where it was. */
+#include "base/math.h"
 #include "ops/binary.h"
 #include "ops/gradient.h"
 #include "ops/wide.h"
@@ -50,6 +51,29 @@ static void div_right(octet_wide *dy, const octet_wide *a, const octet_wide *b, 
     for (size_t i = 0; i < n; i++) dy[i].f *= -(a[i].f / b[i].f) / b[i].f;
 }
 
+static void prelu_left(octet_wide *dy, const octet_wide *a, const octet_wide *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dy[i].f *= a[i].f > 0 ? 1.0 : b[i].f;
+}
+
+static void prelu_right(octet_wide *dy, const octet_wide *a, const octet_wide *b, size_t n)
+{
+    (void)b;
+    for (size_t i = 0; i < n; i++) dy[i].f *= a[i].f > 0 ? 0.0 : a[i].f;
+}
+
+/* PyTorch's: 0 where the exponent is 0, and for the exponent where both are 0. */
+static void pow_left(octet_wide *dy, const octet_wide *a, const octet_wide *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) dy[i].f *= b[i].f == 0 ? 0.0 : b[i].f * octet_pow(a[i].f, b[i].f - 1.0);
+}
+
+static void pow_right(octet_wide *dy, const octet_wide *a, const octet_wide *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dy[i].f *= a[i].f == 0 && b[i].f >= 0 ? 0.0 : octet_pow(a[i].f, b[i].f) * octet_log(a[i].f);
+}
+
 static void add_row(const octet_tensor *din, int64_t at, octet_wide *row, size_t n, int64_t step)
 {
     for (size_t i = 1; step == 0 && i < n; i++) row[0].f += row[i].f;
@@ -71,6 +95,7 @@ static void backward_one(const octet_backward_call *call, int input, row_gradien
             octet_wide_load(row, dy->data, dy->dtype, walk.offset[0] + i, n, 1);
             octet_wide_load(left, a->data, a->dtype, walk.offset[1] + i * a_step, n, a_step);
             octet_wide_load(right, b->data, b->dtype, walk.offset[2] + i * b_step, n, b_step);
+            if (!octet_dtype_is_float(b->dtype)) octet_wide_convert(right, n, b->dtype, OCTET_F64);
             gradient(row, left, right, n);
             add_row(call->din[input], walk.offset[1 + input] + i * walk.step[1 + input][inner], row, n,
                     walk.step[1 + input][inner]);
@@ -91,5 +116,21 @@ octet_status octet_div_backward(const octet_backward_call *call, octet_error *er
     (void)err;
     backward_one(call, 0, div_left);
     backward_one(call, 1, div_right);
+    return OCTET_OK;
+}
+
+octet_status octet_prelu_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    backward_one(call, 0, prelu_left);
+    backward_one(call, 1, prelu_right);
+    return OCTET_OK;
+}
+
+octet_status octet_pow_backward(const octet_backward_call *call, octet_error *err)
+{
+    (void)err;
+    backward_one(call, 0, pow_left);
+    if (octet_dtype_is_float(call->forward->in[1]->dtype)) backward_one(call, 1, pow_right);
     return OCTET_OK;
 }

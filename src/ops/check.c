@@ -55,6 +55,17 @@ octet_status octet_check_known(const octet_call *call, int slot, const char *nam
     return OCTET_OK;
 }
 
+bool octet_list_of(octet_ints *list, const octet_tensor *tensor)
+{
+    const int64_t count = octet_tensor_count(tensor);
+    const bool    integers = tensor->dtype == OCTET_I64 || tensor->dtype == OCTET_I32;
+    if (!integers || tensor->rank > 1 || count < 0 || count > OCTET_INTS_MAX || (count > 0 && !tensor->data))
+        return false;
+    list->count = (int)count;
+    for (int i = 0; i < list->count; i++) list->at[i] = octet_int_at(tensor, i);
+    return true;
+}
+
 octet_status octet_known_ints(octet_ints *list, const octet_call *call, int slot, const char *name, octet_error *err)
 {
     OCTET_TRY(octet_check_known(call, slot, name, err));
@@ -66,8 +77,7 @@ octet_status octet_known_ints(octet_ints *list, const octet_call *call, int slot
     if (in->rank > 1 || count < 0 || count > OCTET_INTS_MAX)
         return octet_fail_field(err, OCTET_ERR_SHAPE, name, "input '%s' must be a list of at most %d numbers", name,
                                 OCTET_INTS_MAX);
-    list->count = (int)count;
-    for (int i = 0; i < list->count; i++) list->at[i] = octet_int_at(in, i);
+    octet_list_of(list, in);
     return OCTET_OK;
 }
 

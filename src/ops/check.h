@@ -29,6 +29,10 @@ octet_status octet_check_axes(int *axis, const octet_ints *list, int rank, const
 /* Entry i of a tensor of type int32 or int64. */
 int64_t octet_int_at(const octet_tensor *tensor, int64_t i);
 
+/* The entries of a tensor of type int32 or int64 and at most one dimension; false where it is none such, its value is
+   not known, or it has more than OCTET_INTS_MAX. */
+bool octet_list_of(octet_ints *list, const octet_tensor *tensor);
+
 /* The entries of an int32 or int64 input of at most one dimension, whose value must be known by now. */
 octet_status octet_known_ints(octet_ints *list, const octet_call *call, int slot, const char *name, octet_error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators whose result is known without running anything else: Constant, ConstantOfShape, Shape. */
+/* Operators whose result is known without running anything else: Constant, ConstantOfShape, Shape, Size. */
 #include "ops/check.h"
 #include "ops/rows.h"
 
@@ -185,4 +185,28 @@ const octet_op octet_op_shape = {
     .flags = OCTET_OP_SHAPE,
     .infer = shape_infer,
     .forward = shape_forward,
+};
+
+/* ---- Size ---- */
+
+static octet_status size_infer(const octet_call *call, octet_error *err)
+{
+    return octet_set_output(call->out[0], OCTET_I64, NULL, 0, err);
+}
+
+static octet_status size_forward(const octet_call *call, octet_error *err)
+{
+    (void)err;
+    *(int64_t *)call->out[0]->data = octet_tensor_count(call->in[0]);
+    return OCTET_OK;
+}
+
+const octet_op octet_op_size = {
+    .name = "Size",
+    .since = 1,
+    OCTET_ONE_TO_ONE,
+    .types = OCTET_TYPES_ALL,
+    .flags = OCTET_OP_SHAPE,
+    .infer = size_infer,
+    .forward = size_forward,
 };

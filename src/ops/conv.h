@@ -28,6 +28,9 @@ typedef struct octet_conv_plan {
 /* The call has been inferred. False: the sizes overflow. element: bytes of a prepared element. */
 bool octet_conv_plan_make(octet_conv_plan *plan, const octet_call *call, size_t element);
 
+/* The same for a window that is known: input and weights give batch and channels. */
+bool octet_conv_plan_lay(octet_conv_plan *plan, const octet_window *window, const octet_call *call, size_t element);
+
 /* offset[k] for every product, in the order of the weights. */
 void octet_conv_offsets(size_t *offset, const octet_conv_plan *plan);
 

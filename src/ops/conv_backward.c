@@ -39,12 +39,12 @@ typedef struct conv_gradient {
 #undef NAME
 
 /* Plans a call and lays out its scratch memory. False: too large. */
-static bool lay_out(conv_gradient *g, const octet_call *call)
+static bool lay_out(conv_gradient *g, const octet_call *call, const octet_window *window)
 {
     const size_t           element = octet_dtype_size(call->in[0]->dtype);
     octet_conv_plan *const plan = &g->plan;
     size_t                 weights = 0, length = 0;
-    if (!octet_conv_plan_make(plan, call, element)) return false;
+    if (!octet_conv_plan_lay(plan, window, call, element)) return false;
     if (!octet_mul(&weights, (size_t)(plan->group * plan->out_channels), (size_t)plan->sums)) return false;
     if (!octet_mul(&length, (size_t)(plan->group * plan->out_channels), plan->length)) return false;
     g->offset = octet_scratch_take(&g->scratch, (size_t)plan->sums, sizeof *g->offset);
@@ -56,14 +56,20 @@ static bool lay_out(conv_gradient *g, const octet_call *call)
     return !g->scratch.too_large;
 }
 
-size_t octet_conv_backward_scratch(const octet_call *call)
+size_t octet_conv_backward_scratch_in(const octet_call *call, const octet_window *window)
 {
     conv_gradient g = { .call = NULL };
-    return lay_out(&g, call) ? g.scratch.bytes : SIZE_MAX;
+    return lay_out(&g, call, window) ? g.scratch.bytes : SIZE_MAX;
+}
+
+size_t octet_conv_backward_scratch(const octet_call *call)
+{
+    octet_window window;
+    return octet_conv_window(&window, call) ? octet_conv_backward_scratch_in(call, &window) : SIZE_MAX;
 }
 
 /* The bias is stretched over images and positions. */
-static void bias_gradient(const octet_backward_call *call)
+void octet_conv_bias_gradient(const octet_backward_call *call)
 {
     octet_tensor db = *call->din[2];
     db.rank = call->dout[0]->rank - 1;
@@ -71,11 +77,11 @@ static void bias_gradient(const octet_backward_call *call)
     octet_gradient_stretched(&db, call->dout[0], 1.0);
 }
 
-octet_status octet_conv_backward(const octet_backward_call *call, octet_error *err)
+octet_status octet_conv_backward_in(const octet_backward_call *call, const octet_window *window, octet_error *err)
 {
     conv_gradient g = { .call = call, .scratch = { .data = call->scratch } };
-    if (!lay_out(&g, call->forward)) return octet_fail(err, OCTET_ERR_LIMIT, "the padded input is too large");
-    if (octet_gradient_wanted(call, 2)) bias_gradient(call);
+    if (!lay_out(&g, call->forward, window)) return octet_fail(err, OCTET_ERR_LIMIT, "the padded input is too large");
+    if (octet_gradient_wanted(call, 2)) octet_conv_bias_gradient(call);
     octet_conv_offsets(g.offset, &g.plan);
     octet_conv_row_starts(g.row_start, &g.plan);
     for (int64_t c = 0; c < g.plan.out_channels; c++) g.channel[c] = (size_t)c * g.plan.length;
@@ -84,4 +90,11 @@ octet_status octet_conv_backward(const octet_backward_call *call, octet_error *e
     else
         backward_f32(&g);
     return OCTET_OK;
+}
+
+octet_status octet_conv_backward(const octet_backward_call *call, octet_error *err)
+{
+    octet_window window;
+    OCTET_TRY(octet_window_make(&window, call->forward, call->forward->in[1]->dims + 2, err));
+    return octet_conv_backward_in(call, &window, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loops of conv_backward.c for one type: X and SUM are the same, as conv_rows_template.h wants them. No guard: it
+/* The loops of conv_backward.c for one type: X and SUM are the same, as conv_planes_template.h wants them. No guard: it
    is meant to be included again. */
+#include "ops/conv_planes_template.h"
 #include "ops/conv_rows_template.h"
 
 /* Lays the gradients of an image's outputs where the planes have the positions they belong to. */

@@ -37,9 +37,15 @@ static void make_rows(octet_conv_plan *plan)
 
 bool octet_conv_plan_make(octet_conv_plan *plan, const octet_call *call, size_t element)
 {
+    octet_window window;
+    return octet_window_make(&window, call, call->in[1]->dims + 2, NULL) == OCTET_OK &&
+           octet_conv_plan_lay(plan, &window, call, element);
+}
+
+bool octet_conv_plan_lay(octet_conv_plan *plan, const octet_window *window, const octet_call *call, size_t element)
+{
     const octet_tensor *const x = call->in[0], *const w = call->in[1];
-    *plan = (octet_conv_plan){ .batch = x->dims[0], .in_channels = w->dims[1] };
-    if (octet_window_make(&plan->window, call, w->dims + 2, NULL) != OCTET_OK) return false;
+    *plan = (octet_conv_plan){ .window = *window, .batch = x->dims[0], .in_channels = w->dims[1] };
     plan->group = x->dims[1] / plan->in_channels;
     plan->out_channels = w->dims[0] / plan->group;
     plan->taps = octet_product(plan->window.kernel, plan->window.rank);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sums of shifted rows, and the planes they read, for one pair of types: X (elements of planes), SUM (sums), NAME(x),
-   and NAME(load), which reads elements of a tensor. No guard: it is meant to be included again. */
-#include "ops/conv_planes_template.h"
-
+/* Sums of shifted rows for one pair of types: X (elements of planes), SUM (sums) and NAME(x). No guard: it is meant to
+   be included again. */
 /* sum[i] += weight[k] * x[offset[k] + i] for every k, in the order of k. Runs of fixed length read their weights again
    (volatile): clang multiplies in 16 bits only where it sees beside the product that the factors have no more. */
 static void NAME(add_rows)(SUM *restrict sum, size_t n, const X *restrict x, const X *restrict weight,

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs convolutions, in real numbers and on levels: scratch, types and stores around the loops of conv_template.h. */
+/* Runs convolutions, in real numbers and on levels: scratch and types around the loops of conv_template.h. */
 #include "base/parallel.h"
 #include "ops/conv_load.h"
 #include "ops/conv_run.h"
-#include "ops/levels.h"
+#include "ops/conv_store.h"
 #include "ops/scratch.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { TILE = OCTET_CONV_TILE, CHANNEL_BLOCK = 8, RUN = OCTET_CONV_RUN };
@@ -66,46 +65,6 @@ static bool next_row(tile_rows *rows, const conv_run *run)
 
 /* ---- real numbers ---- */
 
-/* y = ((x + bias - mean) / sqrt(variance + epsilon)) * gamma + beta of channel c, then the activation. */
-static void finish_float(const conv_run *run, size_t c, float *y, size_t n)
-{
-    const octet_tensor *const bias = run->call->in_count > 2 ? run->call->in[2] : NULL;
-    const octet_node *const   node = run->call->node;
-    const float               b = bias ? ((const float *)bias->data)[c] : 0.0f;
-    for (size_t i = 0; i < n; i++) y[i] += b;
-    if (node->batch_norm) {
-        const octet_batch_norm *const norm = node->batch_norm;
-        const float                   r = 1.0f / sqrtf(norm->variance[c] + norm->epsilon);
-        for (size_t i = 0; i < n; i++) y[i] = (y[i] - norm->mean[c]) * r * norm->gamma[c] + norm->beta[c];
-    }
-    octet_activation_apply(y, n, &node->activation);
-}
-
-static void store_f32(const conv_run *run, size_t c, const float *sum, size_t at, size_t n)
-{
-    float *const y = (float *)run->call->out[0]->data + at;
-    memcpy(y, sum, n * sizeof *y);
-    finish_float(run, c, y, n);
-}
-
-static void store_f64(const conv_run *run, size_t c, const double *sum, size_t at, size_t n)
-{
-    const octet_tensor *const     bias = run->call->in_count > 2 ? run->call->in[2] : NULL;
-    const octet_activation *const clamp = &run->call->node->activation;
-    double *const                 y = (double *)run->call->out[0]->data + at;
-    const double                  b = bias ? ((const double *)bias->data)[c] : 0.0;
-    const octet_batch_norm *const norm = run->call->node->batch_norm;
-    for (size_t i = 0; i < n; i++) {
-        y[i] = sum[i] + b;
-        if (norm)
-            y[i] = (y[i] - (double)norm->mean[c]) / sqrt((double)norm->variance[c] + (double)norm->epsilon) *
-                       (double)norm->gamma[c] +
-                   (double)norm->beta[c];
-        if (clamp->on && y[i] < (double)clamp->lo) y[i] = (double)clamp->lo;
-        if (clamp->on && y[i] > (double)clamp->hi) y[i] = (double)clamp->hi;
-    }
-}
-
 #define X float
 #define SUM float
 #define NAME(x) x##_f32
@@ -122,32 +81,7 @@ static void store_f64(const conv_run *run, size_t c, const double *sum, size_t a
 #undef SUM
 #undef NAME
 
-/* ---- levels: prepared elements have their zero point taken off ---- */
-
-static void load_wide(int32_t *to, const octet_tensor *x, size_t first, size_t n)
-{
-    octet_levels_load(to, x->data, x->dtype, first, n, octet_zero_point(x, 0));
-}
-
-static void load_narrow(int16_t *to, const octet_tensor *x, size_t first, size_t n)
-{
-    int32_t level[256];
-    for (size_t done = 0; done < n; done += 256) {
-        const size_t count = n - done < 256 ? n - done : 256;
-        load_wide(level, x, first + done, count);
-        for (size_t i = 0; i < count; i++) to[done + i] = (int16_t)level[i];
-    }
-}
-
-static void store_narrow(const conv_run *run, size_t c, const int32_t *sum, size_t at, size_t n)
-{
-    octet_mac_store(run->call, &run->rules[c], sum, at, 1, n);
-}
-
-static void store_wide(const conv_run *run, size_t c, const int64_t *sum, size_t at, size_t n)
-{
-    octet_mac_store_wide(run->call, &run->rules[c], sum, at, 1, n);
-}
+/* ---- levels ---- */
 
 #define X int16_t
 #define SUM int32_t
@@ -171,27 +105,22 @@ static void prepare_weights(void *context, size_t c)
     const conv_run *const     run = context;
     const octet_tensor *const w = run->call->in[1];
     const size_t              n = (size_t)run->plan.sums, first = c * n;
-    const int32_t             zero_point = octet_zero_point(w, (int64_t)c);
-    const bool                wide = octet_mac_is_wide(run->call);
-    int32_t                   level[256];
-    for (size_t done = 0; done < n; done += 256) {
-        const size_t count = n - done < 256 ? n - done : 256;
-        octet_levels_load(level, w->data, w->dtype, first + done, count, zero_point);
-        for (size_t i = 0; wide && i < count; i++) ((int32_t *)run->weights)[first + done + i] = level[i];
-        for (size_t i = 0; !wide && i < count; i++) ((int16_t *)run->weights)[first + done + i] = (int16_t)level[i];
-    }
+    if (octet_mac_is_wide(run->call))
+        load_channel_wide((int32_t *)run->weights + first, w, first, n, (int64_t)c);
+    else
+        load_channel_narrow((int16_t *)run->weights + first, w, first, n, (int64_t)c);
 }
 
 /* ---- scratch ---- */
 
 /* Plans a call and lays out its scratch memory. False: too large. */
-static bool make_run(conv_run *run, const octet_call *call, bool integer)
+static bool make_run(conv_run *run, const octet_call *call, const octet_window *window, bool integer)
 {
     const size_t wide = integer && octet_mac_is_wide(call) ? 4 : 2;
     const size_t element = integer ? wide : octet_dtype_size(call->in[0]->dtype);
     octet_scratch *const scratch = &run->scratch;
     *run = (conv_run){ .call = call, .scratch = { .data = call->scratch } };
-    if (!octet_conv_plan_make(&run->plan, call, element)) return false;
+    if (!octet_conv_plan_lay(&run->plan, window, call, element)) return false;
     const octet_conv_plan *const plan = &run->plan;
     const size_t                 channels = (size_t)(plan->group * plan->out_channels);
     run->blocks = (channels + CHANNEL_BLOCK - 1) / CHANNEL_BLOCK;
@@ -205,25 +134,32 @@ static bool make_run(conv_run *run, const octet_call *call, bool integer)
     return !scratch->too_large;
 }
 
-size_t octet_conv_scratch(const octet_call *call, bool integer)
+size_t octet_conv_scratch_in(const octet_call *call, const octet_window *window, bool integer)
 {
     conv_run run;
-    return make_run(&run, call, integer) ? run.scratch.bytes : SIZE_MAX;
+    return make_run(&run, call, window, integer) ? run.scratch.bytes : SIZE_MAX;
 }
 
-static octet_status begin(conv_run *run, const octet_call *call, bool integer, octet_error *err)
+size_t octet_conv_scratch(const octet_call *call, bool integer)
 {
-    if (!make_run(run, call, integer))
+    octet_window window;
+    return octet_conv_window(&window, call) ? octet_conv_scratch_in(call, &window, integer) : SIZE_MAX;
+}
+
+static octet_status begin(conv_run *run, const octet_call *call, const octet_window *window, bool integer,
+                          octet_error *err)
+{
+    if (!make_run(run, call, window, integer))
         return octet_fail(err, OCTET_ERR_LIMIT, "the padded input is too large");
     octet_conv_offsets(run->offset, &run->plan);
     octet_conv_row_starts(run->row_start, &run->plan);
     return OCTET_OK;
 }
 
-octet_status octet_conv_forward(const octet_call *call, octet_error *err)
+octet_status octet_conv_forward_in(const octet_call *call, const octet_window *window, octet_error *err)
 {
     conv_run run;
-    OCTET_TRY(begin(&run, call, false, err));
+    OCTET_TRY(begin(&run, call, window, false, err));
     if (call->in[0]->dtype == OCTET_F64)
         run_f64(&run);
     else
@@ -231,12 +167,22 @@ octet_status octet_conv_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+octet_status octet_conv_forward(const octet_call *call, octet_error *err)
+{
+    octet_window window;
+    OCTET_TRY(octet_window_make(&window, call, call->in[1]->dims + 2, err));
+    return octet_conv_forward_in(call, &window, err);
+}
+
 octet_status octet_conv_forward_integer(const octet_call *call, octet_error *err)
 {
-    conv_run run;
-    OCTET_TRY(begin(&run, call, true, err));
+    octet_window window;
+    conv_run     run;
+    OCTET_TRY(octet_window_make(&window, call, call->in[1]->dims + 2, err));
+    OCTET_TRY(begin(&run, call, &window, true, err));
     const int64_t         channels = call->in[1]->dims[0];
-    const octet_mac_terms terms = { 0, 1.0f, call->in_count > 2 ? call->in[2] : NULL, 1.0f };
+    const octet_mac_terms terms = { .factor = 1.0f, .bias_factor = 1.0f, .convolution_groups = run.plan.group,
+                                    .bias = call->in_count > 2 ? call->in[2] : NULL };
     OCTET_TRY(octet_mac_rules(run.rules, channels, call, &terms, err));
     octet_parallel((size_t)channels, call->threads, prepare_weights, &run);
     if (octet_mac_is_wide(call))

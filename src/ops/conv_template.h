@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loops of conv.h for one pair of types; conv_run.c includes this once per pair with X (prepared elements), SUM
    (sums) and NAME(x) defined. No guard: it is meant to be included again. */
+#include "ops/conv_planes_template.h"
 #include "ops/conv_rows_template.h"
 
 static void NAME(prepare)(void *context, size_t i)
@@ -33,7 +34,8 @@ static void NAME(compute)(void *context, size_t i)
             const size_t   plane = ((run->first_image + image) * channels + c) * (size_t)plan->out_size;
             NAME(add_rows)(sum, n, x, weights, run->offset, (size_t)plan->sums);
             tile_rows rows = { .position = p, .n = n };
-            while (next_row(&rows, run)) NAME(store)(run, c, sum + rows.begin, plane + rows.out, rows.count);
+            while (next_row(&rows, run)) NAME(octet_conv_store)
+            (run->call, run->rules, c, sum + rows.begin, plane + rows.out, rows.count);
         }
     }
 }

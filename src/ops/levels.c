@@ -5,6 +5,20 @@
 #include <assert.h>
 #include <math.h>
 
+bool octet_levels_bounds(int32_t *low, int32_t *high, octet_dtype dtype)
+{
+    static const struct {
+        int32_t low, high;
+    } bounds[OCTET_DTYPE_COUNT] = {
+        [OCTET_I8] = {INT8_MIN, INT8_MAX},    [OCTET_U8] = {0, UINT8_MAX},
+        [OCTET_I16] = {INT16_MIN, INT16_MAX}, [OCTET_U16] = {0, UINT16_MAX},
+        [OCTET_I32] = {INT32_MIN, INT32_MAX},
+    };
+    *low = bounds[dtype].low;
+    *high = bounds[dtype].high;
+    return *high > 0;
+}
+
 void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size_t first, size_t n, int32_t subtract)
 {
     switch (dtype) {

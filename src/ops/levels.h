@@ -16,6 +16,9 @@ static inline int32_t octet_level_round(float t, const octet_level_rule *to)
     return level < to->qmax ? (int32_t)level : to->qmax;
 }
 
+/* The least and greatest level of a type; false: dtype has no levels. */
+bool octet_levels_bounds(int32_t *low, int32_t *high, octet_dtype dtype);
+
 /* level[i] = element first + i of data, minus subtract. dtype: u8, s8, u16, s16 or s32. */
 void octet_levels_load(int32_t *level, const void *data, octet_dtype dtype, size_t first, size_t n, int32_t subtract);
 

@@ -61,17 +61,27 @@ static octet_status check_bias(const octet_tensor *bias, int64_t channels, octet
     return OCTET_OK;
 }
 
+static bool zero_points(const octet_qparams *qparams)
+{
+    bool any = false;
+    for (int64_t i = 0; i < qparams->count; i++) any = any || qparams->zero_point[i];
+    return any;
+}
+
 octet_status octet_mac_rules(octet_mac_rule *rules, int64_t channels, const octet_call *call,
                              const octet_mac_terms *terms, octet_error *err)
 {
-    OCTET_TRY(check_weights(call, channels, terms->weight_axis, err));
+    OCTET_TRY(check_weights(call, terms->groups ? channels / terms->groups : channels, terms->weight_axis, err));
     OCTET_TRY(check_bias(terms->bias, channels, err));
     const octet_qparams *const x = call->in[0]->qparams, *const w = call->in[1]->qparams;
     const octet_qparams *const y = call->out[0]->qparams;
+    const bool convolves = terms->convolution_groups > 0 && terms->convolution_groups <= 100 && !zero_points(w);
     for (int64_t c = 0; c < channels; c++) {
         octet_mac_rule *const rule = &rules[c];
         *rule = (octet_mac_rule){ .input_scale = x->scale[0],
-                                  .weight_scale = w->scale[octet_qparams_index(w, c)] * terms->factor,
+                                  .weight_scale = w->scale[c % w->count] * terms->factor,
+                                  .per_channel = w->count > 1,
+                                  .convolves = convolves,
                                   .real = !y };
         if (y)
             rule->to = octet_level_rule_of(y, 0, &call->node->activation);

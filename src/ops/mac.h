@@ -11,6 +11,8 @@ typedef struct octet_mac_terms {
     float               factor;      /* of the products: Gemm's alpha, else 1 */
     const octet_tensor *bias;        /* NULL: none; one entry per channel, or one for all */
     float               bias_factor; /* Gemm's beta, else 1 */
+    int64_t             convolution_groups; /* 0: not a convolution */
+    int64_t             groups;      /* of output channels that share the scales along weight_axis; 0: one */
 } octet_mac_terms;
 
 /* Fills rules[0..channels). err tells what cannot be computed on levels. */

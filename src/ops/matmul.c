@@ -247,6 +247,15 @@ static int batch_rank(const octet_call *call)
     return most > 0 ? most : 0;
 }
 
+/* What octet adds to ONNX's MatMul: input 2, one number per column of a matrix B. It stands for the Add behind. */
+static octet_status check_row(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const b = call->in[1], *const row = call->in[2];
+    OCTET_TRY(octet_check_same_type(call, 2, "bias", err));
+    if (b->rank == 2 && row->rank == 1 && row->dims[0] == b->dims[1]) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_SHAPE, "bias", "one number per column of a matrix is needed");
+}
+
 static octet_status matmul_infer(const octet_call *call, octet_error *err)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
@@ -257,6 +266,7 @@ static octet_status matmul_infer(const octet_call *call, octet_error *err)
     if (depth != b_depth)
         return octet_fail(err, OCTET_ERR_SHAPE, "A has %" PRId64 " columns but B has %" PRId64 " rows", depth, b_depth);
     if (depth < 1) return octet_fail(err, OCTET_ERR_SHAPE, "A and B have an inner dimension of 0");
+    if (octet_has_input(call, 2)) OCTET_TRY(check_row(call, err));
     int64_t   dims[OCTET_MAX_RANK + 2];
     int       rank = 0;
     const int batches = batch_rank(call);
@@ -299,7 +309,11 @@ static octet_status matmul_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
     const octet_product_shape shape = matmul_shape(call);
-    finish                    f = { .call = call, .alpha = 1.0 };
+    finish                    f = { .call = call, .alpha = 1.0, .beta = 1.0 };
+    if (octet_has_input(call, 2)) {
+        f.c = call->in[2];
+        f.c_column = 1;
+    }
     octet_product_real(call, &shape);
     finish_rows(&f);
     return OCTET_OK;
@@ -310,6 +324,7 @@ static octet_status matmul_backward(const octet_backward_call *call, octet_error
     (void)err;
     const octet_product_shape shape = matmul_shape(call->forward);
     octet_product_backward(call, &shape, 1.0);
+    if (octet_gradient_wanted(call, 2)) octet_gradient_stretched(call->din[2], call->dout[0], 1.0);
     return OCTET_OK;
 }
 
@@ -322,7 +337,8 @@ static size_t matmul_backward_scratch(const octet_call *call)
 static octet_status matmul_forward_integer(const octet_call *call, octet_error *err)
 {
     const octet_product_shape shape = matmul_shape(call);
-    const octet_mac_terms     terms = { call->in[1]->rank - 1, 1.0f, NULL, 1.0f };
+    const octet_mac_terms     terms = { call->in[1]->rank - 1, 1.0f, octet_has_input(call, 2) ? call->in[2] : NULL,
+                                            1.0f };
     return octet_product_integer(call, &shape, &terms, err);
 }
 
@@ -342,7 +358,7 @@ const octet_op octet_op_mat_mul = {
     .name = "MatMul",
     .since = 9,
     .min_inputs = 2,
-    .max_inputs = 2,
+    .max_inputs = 3,
     .min_outputs = 1,
     .max_outputs = 1,
     .types = MATRIX_TYPES,

@@ -15,21 +15,74 @@ const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_va
     return fq && fq->qparams.count > 0 && graph->stage == OCTET_STAGE_QUANTIZED ? &fq->qparams : NULL;
 }
 
+const octet_qparams *octet_future_levels(const octet_value *value)
+{
+    if (!value) return NULL;
+    if (value->constant && value->constant->qparams) return value->constant->qparams;
+    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
+}
+
+double octet_bias_unit(const octet_node *node, int64_t channel)
+{
+    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
+    const octet_qparams *const w = octet_future_levels(node->inputs[1]);
+    return (double)x->scale[0] * (double)w->scale[channel % w->count];
+}
+
+void octet_bias_real(float *real, const octet_node *node)
+{
+    const octet_tensor *const bias  = node->inputs[2]->constant;
+    const int64_t             count = octet_tensor_count(bias);
+    for (int64_t c = 0; c < count; c++)
+        real[c] = (float)(((const int32_t *)bias->data)[c] * octet_bias_unit(node, c));
+}
+
 int octet_node_data_inputs(const octet_node *node)
 {
     const octet_op *const op = node->op;
     int                   count = 1;
-    if (op->quant == OCTET_QUANT_CONCAT) count = node->input_count;
+    const bool any = op->quant == OCTET_QUANT_RESCALE && op->max_inputs == OCTET_ANY;
+    if (op->flags & OCTET_OP_ONE_DATA) return 1;
+    if (op->quant == OCTET_QUANT_CONCAT || any) count = node->input_count;
     else if (op->quant == OCTET_QUANT_MAC) count = 2;
     else if (op->quant == OCTET_QUANT_RESCALE && op->min_inputs == 2 && op->max_inputs == 2) count = 2;
     return count < node->input_count ? count : node->input_count;
 }
 
+bool octet_node_moves(const octet_node *node)
+{
+    return node->op->quant == OCTET_QUANT_SAME || (node->op->moves_levels && node->op->moves_levels(node));
+}
+
+static bool is(const octet_node *node, const char *op) { return strcmp(node->op->name, op) == 0; }
+
+bool octet_node_takes_bias(const octet_node *node)
+{
+    if (node->op->quant != OCTET_QUANT_MAC || node->op->max_inputs < 3) return false;
+    return strcmp(node->op->name, "MatMul") != 0 || (node->inputs[1]->constant && node->inputs[1]->constant->rank == 2);
+}
+
 int octet_weight_axis(const octet_node *node)
 {
-    if (!strcmp(node->op->name, "Conv")) return 0;
-    if (!strcmp(node->op->name, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1;
+    if (is(node, "Conv")) return 0;
+    if (is(node, "ConvTranspose")) return 1;
+    if (is(node, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1;
     return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
+}
+
+int64_t octet_weight_groups(const octet_node *node)
+{
+    return is(node, "ConvTranspose") ? ((const octet_window_attrs *)node->attrs)->group : 1;
+}
+
+int64_t octet_output_channels(const octet_node *node)
+{
+    return node->inputs[1]->dims[octet_weight_axis(node)] * octet_weight_groups(node);
+}
+
+int octet_channel_axis(const octet_node *node, int rank)
+{
+    return is(node, "MatMul") || rank < 2 ? rank - 1 : 1;
 }
 
 bool octet_value_is_weight(const octet_value *value)

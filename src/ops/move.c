@@ -26,7 +26,8 @@ void octet_stretched_steps(int64_t *steps, const octet_tensor *in, int rank)
 static bool mergeable(const octet_walk *walk, int outer, int inner)
 {
     bool merge = true;
-    for (int k = 0; k < 3; k++) merge = merge && walk->step[k][outer] == walk->step[k][inner] * walk->dims[inner];
+    for (int k = 0; k < OCTET_WALKERS; k++)
+        merge = merge && walk->step[k][outer] == walk->step[k][inner] * walk->dims[inner];
     return merge;
 }
 
@@ -38,11 +39,11 @@ void octet_walk_simplify(octet_walk *walk)
         const bool merge = kept > 0 && mergeable(walk, kept - 1, i);
         const int  at = merge ? kept - 1 : kept++;
         walk->dims[at] = merge ? walk->dims[at] * walk->dims[i] : walk->dims[i];
-        for (int k = 0; k < 3; k++) walk->step[k][at] = walk->step[k][i];
+        for (int k = 0; k < OCTET_WALKERS; k++) walk->step[k][at] = walk->step[k][i];
     }
     if (kept == 0) {
         walk->dims[0] = 1;
-        for (int k = 0; k < 3; k++) walk->step[k][0] = 1;
+        for (int k = 0; k < OCTET_WALKERS; k++) walk->step[k][0] = 1;
         kept = 1;
     }
     walk->rank = kept;
@@ -58,9 +59,9 @@ int64_t octet_walk_rows(const octet_walk *walk)
 bool octet_walk_next(octet_walk *walk)
 {
     for (int i = walk->rank - 2; i >= 0; i--) {
-        for (int k = 0; k < 3; k++) walk->offset[k] += walk->step[k][i];
+        for (int k = 0; k < OCTET_WALKERS; k++) walk->offset[k] += walk->step[k][i];
         if (++walk->index[i] < walk->dims[i]) return true;
-        for (int k = 0; k < 3; k++) walk->offset[k] -= walk->step[k][i] * walk->dims[i];
+        for (int k = 0; k < OCTET_WALKERS; k++) walk->offset[k] -= walk->step[k][i] * walk->dims[i];
         walk->index[i] = 0;
     }
     return false;

@@ -25,11 +25,12 @@ void octet_dense_steps(int64_t *steps, const int64_t *dims, int rank);
 void octet_stretched_steps(int64_t *steps, const octet_tensor *in, int rank);
 
 /* A walk over all rows of a box: octet_walk_next steps to the next index of dims[0 .. rank-2] and keeps the offsets of
-   up to three operands. Zeroed offsets = the first row. */
+   up to OCTET_WALKERS operands. Zeroed offsets = the first row; an operand whose steps are zero is none. */
+enum { OCTET_WALKERS = 4 };
 typedef struct octet_walk {
     int     rank;
-    int64_t dims[OCTET_MAX_RANK], step[3][OCTET_MAX_RANK];
-    int64_t index[OCTET_MAX_RANK], offset[3];
+    int64_t dims[OCTET_MAX_RANK], step[OCTET_WALKERS][OCTET_MAX_RANK];
+    int64_t index[OCTET_MAX_RANK], offset[OCTET_WALKERS];
 } octet_walk;
 
 /* Leaves out dimensions of 1 and merges those that lie densely behind each other for all operands. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pad: data, pads, value. The inside is one move (negative pads crop it); then each axis, innermost first, fills its
-   two ends, so that outer axes copy rows whose inner ends are already there. */
+/* Pad: data, pads, value, axes. The inside is one move (negative pads crop it); then each axis, innermost first, fills
+   its two ends, so that outer axes copy rows whose inner ends are already there. Tile is an input that wraps around. */
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
@@ -42,16 +42,21 @@ static octet_status read_axis(padding *pad, int i, int64_t n, const int64_t *end
 static octet_status read_pads(padding *pad, const octet_call *call, octet_error *err)
 {
     const octet_tensor *const in = call->in[0];
-    octet_ints                list;
+    octet_ints                list, axes = {.count = in->rank};
+    int                       axis[OCTET_INTS_MAX];
     OCTET_TRY(octet_known_ints(&list, call, 1, "pads", err));
-    if (list.count != 2 * in->rank)
+    for (int i = 0; i < in->rank; i++) axes.at[i] = i;
+    if (octet_has_input(call, 3)) OCTET_TRY(octet_known_ints(&axes, call, 3, "axes", err));
+    OCTET_TRY(octet_check_axes(axis, &axes, in->rank, "axes", err));
+    if (list.count != 2 * axes.count)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "%d numbers for %d dimensions, %d are needed", list.count,
-                                in->rank, 2 * in->rank);
-    for (int i = 0; i < in->rank; i++) {
-        const int64_t ends[2] = {list.at[i], list.at[i + in->rank]};
+                                axes.count, 2 * axes.count);
+    for (int i = 0; i < in->rank; i++) OCTET_TRY(read_axis(pad, i, in->dims[i], (const int64_t[2]){0}, err));
+    for (int i = 0; i < axes.count; i++) {
+        const int64_t ends[2] = {list.at[i], list.at[i + axes.count]};
         if (ends[0] < -INT64_MAX || ends[1] < -INT64_MAX)
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "a pad of axis %d overflows", i);
-        OCTET_TRY(read_axis(pad, i, in->dims[i], ends, err));
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "a pad of axis %d overflows", axis[i]);
+        OCTET_TRY(read_axis(pad, axis[i], in->dims[axis[i]], ends, err));
     }
     return OCTET_OK;
 }
@@ -62,8 +67,8 @@ static octet_status infer(const octet_call *call, octet_error *err)
     const char *const         mode = ((const octet_pad_attrs *)call->attrs)->mode;
     padding                   pad;
     const bool                constant = !strcmp(mode, "constant");
-    if (!constant && strcmp(mode, "reflect") && strcmp(mode, "edge"))
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is none of constant, reflect, edge", mode);
+    if (!constant && strcmp(mode, "reflect") && strcmp(mode, "edge") && strcmp(mode, "wrap"))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is none of constant, reflect, edge, wrap", mode);
     OCTET_TRY(read_pads(&pad, call, err));
     OCTET_TRY(octet_check_scalar(call, 2, "constant_value", err));
     for (int i = 0; i < in->rank; i++)
@@ -82,17 +87,19 @@ static void fill(void *data, size_t count, const void *value, size_t size)
     for (size_t i = 0; i < count; i++) memcpy(to + i * size, value, size);
 }
 
-/* Where place i, outside 0..n-1, looks: at the nearest entry, or mirrored at the first and last as often as needed. */
-static int64_t mirrored(int64_t i, int64_t n, bool edge)
+/* Where place i, outside 0..n-1, looks: at the nearest entry ("edge"), around the other end ("wrap"), or mirrored at
+   the first and last ("reflect") as often as needed. */
+static int64_t mirrored(int64_t i, int64_t n, const char *mode)
 {
-    if (edge) return i < 0 ? 0 : n - 1;
+    if (*mode == 'e') return i < 0 ? 0 : n - 1;
+    if (*mode == 'w') return i % n < 0 ? i % n + n : i % n;
     if (n == 1) return 0;
     const int64_t period = 2 * (n - 1), rest = i % period, at = rest < 0 ? rest + period : rest;
     return at < n ? at : period - at;
 }
 
 /* Fills both ends of one axis. The rows of outer axes between their own ends are there, those outside come later. */
-static void fill_axis(const octet_tensor *out, const padding *pad, int axis, size_t size, bool edge)
+static void fill_axis(const octet_tensor *out, const padding *pad, int axis, size_t size, const char *mode)
 {
     int64_t    steps[OCTET_MAX_RANK];
     octet_walk walk = {.rank = axis + 1};
@@ -110,7 +117,7 @@ static void fill_axis(const octet_tensor *out, const padding *pad, int axis, siz
         for (int64_t i = 0; i < out->dims[axis]; i++) {
             const int64_t at = i - pad->before[axis];
             if (at >= 0 && at < pad->kept[axis]) continue;
-            const int64_t from = pad->before[axis] + mirrored(at, pad->kept[axis], edge);
+            const int64_t from = pad->before[axis] + mirrored(at, pad->kept[axis], mode);
             memcpy(row + (size_t)i * bytes, row + (size_t)from * bytes, bytes);
         }
     } while (octet_walk_next(&walk));
@@ -145,22 +152,27 @@ static void move_inside(const octet_tensor *out, const octet_tensor *in, const p
     octet_move_run((char *)out->data + at.to * size, (const char *)in->data + at.from * size, &at.move, (size_t)size);
 }
 
+/* The inside, and around it what mode says that the input has there. */
+static octet_status pad_around(const octet_call *call, const padding *pad, const char *mode, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
+    OCTET_TRY(octet_check_planned(out, pad->dims, in->rank, err));
+    if (octet_tensor_count(out) == 0) return OCTET_OK;
+    move_inside(out, in, pad);
+    for (int i = in->rank - 1; *mode != 'c' && i >= 0; i--) fill_axis(out, pad, i, octet_dtype_size(in->dtype), mode);
+    return OCTET_OK;
+}
+
 /* value: bytes of one element, for mode constant. */
 static octet_status pad_with(const octet_call *call, const void *value, octet_error *err)
 {
-    const octet_tensor *const in = call->in[0];
-    octet_tensor *const       out = call->out[0];
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
     const char *const         mode = ((const octet_pad_attrs *)call->attrs)->mode;
-    const size_t              size = octet_dtype_size(in->dtype);
+    const int64_t             count = octet_tensor_count(out);
     padding                   pad;
     OCTET_TRY(read_pads(&pad, call, err));
-    OCTET_TRY(octet_check_planned(out, pad.dims, in->rank, err));
-    if (octet_tensor_count(out) == 0) return OCTET_OK;
-    const bool constant = !strcmp(mode, "constant");
-    if (constant) fill(out->data, (size_t)octet_tensor_count(out), value, size);
-    move_inside(out, in, &pad);
-    for (int i = in->rank - 1; !constant && i >= 0; i--) fill_axis(out, &pad, i, size, !strcmp(mode, "edge"));
-    return OCTET_OK;
+    if (!strcmp(mode, "constant") && count > 0) fill(out->data, (size_t)count, value, octet_dtype_size(in->dtype));
+    return pad_around(call, &pad, mode, err);
 }
 
 static octet_status forward(const octet_call *call, octet_error *err)
@@ -189,15 +201,15 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
 /* ---- gradients ---- */
 
 /* Where place i of a padded axis looks in the input. */
-static int64_t origin(const padding *pad, int axis, int64_t i, bool edge)
+static int64_t origin(const padding *pad, int axis, int64_t i, const char *mode)
 {
     const int64_t at = i - pad->before[axis];
     const bool    kept = at >= 0 && at < pad->kept[axis];
-    return pad->crop[axis] + (kept ? at : mirrored(at, pad->kept[axis], edge));
+    return pad->crop[axis] + (kept ? at : mirrored(at, pad->kept[axis], mode));
 }
 
 /* Adds the gradients of all places, each to where it looks. */
-static void add_mirrored(const octet_tensor *din, const octet_tensor *dout, const padding *pad, bool edge)
+static void add_mirrored(const octet_tensor *din, const octet_tensor *dout, const padding *pad, const char *mode)
 {
     octet_walk walk = {.rank = dout->rank};
     const int  last = dout->rank - 1;
@@ -207,9 +219,9 @@ static void add_mirrored(const octet_tensor *din, const octet_tensor *dout, cons
     octet_dense_steps(steps, din->dims, din->rank);
     do {
         int64_t row = 0;
-        for (int i = 0; i < last; i++) row += origin(pad, i, walk.index[i], edge) * steps[i];
+        for (int i = 0; i < last; i++) row += origin(pad, i, walk.index[i], mode) * steps[i];
         for (int64_t i = 0; i < dout->dims[last]; i++)
-            octet_gradient_add(din, row + origin(pad, last, i, edge), dout, walk.offset[0] + i, 1);
+            octet_gradient_add(din, row + origin(pad, last, i, mode), dout, walk.offset[0] + i, 1);
     } while (octet_walk_next(&walk));
 }
 
@@ -223,7 +235,7 @@ static octet_status backward(const octet_backward_call *call, octet_error *err)
     const int64_t size = (int64_t)octet_dtype_size(din->dtype);
     const inside  at = make_inside(dout, din, &pad);
     if (strcmp(mode, "constant") != 0 && din->rank > 0)
-        add_mirrored(din, dout, &pad, !strcmp(mode, "edge"));
+        add_mirrored(din, dout, &pad, mode);
     else if (!at.empty)
         octet_move_back((char *)din->data + at.from * size, (const char *)dout->data + at.to * size, &at.move,
                         din->dtype);
@@ -234,7 +246,7 @@ const octet_op octet_op_pad = {
     .name = "Pad",
     .since = 11,
     .min_inputs = 2,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .min_outputs = 1,
     .max_outputs = 1,
     .types = OCTET_TYPES_ALL,
@@ -246,5 +258,66 @@ const octet_op octet_op_pad = {
     .forward_integer = forward_levels,
     .scratch_size = octet_levels_scratch,
     .backward = backward,
-    .fixed_inputs = 1 << 1 | 1 << 2,
+    .fixed_inputs = 1 << 1 | 1 << 2 | 1 << 3,
+};
+
+/* ---- Tile: data, repeats: what lies behind the input wraps around ---- */
+
+static octet_status tile_pads(padding *pad, const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_ints                repeats;
+    OCTET_TRY(octet_known_ints(&repeats, call, 1, "repeats", err));
+    if (repeats.count != in->rank)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "repeats", "%d numbers for %d dimensions", repeats.count,
+                                in->rank);
+    *pad = (padding){.before = {0}};
+    for (int i = 0; i < in->rank; i++) {
+        pad->kept[i] = in->dims[i];
+        if (repeats.at[i] < 0 || !octet_mul64(&pad->dims[i], in->dims[i], repeats.at[i]))
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "repeats", "axis %d of %lld entries %lld times", i,
+                                    (long long)in->dims[i], (long long)repeats.at[i]);
+    }
+    return OCTET_OK;
+}
+
+static octet_status tile_infer(const octet_call *call, octet_error *err)
+{
+    padding pad;
+    OCTET_TRY(tile_pads(&pad, call, err));
+    return octet_set_output(call->out[0], call->in[0]->dtype, pad.dims, call->in[0]->rank, err);
+}
+
+static octet_status tile_forward(const octet_call *call, octet_error *err)
+{
+    padding pad;
+    OCTET_TRY(tile_pads(&pad, call, err));
+    return pad_around(call, &pad, "wrap", err);
+}
+
+static octet_status tile_backward(const octet_backward_call *call, octet_error *err)
+{
+    padding pad;
+    if (!octet_gradient_wanted(call, 0) || octet_tensor_count(call->dout[0]) == 0) return OCTET_OK;
+    if (call->din[0]->rank == 0) return octet_gradient_same(call, err);
+    OCTET_TRY(tile_pads(&pad, call->forward, err));
+    add_mirrored(call->din[0], call->dout[0], &pad, "wrap");
+    return OCTET_OK;
+}
+
+const octet_op octet_op_tile = {
+    .name = "Tile",
+    .since = 6,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_ALL,
+    .quant = OCTET_QUANT_SAME,
+    .infer = tile_infer,
+    .forward = tile_forward,
+    .forward_integer = octet_move_levels,
+    .scratch_size = octet_levels_scratch,
+    .backward = tile_backward,
+    .fixed_inputs = 1 << 1,
 };

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AveragePool, MaxPool, GlobalMaxPool: rows, validation, and both forms of each. Values are compared and summed in
    double or int64_t, whatever their type. */
-#include "ops/pool.h"
+#include "ops/pool_run.h"
 
-#include "base/parallel.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
 #include "ops/levels.h"
@@ -14,68 +13,6 @@
 #include <math.h>
 
 #define AT(field) offsetof(octet_window_attrs, field)
-
-typedef struct pool_run {
-    const octet_call        *call;
-    octet_window             window;
-    size_t                   in_size, out_size; /* of a plane */
-    bool                     real;
-    octet_average_rule       average;
-    octet_level_rule         to; /* levels: where they go */
-} pool_run;
-
-/* Operators without attributes take the whole space as one window. */
-static octet_status make_window(octet_window *window, const octet_call *call, octet_error *err)
-{
-    static const octet_window_attrs plain = { .auto_pad = "NOTSET" };
-    if (call->node->op->attrs) return octet_window_make(window, call, NULL, err);
-    octet_call global = *call;
-    global.attrs = &plain;
-    return octet_window_make(window, &global, call->in[0]->dims + 2, err);
-}
-
-static void make_run(pool_run *run, const octet_call *call, bool integer)
-{
-    *run = (pool_run){ .call = call, .real = !integer };
-    make_window(&run->window, call, NULL);
-    run->in_size = (size_t)octet_product(run->window.in, run->window.rank);
-    run->out_size = (size_t)octet_product(run->window.out, run->window.rank);
-}
-
-/* Images and channels. */
-static size_t count_planes(const octet_call *call) { return (size_t)(call->in[0]->dims[0] * call->in[0]->dims[1]); }
-
-/* Runs body for every plane. */
-static void run_planes(const octet_call *call, bool integer, void (*body)(void *context, size_t plane))
-{
-    pool_run                  pool, *const run = &pool;
-    const octet_tensor *const x = call->in[0], *const y = call->out[0];
-    make_run(run, call, integer);
-    if (integer && y->qparams) {
-        run->to = octet_level_rule_of(y->qparams, 0, &call->node->activation);
-        run->average = (octet_average_rule){ .scale = x->qparams->scale[0], .to = run->to };
-    }
-    octet_parallel(count_planes(call), call->threads, body, run);
-}
-
-/* Cuts the output plane into parts; part.count is 0 before the first. */
-static bool next_part(octet_pool_part *part, const pool_run *run)
-{
-    const size_t width = (size_t)run->window.out[run->window.rank - 1];
-    part->first += part->count;
-    if (part->first == width) {
-        part->first = 0;
-        part->row++;
-    }
-    const size_t left = width - part->first;
-    part->count = left < OCTET_POOL_PART ? left : OCTET_POOL_PART;
-    return part->row * width < run->out_size;
-}
-
-static int64_t part_position(const pool_run *run, const octet_pool_part *part)
-{
-    return (int64_t)part->row * run->window.out[run->window.rank - 1] + (int64_t)part->first;
-}
 
 /* ---- maximum ---- */
 
@@ -90,7 +27,7 @@ static void raise(octet_wide *best, int64_t *where, const octet_wide *x, const o
     }
 }
 
-static void max_part(octet_wide *best, int64_t *where, const pool_run *run, size_t plane, octet_pool_part part)
+static void max_part(octet_wide *best, int64_t *where, const octet_pool_run *run, size_t plane, octet_pool_part part)
 {
     const octet_tensor *const x = run->call->in[0];
     const bool                is_float = octet_dtype_is_float(x->dtype);
@@ -124,14 +61,15 @@ static int64_t nearest_position(const octet_window *window, int64_t index, int64
     return at;
 }
 
-static void max_part_nearest(octet_wide *best, int64_t *where, const pool_run *run, size_t plane, octet_pool_part part)
+static void max_part_nearest(octet_wide *best, int64_t *where, const octet_pool_run *run, size_t plane,
+                             octet_pool_part part)
 {
     const octet_tensor *const x = run->call->in[0];
     const int64_t             taps = octet_product(run->window.kernel, run->window.rank);
     for (size_t i = 0; i < part.count; i++) {
         where[i] = -1;
         for (int64_t tap = 0; tap < taps; tap++) {
-            const int64_t at = nearest_position(&run->window, part_position(run, &part) + (int64_t)i, tap);
+            const int64_t at = nearest_position(&run->window, octet_pool_position(run, &part) + (int64_t)i, tap);
             const octet_pool_stretch one = { .at = at, .n = 1 };
             octet_wide               value;
             octet_wide_load(&value, x->data, x->dtype, (int64_t)(plane * run->in_size) + at, 1, 1);
@@ -140,7 +78,7 @@ static void max_part_nearest(octet_wide *best, int64_t *where, const pool_run *r
     }
 }
 
-static bool takes_nearest(const pool_run *run)
+static bool takes_nearest(const octet_pool_run *run)
 {
     const octet_window_attrs *const attrs = run->call->attrs;
     bool                            dilated = false;
@@ -160,10 +98,10 @@ static int64_t column_major(const octet_window *window, int64_t p)
     return at;
 }
 
-static void store_indices(const pool_run *run, size_t plane, const octet_pool_part *part, const int64_t *where)
+static void store_indices(const octet_pool_run *run, size_t plane, const octet_pool_part *part, const int64_t *where)
 {
     const octet_window_attrs *const attrs = run->call->attrs;
-    int64_t *const to = (int64_t *)run->call->out[1]->data + plane * run->out_size + part_position(run, part);
+    int64_t *const to = (int64_t *)run->call->out[1]->data + plane * run->out_size + octet_pool_position(run, part);
     for (size_t i = 0; i < part->count; i++) {
         const int64_t first = where[i] < 0 ? 0 : where[i];
         const int64_t own = attrs->storage_order ? column_major(&run->window, first) : first;
@@ -172,7 +110,7 @@ static void store_indices(const pool_run *run, size_t plane, const octet_pool_pa
 }
 
 /* Levels keep their parameters; where the output has others, they are rescaled. */
-static void store_levels(const pool_run *run, size_t at, const octet_wide *values, size_t n)
+static void store_levels(const octet_pool_run *run, size_t at, const octet_wide *values, size_t n)
 {
     const octet_tensor *const x = run->call->in[0], *const y = run->call->out[0];
     const bool                same = octet_qparams_equal(x->qparams, y->qparams);
@@ -188,14 +126,14 @@ static void store_levels(const pool_run *run, size_t at, const octet_wide *value
 
 static void max_plane(void *context, size_t plane)
 {
-    const pool_run *const     run = context;
+    const octet_pool_run *const     run = context;
     const octet_tensor *const y = run->call->out[0];
     const bool                nearest = takes_nearest(run);
     octet_pool_part           part = { 0 };
-    while (next_part(&part, run)) {
+    while (octet_pool_next_part(&part, run)) {
         octet_wide   best[OCTET_POOL_PART];
         int64_t      where[OCTET_POOL_PART];
-        const size_t at = plane * run->out_size + (size_t)part_position(run, &part);
+        const size_t at = plane * run->out_size + (size_t)octet_pool_position(run, &part);
         if (nearest) max_part_nearest(best, where, run, plane, part);
         else max_part(best, where, run, plane, part);
         if (run->real) {
@@ -211,14 +149,14 @@ static void max_plane(void *context, size_t plane)
 static octet_status max_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    run_planes(call, false, max_plane);
+    octet_pool_planes(call, false, max_plane);
     return OCTET_OK;
 }
 
 static octet_status max_forward_integer(const octet_call *call, octet_error *err)
 {
     if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
-    run_planes(call, true, max_plane);
+    octet_pool_planes(call, true, max_plane);
     return OCTET_OK;
 }
 
@@ -227,15 +165,16 @@ static octet_status max_forward_integer(const octet_call *call, octet_error *err
 /* Window positions of output `index` of dimension i that count: inside the input, or inside the padded input. */
 static int64_t counted(const octet_window *window, int i, int64_t index, bool padding)
 {
-    const int64_t start = index * window->stride[i] - window->pad[i];
+    const int64_t start = index * window->stride[i] - window->pad[i], step = window->dilation[i];
     const int64_t lowest = padding ? -window->pad[i] : 0;
     const int64_t limit = window->in[i] + (padding ? window->pad_end[i] : 0);
-    const int64_t from = start < lowest ? lowest : start;
-    const int64_t to = start + window->kernel[i] < limit ? start + window->kernel[i] : limit;
-    return to - from;
+    const int64_t from = start < lowest ? (lowest - start + step - 1) / step : 0;
+    const int64_t to = start < limit ? (limit - 1 - start) / step + 1 : 0;
+    const int64_t end = to < window->kernel[i] ? to : window->kernel[i];
+    return end > from ? end - from : 0;
 }
 
-static void count_part(int32_t *divisor, const pool_run *run, const octet_pool_part *part)
+static void count_part(int32_t *divisor, const octet_pool_run *run, const octet_pool_part *part)
 {
     const octet_window_attrs *const attrs = run->call->attrs;
     const octet_window *const       window = &run->window;
@@ -246,14 +185,16 @@ static void count_part(int32_t *divisor, const pool_run *run, const octet_pool_p
         outer *= counted(window, i, (int64_t)(row % (size_t)window->out[i]), attrs->count_include_pad != 0);
         row /= (size_t)window->out[i];
     }
-    for (size_t i = 0; i < part->count; i++)
+    for (size_t i = 0; i < part->count; i++) {
         divisor[i] = (int32_t)(full ? octet_product(window->kernel, window->rank)
                                     : outer * counted(window, window->rank - 1, (int64_t)(part->first + i),
                                                       attrs->count_include_pad != 0));
+        if (divisor[i] == 0) divisor[i] = 1; /* a dilated window may reach no element: its mean is 0 */
+    }
 }
 
 /* Sums of a part: reals as they are, levels less their zero point. */
-static void sum_part(octet_wide *sum, const pool_run *run, size_t plane, octet_pool_part part)
+static void sum_part(octet_wide *sum, const octet_pool_run *run, size_t plane, octet_pool_part part)
 {
     const octet_tensor *const x = run->call->in[0];
     const int32_t             zero_point = run->real ? 0 : x->qparams->zero_point[0];
@@ -278,13 +219,13 @@ static void sum_part(octet_wide *sum, const pool_run *run, size_t plane, octet_p
 
 static void average_plane(void *context, size_t plane)
 {
-    const pool_run *const     run = context;
+    const octet_pool_run *const     run = context;
     const octet_tensor *const y = run->call->out[0];
     octet_pool_part           part = { 0 };
-    while (next_part(&part, run)) {
+    while (octet_pool_next_part(&part, run)) {
         octet_wide   sum[OCTET_POOL_PART];
         int32_t      divisor[OCTET_POOL_PART], levels[OCTET_POOL_PART], sums[OCTET_POOL_PART];
-        const size_t at = plane * run->out_size + (size_t)part_position(run, &part), n = part.count;
+        const size_t at = plane * run->out_size + (size_t)octet_pool_position(run, &part), n = part.count;
         sum_part(sum, run, plane, part);
         count_part(divisor, run, &part);
         if (run->real) {
@@ -302,7 +243,7 @@ static void average_plane(void *context, size_t plane)
 static octet_status average_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    run_planes(call, false, average_plane);
+    octet_pool_planes(call, false, average_plane);
     return OCTET_OK;
 }
 
@@ -310,22 +251,22 @@ static octet_status average_forward_integer(const octet_call *call, octet_error 
 {
     octet_window window;
     if (!call->out[0]->qparams) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the output has no levels");
-    OCTET_TRY(make_window(&window, call, err));
+    OCTET_TRY(octet_pool_window(&window, call, err));
     const octet_qparams *const x = call->in[0]->qparams;
     if (octet_product(window.kernel, window.rank) > INT32_MAX / ((int64_t)x->qmax - x->qmin))
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "kernel_shape", "sums of so large a window leave int32");
-    run_planes(call, true, average_plane);
+    octet_pool_planes(call, true, average_plane);
     return OCTET_OK;
 }
 
 /* ---- gradients ---- */
 
 /* One part of a plane: n gradients of its outputs, to where they belong in the plane of dx. */
-typedef void part_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+typedef void part_gradient(const octet_tensor *dx, const octet_wide *dy, const octet_pool_run *run, size_t plane,
                            octet_pool_part part);
 
 /* To the first largest element, as the forward function compares. */
-static void max_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+static void max_gradient(const octet_tensor *dx, const octet_wide *dy, const octet_pool_run *run, size_t plane,
                          octet_pool_part part)
 {
     octet_wide best[OCTET_POOL_PART];
@@ -336,7 +277,7 @@ static void max_gradient(const octet_tensor *dx, const octet_wide *dy, const poo
             octet_wide_add(dx->data, dx->dtype, (int64_t)(plane * run->in_size) + where[i], dy + i, 1, 0);
 }
 
-static void average_gradient(const octet_tensor *dx, const octet_wide *dy, const pool_run *run, size_t plane,
+static void average_gradient(const octet_tensor *dx, const octet_wide *dy, const octet_pool_run *run, size_t plane,
                              octet_pool_part part)
 {
     octet_wide         share[OCTET_POOL_PART];
@@ -352,14 +293,14 @@ static void average_gradient(const octet_tensor *dx, const octet_wide *dy, const
 
 static octet_status backward(const octet_backward_call *call, part_gradient *gradient)
 {
-    pool_run run;
+    octet_pool_run run;
     if (!octet_gradient_wanted(call, 0)) return OCTET_OK;
-    make_run(&run, call->forward, false);
-    for (size_t plane = 0; plane < count_planes(call->forward); plane++) {
+    octet_pool_make(&run, call->forward, false);
+    for (size_t plane = 0; plane < octet_pool_count(call->forward); plane++) {
         octet_pool_part part = { 0 };
-        while (next_part(&part, &run)) {
+        while (octet_pool_next_part(&part, &run)) {
             octet_wide    dy[OCTET_POOL_PART];
-            const int64_t at = (int64_t)(plane * run.out_size) + part_position(&run, &part);
+            const int64_t at = (int64_t)(plane * run.out_size) + octet_pool_position(&run, &part);
             octet_wide_load(dy, call->dout[0]->data, call->dout[0]->dtype, at, part.count, 1);
             gradient(call->din[0], dy, &run, plane, part);
         }
@@ -381,37 +322,11 @@ static octet_status average_backward(const octet_backward_call *call, octet_erro
 
 /* ---- rows ---- */
 
-/* Windows made of padding only have no value. */
-static octet_status check_pads(const octet_window *window, octet_error *err)
-{
-    for (int i = 0; i < window->rank; i++) {
-        const int64_t extent = (window->kernel[i] - 1) * window->dilation[i] + 1;
-        if (window->pad[i] >= extent || window->pad_end[i] >= extent)
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "pads",
-                                    "padding of dimension %d is as large as the window: some would hold nothing else",
-                                    i + 2);
-    }
-    return OCTET_OK;
-}
-
-static octet_status infer(const octet_call *call, octet_error *err)
-{
-    octet_window window;
-    if (call->in[0]->rank < 3)
-        return octet_fail(err, OCTET_ERR_SHAPE, "the input has rank %d; at least 3 is needed (batch, channels, space)",
-                          call->in[0]->rank);
-    OCTET_TRY(make_window(&window, call, err));
-    OCTET_TRY(check_pads(&window, err));
-    if (octet_product(window.kernel, window.rank) > INT32_MAX)
-        return octet_fail_field(err, OCTET_ERR_LIMIT, "kernel_shape", "the window has more than 2^31 elements");
-    OCTET_TRY(octet_window_output(call, 0, call->in[0]->dtype, call->in[0]->dims[1], &window, err));
-    return octet_window_output(call, 1, OCTET_I64, call->in[0]->dims[1], &window, err);
-}
-
 static const octet_attr average_attrs[] = {
     { "auto_pad", OCTET_ATTR_STRING, AT(auto_pad), .default_s = "NOTSET" },
     { "ceil_mode", OCTET_ATTR_INT, AT(ceil_mode) },
     { "count_include_pad", OCTET_ATTR_INT, AT(count_include_pad) },
+    { "dilations", OCTET_ATTR_INTS, AT(dilations), .min = 1, .max = INT32_MAX },
     { "kernel_shape", OCTET_ATTR_INTS, AT(kernel_shape), .min = 1, .max = INT32_MAX, .required = true },
     { "pads", OCTET_ATTR_INTS, AT(pads), .min = 0, .max = 0xffff },
     { "strides", OCTET_ATTR_INTS, AT(strides), .min = 1, .max = INT32_MAX },
@@ -437,8 +352,8 @@ const octet_op octet_op_average_pool = {
     .attrs = average_attrs,
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_RESCALE,
-    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
-    .infer = infer,
+    .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES | OCTET_OP_AVERAGES,
+    .infer = octet_pool_infer,
     .forward = average_forward,
     .forward_integer = average_forward_integer,
     .backward = average_backward,
@@ -456,7 +371,7 @@ const octet_op octet_op_max_pool = {
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
-    .infer = infer,
+    .infer = octet_pool_infer,
     .forward = max_forward,
     .forward_integer = max_forward_integer,
     .backward = max_backward,
@@ -469,7 +384,7 @@ const octet_op octet_op_global_max_pool = {
     .types = OCTET_TYPES_FLOAT,
     .quant = OCTET_QUANT_SAME,
     .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
-    .infer = infer,
+    .infer = octet_pool_infer,
     .forward = max_forward,
     .forward_integer = max_forward_integer,
     .backward = max_backward,

@@ -91,6 +91,14 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     ROUND_EACH((float)((int64_t)a[i] * b[i]) * m);
 }
 
+static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const octet_level_rule *to = &rule->to;
+    const float             m  = (float)((double)rule->a_scale / to->scale);
+    const float             mb = (float)((double)rule->a_scale * rule->b_scale / to->scale);
+    ROUND_EACH(a[i] < 0 ? (float)((int64_t)a[i] * b[i]) * mb : (float)a[i] * m);
+}
+
 static void table(int32_t *level, size_t n, const octet_table_rule *rule)
 {
     for (size_t i = 0; i < n; i++) {
@@ -106,6 +114,13 @@ static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, 
     const octet_level_rule *to = &rule->to;
     const double            from = rule->scale, unit = to->scale;
     ROUND_EACH((float)sum[i] * (float)(from / (divisor[i] * unit)));
+}
+
+static void norm(float affine[2], const octet_norm_rule *rule)
+{
+    const double k = (double)rule->gamma / sqrt((double)rule->variance + (double)rule->epsilon);
+    affine[0] = (float)(k * (double)rule->scale / (double)rule->to.scale);
+    affine[1] = (float)(((double)rule->beta - (double)rule->mean * k) / (double)rule->to.scale);
 }
 
 static void rescale(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to)
@@ -130,15 +145,18 @@ const octet_profile octet_profile_octet = {
     .mac_real = mac_real,
     .add = add,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table,
     .average = average,
+    .norm = norm,
     .rescale = rescale,
 };
 
 const octet_profile *octet_profile_find(const char *name)
 {
     static const octet_profile *const profiles[] = { &octet_profile_octet, &octet_profile_torch_qnnpack,
-                                                    &octet_profile_torch_onednn };
+                                                    &octet_profile_torch_onednn, &octet_profile_torch_fbgemm,
+                                                    &octet_profile_torch_x86,    &octet_profile_torch_planes };
     if (!name) return &octet_profile_octet;
     for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
         if (strcmp(profiles[i]->name, name) == 0) return profiles[i];

@@ -18,6 +18,9 @@ typedef struct octet_level_rule {
 /* One output channel of a Conv, Gemm or MatMul. */
 typedef struct octet_mac_rule {
     float            input_scale, weight_scale;
+    bool             per_channel; /* weight scales: torch's FBGEMM adds a bias otherwise then */
+    bool             convolves;   /* a convolution of at most 100 groups whose weights have zero point 0: torch's x86
+                                     engine leaves it to oneDNN */
     bool             real;      /* result stays float32, in units of to.scale (1: plain real numbers) */
     octet_level_rule to;
     float            bias;       /* real bias, where the file or profile keeps one; else 0 */
@@ -26,7 +29,7 @@ typedef struct octet_mac_rule {
     float            offset;     /* set by mac_prepare: bias in the profile's own form */
 } octet_mac_rule;
 
-/* Add and Sub: a + sign * b. Mul: a * b. */
+/* Add and Sub: a + sign * b. Mul and PRelu: a * b. */
 typedef struct octet_add_rule {
     float            a_scale, b_scale;
     int32_t          a_zero_point, b_zero_point;
@@ -41,8 +44,16 @@ typedef struct octet_average_rule {
     float            scale;
     int32_t          height, width; /* the window where it is one for all elements (GlobalAveragePool, ReduceMean over
                                        two axes): torch divides by one after the other. 0: AveragePool */
+    bool             divides; /* ReduceMean: torch divides by the number of elements at once */
     octet_level_rule to;
 } octet_average_rule;
+
+/* One channel of a BatchNormalization on levels. */
+typedef struct octet_norm_rule {
+    float            scale; /* of the input */
+    float            gamma, beta, mean, variance, epsilon;
+    octet_level_rule to;
+} octet_norm_rule;
 
 /* A function of one number at the levels from first on. */
 typedef struct octet_table_rule {
@@ -75,6 +86,9 @@ struct octet_profile {
 
     void (*multiply)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
 
+    /* PRelu: a where it is not below zero, else a * b. */
+    void (*prelu)(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule);
+
     void (*table)(int32_t *level, size_t n, const octet_table_rule *rule);
     size_t table_block; /* 0, or torch's vectors: elements behind the last whole block of so many are a tail */
 
@@ -85,11 +99,17 @@ struct octet_profile {
                               a dilated window steps over it */
     bool average_full_window; /* AveragePool without ceil_mode divides by the whole kernel, whatever it says */
 
+    bool resize_single; /* Resize takes float32 coordinates, none below 0, and levels with their zero point */
+
+    /* BatchNormalization: a level is rne(f32(f32((level - zero_point) * affine[0]) + affine[1])), plus zero point. */
+    void (*norm)(float affine[2], const octet_norm_rule *rule);
+
     /* (level - zero_point) of one scale to another: Concat with unequal parameters, Requantize. */
     void (*rescale)(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to);
 };
 
-extern const octet_profile octet_profile_octet, octet_profile_torch_qnnpack, octet_profile_torch_onednn;
+extern const octet_profile octet_profile_octet, octet_profile_torch_qnnpack, octet_profile_torch_onednn,
+    octet_profile_torch_fbgemm, octet_profile_torch_x86, octet_profile_torch_planes;
 
 /* The row of that name; NULL: octet's own. NULL where there is none of the name. */
 const octet_profile *octet_profile_find(const char *name);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The profiles `torch-qnnpack` and `torch-onednn`: what PyTorch 1.13's eager quantized operators compute on either
-   engine, bit for bit. The two differ in how a bias is kept, whether the zero point is added before or after rounding,
-   and in Add. Each float operation is one IEEE rounding, in torch's order. */
+   engine, and `torch-fbgemm` and `torch-x86`: 2.8's, bit for bit. They differ in how a bias is kept, whether the zero
+   point is added before or after rounding, and in Add. Each float operation is one IEEE rounding, in torch's order.
+   Convolutions return channels last, which is what pools find here; `torch-planes` is torch-fbgemm with pools of values
+   that lie plane by plane. Not copied: sums that saturate in FBGEMM's depthwise kernel. */
 #include "ops/profile.h"
 
 #include <math.h>
@@ -91,6 +93,54 @@ static void mac_levels_onednn(int32_t *level, const int32_t *sum, size_t n, cons
     }
 }
 
+/* FBGEMM: the bias stays real. Of one weight scale it is added with one rounding, of several with two. */
+static bool mac_prepare_fbgemm(octet_mac_rule *rule)
+{
+    if (rule->real) return mac_prepare_real(rule);
+    const float unit = rule->input_scale * rule->weight_scale;
+    rule->multiplier = unit / rule->to.scale;
+    rule->offset = rule->per_channel ? rule->bias / unit : 1.0f / unit;
+    return isfinite(rule->multiplier) && isfinite(rule->offset);
+}
+
+static void mac_levels_fbgemm(int32_t *level, const int32_t *sum, size_t n, const octet_mac_rule *rule)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float acc = mac_sum(sum[i], rule);
+        const float biased = rule->per_channel ? acc + rule->offset : fmaf(rule->bias, rule->offset, acc);
+        const float t = biased * rule->multiplier;
+        level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
+    }
+}
+
+static void mac_real_fbgemm(float *real, const int32_t *sum, size_t n, const octet_mac_rule *rule)
+{
+    for (size_t i = 0; i < n; i++) real[i] = fmaf(mac_sum(sum[i], rule), rule->multiplier, rule->offset);
+}
+
+/* oneDNN 3: real numbers first, then levels. */
+static bool mac_prepare_x86(octet_mac_rule *rule)
+{
+    if (rule->real || !rule->convolves) return mac_prepare_fbgemm(rule);
+    rule->multiplier = rule->input_scale * rule->weight_scale;
+    rule->offset = rule->bias;
+    return isfinite(rule->multiplier) && isfinite(1.0f / rule->to.scale);
+}
+
+static void mac_levels_x86(int32_t *level, const int32_t *sum, size_t n, const octet_mac_rule *rule)
+{
+    const float inverse = 1.0f / rule->to.scale, zero_point = (float)rule->to.zero_point;
+    if (!rule->convolves) {
+        mac_levels_fbgemm(level, sum, n, rule);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const float scaled = mac_sum(sum[i], rule) * rule->multiplier, real = scaled + rule->offset;
+        const float t = real * inverse, shifted = t + zero_point;
+        level[i] = clamp_level((double)rintf(shifted), &rule->to);
+    }
+}
+
 /* ---- Add ---- */
 
 /* Fixed point: the larger of the two multipliers gets 22 bits; ties go away from zero. */
@@ -138,6 +188,18 @@ static void multiply(int32_t *level, const int32_t *a, const int32_t *b, size_t 
     const float product = rule->a_scale * rule->b_scale, inverse = 1.0f / rule->to.scale, m = product * inverse;
     for (size_t i = 0; i < n; i++) {
         const float t = (float)((int64_t)a[i] * b[i]) * m;
+        level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
+    }
+}
+
+/* Where x is not below zero its slope is 1, as a level of the slope's own: one of quint8, which may not reach it. */
+static void prelu(int32_t *level, const int32_t *a, const int32_t *b, size_t n, const octet_add_rule *rule)
+{
+    const octet_level_rule slope = { .scale = rule->b_scale, .zero_point = rule->b_zero_point, .qmax = 255 };
+    const float            product = rule->a_scale * rule->b_scale, m = product * (1.0f / rule->to.scale);
+    const int32_t          one = quantize_one(1.0f, 1.0f / slope.scale, &slope) - slope.zero_point;
+    for (size_t i = 0; i < n; i++) {
+        const float t = (float)((int64_t)a[i] * (a[i] < 0 ? b[i] : one)) * m;
         level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
     }
 }
@@ -195,9 +257,35 @@ static void average(int32_t *level, const int32_t *sum, const int32_t *divisor, 
     const float down = rule->height > 0 ? 1.0f / (float)rule->height : 0, whole = down / (float)rule->width;
     for (size_t i = 0; i < n; i++) {
         const float inverse = rule->height > 0 ? whole : 1.0f / (float)divisor[i];
-        const float mean = (float)sum[i] * inverse, t = mean * change;
+        const float mean = rule->divides ? (float)sum[i] / (float)divisor[i] : (float)sum[i] * inverse;
+        const float t = mean * change;
         level[i] = clamp_level((double)rintf(t) + rule->to.zero_point, &rule->to);
     }
+}
+
+/* Of values that lie plane by plane, of one scale before and after: the zero point takes part in rounding. */
+static void average_planes(int32_t *level, const int32_t *sum, const int32_t *divisor, size_t n,
+                           const octet_average_rule *rule)
+{
+    const int32_t zero_point = rule->to.zero_point;
+    const float   down = rule->height > 0 ? 1.0f / (float)rule->height : 0, whole = down / (float)rule->width;
+    for (size_t i = 0; i < n; i++) {
+        const float all = (float)(sum[i] + divisor[i] * zero_point), inverse = 1.0f / (float)divisor[i];
+        const float part = (float)sum[i] * inverse;
+        const float mean = rule->divides      ? all / (float)divisor[i]
+                           : rule->height > 0 ? all * whole
+                                              : part + (float)zero_point;
+        level[i] = clamp_level((double)rintf(mean), &rule->to);
+    }
+}
+
+static void norm(float affine[2], const octet_norm_rule *rule)
+{
+    const float spread = rule->variance + rule->epsilon, inverse = 1.0f / sqrtf(spread);
+    const float k = inverse * rule->gamma, change = rule->scale / rule->to.scale;
+    const float centre = rule->mean * inverse, moved = centre * rule->gamma, shift = rule->beta - moved;
+    affine[0] = k * change;
+    affine[1] = shift / rule->to.scale;
 }
 
 static void rescale(int32_t *level, const int32_t *offset_level, float scale, size_t n, const octet_level_rule *to)
@@ -223,10 +311,13 @@ const octet_profile octet_profile_torch_qnnpack = {
     .mac_real = mac_real,
     .add = add_qnnpack,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table_qnnpack,
     .table_block = VECTORS,
     .max_pool_nearest = true,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .average_full_window = true,
     .rescale = rescale,
 };
@@ -240,8 +331,21 @@ const octet_profile octet_profile_torch_onednn = {
     .mac_real = mac_real,
     .add = add_native,
     .multiply = multiply,
+    .prelu = prelu,
     .table = table,
     .table_block = VECTORS,
     .average = average,
+    .norm = norm,
+    .resize_single = true,
     .rescale = rescale,
 };
+
+#define TORCH_2_8(profile, prepare, levels, averages)                                                             \
+    const octet_profile octet_profile_torch_##profile = {                                                         \
+        .name = "torch-" #profile, .quantize = quantize, .mac_prepare = prepare, .mac_levels = levels,            \
+        .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply, .table = table,                     \
+        .table_block = VECTORS, .average = averages, .norm = norm, .resize_single = true, .rescale = rescale,     \
+    };
+TORCH_2_8(fbgemm, mac_prepare_fbgemm, mac_levels_fbgemm, average)
+TORCH_2_8(x86, mac_prepare_x86, mac_levels_x86, average)
+TORCH_2_8(planes, mac_prepare_fbgemm, mac_levels_fbgemm, average_planes)

@@ -15,6 +15,8 @@
 #include <string.h>
 
 static const octet_attr rows[] = {
+    {.name = "antialias", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_resize_attrs, antialias), .max = 1},
+    {.name = "axes", .kind = OCTET_ATTR_INTS, .offset = offsetof(octet_resize_attrs, axes)},
     {.name = "coordinate_transformation_mode",
      .kind = OCTET_ATTR_STRING,
      .offset = offsetof(octet_resize_attrs, coordinate_transformation_mode),
@@ -30,6 +32,10 @@ static const octet_attr rows[] = {
     {.name = "extrapolation_value",
      .kind = OCTET_ATTR_FLOAT,
      .offset = offsetof(octet_resize_attrs, extrapolation_value)},
+    {.name = "keep_aspect_ratio_policy",
+     .kind = OCTET_ATTR_STRING,
+     .offset = offsetof(octet_resize_attrs, keep_aspect_ratio_policy),
+     .default_s = "stretch"},
     {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_resize_attrs, mode), .default_s = "nearest"},
     {.name = "nearest_mode",
      .kind = OCTET_ATTR_STRING,
@@ -45,7 +51,7 @@ static octet_status infer(const octet_call *call, octet_error *err)
     const char *const               unknown = octet_resize_unknown(attrs);
     octet_resize_axis               axes[OCTET_MAX_RANK];
     int64_t                         dims[OCTET_MAX_RANK];
-    if (unknown) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, unknown, "the mode is not one of ONNX opset 17");
+    if (unknown) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, unknown, "the mode is not one of ONNX");
     if (!isfinite(attrs->cubic_coeff_a))
         return octet_fail_field(err, OCTET_ERR_FORMAT, "cubic_coeff_a", "a finite number is needed");
     OCTET_TRY(octet_resize_axes(axes, call, err));
@@ -82,11 +88,11 @@ static layout lay_out(const octet_call *call, size_t element)
 {
     const octet_resize_attrs *const attrs = call->attrs;
     const octet_tensor *const       out = call->out[0];
-    const size_t                    taps = (size_t)octet_resize_taps(attrs->mode);
     char *const                     base = call->scratch;
     layout                          plan = {.element = element};
     for (int i = 0; i < out->rank; i++) {
         const size_t        places = (size_t)out->dims[i];
+        const size_t        taps = (size_t)octet_resize_most_taps(attrs, call->in[0]->dims[i], out->dims[i]);
         octet_resize_table *table = &plan.tables[i];
         if (base) {
             table->index = (int64_t *)(void *)(base + plan.bytes);
@@ -124,7 +130,10 @@ static octet_status prepare(layout *plan, const octet_call *call, size_t element
     for (int i = 0; i < call->in[0]->rank; i++) dims[i] = axes[i].to;
     OCTET_TRY(octet_check_planned(call->out[0], dims, call->in[0]->rank, err));
     *plan = lay_out(call, element);
-    for (int i = 0; i < call->in[0]->rank; i++) octet_resize_fill(&plan->tables[i], &axes[i], call->attrs);
+    for (int i = 0; i < call->in[0]->rank; i++) {
+        axes[i].single = call->in[0]->qparams && call->profile->resize_single;
+        octet_resize_fill(&plan->tables[i], &axes[i], call->attrs);
+    }
     return OCTET_OK;
 }
 
@@ -299,24 +308,26 @@ static void store_levels(const octet_call *call, const float *sum)
     const size_t              count = (size_t)octet_tensor_count(out);
     octet_level_rule          to = octet_level_rule_of(out->qparams, 0, NULL);
     const float               multiplier = (float)((double)call->in[0]->qparams->scale[0] / to.scale);
+    const float offset = call->profile->resize_single ? (float)call->in[0]->qparams->zero_point[0] : 0.0f;
     to.scale = 1.0f; /* t is in units of the output already */
     for (size_t at = 0; at < count; at += OCTET_WIDE_ROW) {
         const size_t n = count - at < OCTET_WIDE_ROW ? count - at : OCTET_WIDE_ROW;
         float        t[OCTET_WIDE_ROW];
         int32_t      level[OCTET_WIDE_ROW];
-        for (size_t i = 0; i < n; i++) t[i] = sum[at + i] * multiplier;
+        for (size_t i = 0; i < n; i++) t[i] = (sum[at + i] - offset) * multiplier;
         octet_profile_octet.quantize(level, t, n, &to);
         octet_levels_store(out->data, out->dtype, at, level, n);
     }
 }
 
-static void load_offsets(float *to, const octet_tensor *in)
+static void load_offsets(float *to, const octet_tensor *in, const octet_profile *profile)
 {
+    const int32_t zero_point = profile->resize_single ? 0 : in->qparams->zero_point[0];
     const size_t count = (size_t)octet_tensor_count(in);
     for (size_t at = 0; at < count; at += OCTET_WIDE_ROW) {
         const size_t n = count - at < OCTET_WIDE_ROW ? count - at : OCTET_WIDE_ROW;
         int32_t      level[OCTET_WIDE_ROW];
-        octet_levels_load(level, in->data, in->dtype, at, n, in->qparams->zero_point[0]);
+        octet_levels_load(level, in->data, in->dtype, at, n, zero_point);
         for (size_t i = 0; i < n; i++) to[at + i] = (float)level[i];
     }
 }
@@ -329,7 +340,7 @@ static octet_status forward_levels(const octet_call *call, octet_error *err)
     if (octet_resize_taps(attrs->mode) == 1) return octet_forward_levels(call, nearest_levels, err);
     OCTET_TRY(prepare(&plan, call, sizeof(float), err));
     if (octet_tensor_count(out) == 0) return OCTET_OK;
-    load_offsets(plan.buffer[0], in);
+    load_offsets(plan.buffer[0], in, call->profile);
     store_levels(call, resize_all(call, &plan));
     const int32_t level = extrapolation_level(call, out->qparams);
     uint8_t       stored[8];
@@ -393,6 +404,14 @@ static octet_status backward(const octet_backward_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* Nearest copies; what tf_crop_and_resize puts outside of the image need not lie in its range. */
+static bool moves_levels(const octet_node *node)
+{
+    const octet_resize_attrs *const attrs = node->attrs;
+    return octet_resize_taps(attrs->mode) == 1 &&
+           strcmp(attrs->coordinate_transformation_mode, "tf_crop_and_resize") != 0;
+}
+
 const octet_op octet_op_resize = {
     .name = "Resize",
     .since = 11,
@@ -404,6 +423,8 @@ const octet_op octet_op_resize = {
     .attrs = rows,
     .attrs_size = sizeof(octet_resize_attrs),
     .quant = OCTET_QUANT_RESCALE,
+    .flags = OCTET_OP_AVERAGES,
+    .moves_levels = moves_levels,
     .infer = infer,
     .forward = forward,
     .forward_integer = forward_levels,

@@ -19,6 +19,23 @@ static double align_corners(const octet_resize_axis *axis, double x)
     return axis->length > 1.0 ? x * (double)(axis->from - 1) / (axis->length - 1.0) : 0.0;
 }
 
+/* torch's two, with align_corners or without. */
+static double in_single(const octet_resize_axis *axis, double x, bool aligned)
+{
+    const float ends = (float)(axis->from - 1) / (float)(axis->to > 1 ? axis->to - 1 : 1);
+    const float step = (float)axis->from / (float)axis->to, centre = (float)(x + 0.5);
+    if (aligned) return (double)(axis->to > 1 ? ends * (float)x : 0.0f);
+    const float at = step * centre, origin = at - 0.5f;
+    return (double)(origin > 0.0f ? origin : 0.0f);
+}
+
+/* half_pixel about the middle of the axis, whatever is cut off at its end. */
+static double half_pixel_symmetric(const octet_resize_axis *axis, double x)
+{
+    const double middle = (double)axis->from / 2.0;
+    return middle * (1.0 - (double)axis->to / axis->length) + half_pixel(axis, x);
+}
+
 static double asymmetric(const octet_resize_axis *axis, double x) { return x / axis->scale; }
 
 static double tf_half_pixel_for_nn(const octet_resize_axis *axis, double x) { return (x + 0.5) / axis->scale; }
@@ -34,6 +51,7 @@ static const struct {
     const char *name;
     double (*origin)(const octet_resize_axis *axis, double x);
 } transformations[] = {{"half_pixel", half_pixel},
+                       {"half_pixel_symmetric", half_pixel_symmetric},
                        {"pytorch_half_pixel", pytorch_half_pixel},
                        {"align_corners", align_corners},
                        {"asymmetric", asymmetric},
@@ -70,11 +88,27 @@ static void cubic_weights(double *weight, double ratio, double a)
     }
 }
 
+/* The same as functions of the distance, for filters that are stretched where a result is smaller (antialias). */
+static double linear_at(double distance, double a)
+{
+    (void)a;
+    return distance < 1.0 ? 1.0 - distance : 0.0;
+}
+
+static double cubic_at(double x, double a)
+{
+    if (x <= 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+    return x < 2.0 ? ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a : 0.0;
+}
+
 static const struct {
     const char *name;
     int         taps, first;
     void (*weights)(double *weight, double ratio, double a);
-} modes[] = {{"nearest", 1, 0, NULL}, {"linear", 2, 0, linear_weights}, {"cubic", 4, -1, cubic_weights}};
+    double (*at)(double distance, double a);
+} modes[] = {{"nearest", 1, 0, NULL, NULL},
+             {"linear", 2, 0, linear_weights, linear_at},
+             {"cubic", 4, -1, cubic_weights, cubic_at}};
 
 enum {
     TRANSFORMATIONS = sizeof transformations / sizeof *transformations,
@@ -114,6 +148,31 @@ const char *octet_resize_unknown(const octet_resize_attrs *attrs)
     return find_rounding(attrs->nearest_mode) == ROUNDINGS ? "nearest_mode" : NULL;
 }
 
+/* ---- filters that are stretched ---- */
+
+int64_t octet_resize_most_taps(const octet_resize_attrs *attrs, int64_t from, int64_t to)
+{
+    const int taps = octet_resize_taps(attrs->mode);
+    if (!attrs->antialias || taps < 2 || to < 1 || to >= from) return taps;
+    return taps * (from / to + 2);
+}
+
+/* Weights of the places from floor(x) + *first on that a filter stretched by 1 / scale reaches; they sum up to 1. */
+static void stretched_weights(double *weight, int64_t *first, const octet_resize_table *table, double x,
+                              const octet_resize_attrs *attrs, double scale)
+{
+    const int    mode = find_mode(attrs->mode);
+    const double below = floor(x), ratio = x - below;
+    double       sum = 0.0;
+    *first = (int64_t)below - (table->taps / 2 - 1);
+    for (int k = 0; k < table->taps; k++) {
+        const double distance = fabs((double)(k - (table->taps / 2 - 1)) - ratio) * scale;
+        weight[k] = modes[mode].at(distance, (double)attrs->cubic_coeff_a);
+        sum += weight[k];
+    }
+    for (int k = 0; k < table->taps; k++) weight[k] /= sum;
+}
+
 /* ---- tables ---- */
 
 /* Far beyond any axis, and exact as int64_t. */
@@ -131,17 +190,21 @@ static void exclude_outside(double *weight, int64_t first, int taps, int64_t n)
     for (int k = 0; k < taps; k++) weight[k] = inside(first + k, n) ? weight[k] / sum : 0.0;
 }
 
-static void fill_place(const octet_resize_table *table, int64_t place, double x, int64_t n,
+static void fill_place(const octet_resize_table *table, int64_t place, double x, const octet_resize_axis *axis,
                        const octet_resize_attrs *attrs)
 {
-    const int mode = find_mode(attrs->mode);
+    const int     mode = find_mode(attrs->mode);
+    const int64_t n = axis->from;
     int64_t  *index = table->index + place * table->taps;
     double   *weight = table->weight + place * table->taps;
     int64_t   first;
     if (modes[mode].weights) {
         const double below = floor(x);
         first = (int64_t)below + modes[mode].first;
-        modes[mode].weights(weight, x - below, (double)attrs->cubic_coeff_a);
+        if (table->taps > modes[mode].taps)
+            stretched_weights(weight, &first, table, x, attrs, axis->scale);
+        else
+            modes[mode].weights(weight, x - below, (double)attrs->cubic_coeff_a);
         if (attrs->exclude_outside) exclude_outside(weight, first, table->taps, n);
     } else {
         first = (int64_t)roundings[find_rounding(attrs->nearest_mode)].round(x);
@@ -166,13 +229,17 @@ static bool stays(const octet_resize_table *table, int64_t place)
 void octet_resize_fill(octet_resize_table *table, const octet_resize_axis *axis, const octet_resize_attrs *attrs)
 {
     const int  transformation = find_transformation(attrs->coordinate_transformation_mode);
-    const bool crops = transformations[transformation].origin == tf_crop_and_resize;
-    table->taps = octet_resize_taps(attrs->mode);
+    double (*const origin)(const octet_resize_axis *axis, double x) = transformations[transformation].origin;
+    const bool crops = origin == tf_crop_and_resize, weighed = modes[find_mode(attrs->mode)].weights != NULL;
+    const bool halves = origin == half_pixel || origin == pytorch_half_pixel;
+    const bool single = axis->single && weighed && (halves || origin == align_corners);
+    table->taps = (int)octet_resize_most_taps(attrs, axis->from, axis->to);
     table->identity = axis->from == axis->to;
     table->any_outside = false;
     for (int64_t i = 0; i < axis->to; i++) {
-        const double x = bounded(transformations[transformation].origin(axis, (double)i));
-        fill_place(table, i, x, axis->from, attrs);
+        const double x = bounded(single ? in_single(axis, (double)i, origin == align_corners)
+                                        : origin(axis, (double)i));
+        fill_place(table, i, x, axis, attrs);
         table->outside[i] = crops && (x < 0.0 || x > (double)(axis->from - 1));
         table->any_outside = table->any_outside || table->outside[i];
         table->identity = table->identity && stays(table, i);

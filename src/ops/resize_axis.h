@@ -12,6 +12,7 @@ typedef struct octet_resize_axis {
     double  scale;
     double  length;     /* to, or from * scale before it is cut to a whole number */
     double  start, end; /* region of interest, of tf_crop_and_resize */
+    bool    single;     /* coordinates as torch has them, in float32 and never below 0 */
 } octet_resize_axis;
 
 /* Fills axes, one per dimension of input 0, from the other inputs. */
@@ -30,10 +31,13 @@ typedef struct octet_resize_table {
 /* 1, 2, 4 for "nearest", "linear", "cubic"; 0 for others. */
 int octet_resize_taps(const char *mode);
 
+/* Places that one result of an axis may look at: more than that where antialias stretches the filter. */
+int64_t octet_resize_most_taps(const octet_resize_attrs *attrs, int64_t from, int64_t to);
+
 /* Whether the attributes' strings are known ones; the name of the first that is not, or NULL. */
 const char *octet_resize_unknown(const octet_resize_attrs *attrs);
 
-/* Fills a table whose arrays have room for axis->to places (axis->to * taps for index and weight). */
+/* Fills a table whose arrays have room for axis->to places (times octet_resize_most_taps for index and weight). */
 void octet_resize_fill(octet_resize_table *table, const octet_resize_axis *axis, const octet_resize_attrs *attrs);
 
 #endif

@@ -159,21 +159,35 @@ const octet_op octet_op_slice = {
 /* ---- Split: data, split ---- */
 
 static const octet_attr split_rows[] = {
-    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_axis_attrs, axis)},
+    {.name = "axis", .kind = OCTET_ATTR_INT, .offset = offsetof(octet_split_attrs, axis)},
+    {.name = "num_outputs",
+     .kind = OCTET_ATTR_INT,
+     .offset = offsetof(octet_split_attrs, num_outputs),
+     .since = 18,
+     .counts_outputs = true},
     {.kind = OCTET_ATTR_END},
 };
 
 /* Entries of output i along the axis. */
 static int64_t split_size(const octet_call *call, int axis, int i)
 {
-    return octet_has_input(call, 1) ? octet_int_at(call->in[1], i) : call->in[0]->dims[axis] / call->out_count;
+    const int64_t n = call->in[0]->dims[axis];
+    if (octet_has_input(call, 1)) return octet_int_at(call->in[1], i);
+    if (!((const octet_split_attrs *)call->attrs)->num_outputs) return n / call->out_count;
+    const int64_t part = n / call->out_count + (n % call->out_count != 0), left = n - part * i;
+    return left < part ? (left < 0 ? 0 : left) : part;
 }
 
 static octet_status split_check(int *axis, const octet_call *call, octet_error *err)
 {
-    const octet_tensor *const in = call->in[0];
-    int64_t                   sum = 0;
-    OCTET_TRY(octet_check_axis(axis, ((const octet_axis_attrs *)call->attrs)->axis, in->rank, "axis", err));
+    const octet_tensor *const      in = call->in[0];
+    const octet_split_attrs *const attrs = call->attrs;
+    int64_t                        sum = 0;
+    OCTET_TRY(octet_check_axis(axis, attrs->axis, in->rank, "axis", err));
+    if (attrs->num_outputs && (attrs->num_outputs != call->out_count || octet_has_input(call, 1)))
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "num_outputs", "%lld for %d outputs%s",
+                                (long long)attrs->num_outputs, call->out_count,
+                                octet_has_input(call, 1) ? " whose sizes are an input" : "");
     if (octet_has_input(call, 1)) {
         const octet_tensor *const split = call->in[1];
         OCTET_TRY(octet_check_known(call, 1, "split", err));
@@ -248,7 +262,7 @@ const octet_op octet_op_split = {
     .max_outputs = OCTET_ANY,
     .types = OCTET_TYPES_ALL,
     .attrs = split_rows,
-    .attrs_size = sizeof(octet_axis_attrs),
+    .attrs_size = sizeof(octet_split_attrs),
     .quant = OCTET_QUANT_SAME,
     .infer = split_infer,
     .forward = split_forward,

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transpose and DepthToSpace: every element keeps its value and changes its place. Both are one strided move. */
+/* Transpose, DepthToSpace, SpaceToDepth, Expand: every element keeps its value and changes its place, or has several.
+   Each is one strided move. */
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
 #include "ops/rows.h"
 #include "ops/move.h"
 #include "ops/rescale.h"
+
+#include "base/checked.h"
 
 #include <string.h>
 
@@ -136,35 +139,159 @@ static octet_move depth_move(const octet_call *call)
     return move;
 }
 
-static octet_status depth_forward(const octet_call *call, octet_error *err)
+/* ---- SpaceToDepth: [N, C, H b, W b] -> [N, b b C, H, W] ---- */
+
+static const octet_attr space_rows[] = {
+    {.name = "blocksize",
+     .kind = OCTET_ATTR_INT,
+     .offset = offsetof(octet_depth_attrs, blocksize),
+     .min = 1,
+     .max = 1 << 20,
+     .required = true},
+    {.kind = OCTET_ATTR_END},
+};
+
+static octet_status space_infer(const octet_call *call, octet_error *err)
 {
-    (void)err;
-    const octet_move move = depth_move(call);
+    const octet_tensor *const in = call->in[0];
+    const int64_t             block = ((const octet_depth_attrs *)call->attrs)->blocksize;
+    int64_t                   channels;
+    if (in->rank != 4) return octet_fail(err, OCTET_ERR_SHAPE, "input has %d dimensions, 4 are needed", in->rank);
+    if (block < 1 || block > 1 << 20 || in->dims[2] % block != 0 || in->dims[3] % block != 0)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "blocksize", "%lld x %lld does not divide into blocks of %lld",
+                                (long long)in->dims[2], (long long)in->dims[3], (long long)block);
+    if (!octet_mul64(&channels, in->dims[1], block * block))
+        return octet_fail(err, OCTET_ERR_SHAPE, "the result is too large");
+    const int64_t dims[4] = {in->dims[0], channels, in->dims[2] / block, in->dims[3] / block};
+    return octet_set_output(call->out[0], in->dtype, dims, 4, err);
+}
+
+static octet_move space_move(const octet_call *call)
+{
+    const octet_tensor *const in = call->in[0], *const out = call->out[0];
+    const int64_t             block = ((const octet_depth_attrs *)call->attrs)->blocksize, width = in->dims[3];
+    /* out[n, bh, bw, c, h, w] */
+    octet_move move = {.rank = 6,
+                       .dims = {in->dims[0], block, block, in->dims[1], out->dims[2], out->dims[3]},
+                       .from_step = {in->dims[1] * in->dims[2] * width, width, 1, in->dims[2] * width, block * width,
+                                     block}};
+    octet_dense_steps(move.to_step, move.dims, move.rank);
+    return move;
+}
+
+/* ---- Expand: data, shape ---- */
+
+static octet_status expand_shape(octet_tensor *out, const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const in = call->in[0];
+    octet_ints                shape;
+    int64_t                   dims[OCTET_INTS_MAX];
+    int                       rank;
+    OCTET_TRY(octet_known_ints(&shape, call, 1, "shape", err));
+    octet_tensor wanted = {.rank = shape.count};
+    if (shape.count > OCTET_MAX_RANK)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "shape", "%d dimensions, at most %d are supported",
+                                shape.count, OCTET_MAX_RANK);
+    for (int i = 0; i < shape.count; i++) {
+        wanted.dims[i] = shape.at[i];
+        if (shape.at[i] < 0)
+            return octet_fail_field(err, OCTET_ERR_SHAPE, "shape", "dimension %lld is negative",
+                                    (long long)shape.at[i]);
+    }
+    const octet_status status = octet_broadcast(dims, &rank, in, &wanted, err);
+    if (status != OCTET_OK) octet_error_field(err, "shape");
+    OCTET_TRY(status);
+    return octet_set_output(out, in->dtype, dims, rank, err);
+}
+
+static octet_status expand_infer(const octet_call *call, octet_error *err)
+{
+    return expand_shape(call->out[0], call, err);
+}
+
+static octet_move expand_move(const octet_call *call)
+{
+    const octet_tensor *const out = call->out[0];
+    octet_move                move = {.rank = out->rank};
+    for (int i = 0; i < out->rank; i++) move.dims[i] = out->dims[i];
+    octet_dense_steps(move.to_step, out->dims, out->rank);
+    octet_stretched_steps(move.from_step, call->in[0], out->rank);
+    return move;
+}
+
+static octet_status expand_forward(const octet_call *call, octet_error *err)
+{
+    octet_tensor result = {0};
+    OCTET_TRY(expand_shape(&result, call, err));
+    OCTET_TRY(octet_check_planned(call->out[0], result.dims, result.rank, err));
+    const octet_move move = expand_move(call);
     octet_move_run(call->out[0]->data, call->in[0]->data, &move, octet_dtype_size(call->in[0]->dtype));
     return OCTET_OK;
 }
 
-static octet_status depth_backward(const octet_backward_call *call, octet_error *err)
+static octet_status expand_backward(const octet_backward_call *call, octet_error *err)
 {
     (void)err;
-    const octet_move move = depth_move(call->forward);
-    if (octet_gradient_wanted(call, 0))
-        octet_move_back(call->din[0]->data, call->dout[0]->data, &move, call->din[0]->dtype);
+    if (octet_gradient_wanted(call, 0)) octet_gradient_stretched(call->din[0], call->dout[0], 1.0);
     return OCTET_OK;
 }
+
+/* ---- forward and backward of an operator that is one move ---- */
+
+#define MOVE(name)                                                                                                     \
+    static octet_status name##_forward(const octet_call *call, octet_error *err)                                       \
+    {                                                                                                                  \
+        (void)err;                                                                                                     \
+        const octet_move move = name##_move(call);                                                                     \
+        octet_move_run(call->out[0]->data, call->in[0]->data, &move, octet_dtype_size(call->in[0]->dtype));            \
+        return OCTET_OK;                                                                                               \
+    }
+#define MOVE_BACK(name)                                                                                                \
+    static octet_status name##_backward(const octet_backward_call *call, octet_error *err)                             \
+    {                                                                                                                  \
+        (void)err;                                                                                                     \
+        const octet_move move = name##_move(call->forward);                                                            \
+        if (octet_gradient_wanted(call, 0))                                                                            \
+            octet_move_back(call->din[0]->data, call->dout[0]->data, &move, call->din[0]->dtype);                      \
+        return OCTET_OK;                                                                                               \
+    }
+
+MOVE(depth)
+MOVE_BACK(depth)
+MOVE(space)
+MOVE_BACK(space)
+
+#define MOVES(name)                                                                                                    \
+    .types = OCTET_TYPES_ALL, .quant = OCTET_QUANT_SAME, .infer = name##_infer, .forward = name##_forward,             \
+    .forward_integer = octet_move_levels, .scratch_size = octet_levels_scratch, .backward = name##_backward
 
 const octet_op octet_op_depth_to_space = {
     .name = "DepthToSpace",
     .since = 11,
     OCTET_ONE_TO_ONE,
-    .types = OCTET_TYPES_ALL,
+    MOVES(depth),
     .attrs = depth_rows,
     .attrs_size = sizeof(octet_depth_attrs),
-    .quant = OCTET_QUANT_SAME,
-    .infer = depth_infer,
     .flags = OCTET_OP_SAMPLES,
-    .forward = depth_forward,
-    .forward_integer = octet_move_levels,
-    .scratch_size = octet_levels_scratch,
-    .backward = depth_backward,
+};
+
+const octet_op octet_op_space_to_depth = {
+    .name = "SpaceToDepth",
+    .since = 1,
+    OCTET_ONE_TO_ONE,
+    MOVES(space),
+    .attrs = space_rows,
+    .attrs_size = sizeof(octet_depth_attrs),
+    .flags = OCTET_OP_SAMPLES,
+};
+
+const octet_op octet_op_expand = {
+    .name = "Expand",
+    .since = 8,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    MOVES(expand),
+    .fixed_inputs = 1 << 1,
 };

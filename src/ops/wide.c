@@ -26,10 +26,35 @@ uint16_t octet_half_from_double(double x)
     return (uint16_t)(sign | (((unsigned)(exponent + 13) << 10) + (unsigned)rint(ldexp(fraction, 11))));
 }
 
-/* One line of the two lists below: n elements of ctype. */
+double octet_bfloat_to_double(uint16_t upper)
+{
+    const uint32_t bits = (uint32_t)upper << 16;
+    float          x;
+    memcpy(&x, &bits, sizeof x);
+    return (double)x;
+}
+
+uint16_t octet_bfloat_from_double(double x)
+{
+    const float single = (float)x;
+    uint32_t    bits;
+    memcpy(&bits, &single, sizeof bits);
+    if (isnan(x)) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* One line of the lists below: n elements of ctype, or of 16 bits that a function turns into a double. */
 #define LOAD(dtype, ctype, member)                                                                                     \
     case dtype:                                                                                                        \
         for (size_t k = 0; k < n; k++) to[k].member = ((const ctype *)data)[at + (int64_t)k * step];                   \
+        break;
+#define LOAD_16(dtype, function)                                                                                       \
+    case dtype:                                                                                                        \
+        for (size_t k = 0; k < n; k++) to[k].f = function(((const uint16_t *)data)[at + (int64_t)k * step]);           \
+        break;
+#define STORE_16(dtype, function)                                                                                      \
+    case dtype:                                                                                                        \
+        for (size_t k = 0; k < n; k++) ((uint16_t *)data)[at + (int64_t)k] = function(from[k].f);                      \
         break;
 #define STORE(dtype, ctype, member)                                                                                    \
     case dtype:                                                                                                        \
@@ -50,9 +75,8 @@ void octet_wide_load(octet_wide *to, const void *data, octet_dtype dtype, int64_
         LOAD(OCTET_I64, int64_t, i)
         LOAD(OCTET_U64, int64_t, i)
         LOAD(OCTET_BOOL, uint8_t, i)
-    case OCTET_F16:
-        for (size_t k = 0; k < n; k++) to[k].f = octet_half_to_double(((const uint16_t *)data)[at + (int64_t)k * step]);
-        break;
+        LOAD_16(OCTET_F16, octet_half_to_double)
+        LOAD_16(OCTET_BF16, octet_bfloat_to_double)
     case OCTET_NONE:
     case OCTET_DTYPE_COUNT:
         break;
@@ -73,9 +97,8 @@ void octet_wide_store(void *data, octet_dtype dtype, int64_t at, const octet_wid
         STORE(OCTET_I64, int64_t, i)
         STORE(OCTET_U64, int64_t, i)
         STORE(OCTET_BOOL, uint8_t, i)
-    case OCTET_F16:
-        for (size_t k = 0; k < n; k++) ((uint16_t *)data)[at + (int64_t)k] = octet_half_from_double(from[k].f);
-        break;
+        STORE_16(OCTET_F16, octet_half_from_double)
+        STORE_16(OCTET_BF16, octet_bfloat_from_double)
     case OCTET_NONE:
     case OCTET_DTYPE_COUNT:
         break;
@@ -121,7 +144,7 @@ void octet_wide_convert(octet_wide *values, size_t n, octet_dtype from, octet_dt
             values[k].i = from_float ? values[k].f != 0.0 : values[k].i != 0;
         else if (from_float && !to_float)
             values[k].i = truncated(values[k].f, to);
-        else if (!from_float && to == OCTET_F32) /* rounded once */
+        else if (!from_float && (to == OCTET_F32 || to == OCTET_BF16)) /* as float32, which is rounded once */
             values[k].f = from == OCTET_U64 ? (double)(float)(uint64_t)values[k].i : (double)(float)values[k].i;
         else if (!from_float && to_float)
             values[k].f = from == OCTET_U64 ? (double)(uint64_t)values[k].i : (double)values[k].i;

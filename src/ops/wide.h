@@ -7,7 +7,7 @@
 #include "graph/op.h"
 
 typedef union octet_wide {
-    double  f; /* OCTET_F32, F64, F16 */
+    double  f; /* OCTET_F32, F64, F16, BF16 */
     int64_t i; /* all others */
 } octet_wide;
 
@@ -15,7 +15,7 @@ enum { OCTET_WIDE_ROW = 256 }; /* a good number of elements for a buffer on the 
 
 static inline bool octet_dtype_is_float(octet_dtype dtype)
 {
-    return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16;
+    return dtype == OCTET_F32 || dtype == OCTET_F64 || dtype == OCTET_F16 || dtype == OCTET_BF16;
 }
 
 /* Reads n elements of type dtype, step apart (0: the same one n times), from data + at. */
@@ -37,5 +37,9 @@ void octet_wide_convert(octet_wide *values, size_t n, octet_dtype from, octet_dt
 /* IEEE half precision, rounded to nearest even. */
 double   octet_half_to_double(uint16_t half);
 uint16_t octet_half_from_double(double x);
+
+/* The upper half of a float32, rounded to nearest even. x is a float32's value. */
+double   octet_bfloat_to_double(uint16_t upper);
+uint16_t octet_bfloat_from_double(double x);
 
 #endif

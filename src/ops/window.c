@@ -116,7 +116,17 @@ static octet_status place(octet_window *window, int i, const octet_window_attrs 
     return count_outputs(window, i, extent, attrs->ceil_mode != 0, err);
 }
 
-octet_status octet_window_make(octet_window *window, const octet_call *call, const int64_t *kernel, octet_error *err)
+static octet_status check_auto_pad(const octet_window_attrs *attrs, octet_error *err)
+{
+    static const char *const pads[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" };
+    for (size_t i = 0; i < sizeof pads / sizeof *pads; i++)
+        if (strcmp(pads[i], attrs->auto_pad) == 0) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_FORMAT, "auto_pad", "'%s' is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID",
+                            attrs->auto_pad);
+}
+
+/* What the attributes say alone. */
+static octet_status read_attrs(octet_window *window, const octet_call *call, const int64_t *kernel, octet_error *err)
 {
     const octet_window_attrs *const attrs = call->attrs;
     const octet_tensor *const       x = call->in[0];
@@ -124,18 +134,83 @@ octet_status octet_window_make(octet_window *window, const octet_call *call, con
         return octet_fail(err, OCTET_ERR_SHAPE, "the input has rank %d; at least 3 is needed (batch, channels, space)",
                           x->rank);
     *window = (octet_window){ .rank = x->rank - 2 };
-    memcpy(window->in, x->dims + 2, (size_t)window->rank * sizeof *x->dims);
-    static const char *const pads[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID" };
-    size_t                   known = 0;
-    while (known < 4 && strcmp(pads[known], attrs->auto_pad) != 0) known++;
-    if (known == 4)
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "auto_pad",
-                                "'%s' is none of NOTSET, SAME_UPPER, SAME_LOWER, VALID", attrs->auto_pad);
+    OCTET_TRY(check_auto_pad(attrs, err));
     OCTET_TRY(read_kernel(window, &attrs->kernel_shape, kernel, err));
     OCTET_TRY(read_steps(window->stride, &attrs->strides, window->rank, "strides", err));
     OCTET_TRY(read_steps(window->dilation, &attrs->dilations, window->rank, "dilations", err));
-    OCTET_TRY(read_pads(window, &attrs->pads, err));
-    for (int i = 0; i < window->rank; i++) OCTET_TRY(place(window, i, attrs, err));
+    return read_pads(window, &attrs->pads, err);
+}
+
+octet_status octet_window_make(octet_window *window, const octet_call *call, const int64_t *kernel, octet_error *err)
+{
+    OCTET_TRY(read_attrs(window, call, kernel, err));
+    memcpy(window->in, call->in[0]->dims + 2, (size_t)window->rank * sizeof *window->in);
+    for (int i = 0; i < window->rank; i++) OCTET_TRY(place(window, i, call->attrs, err));
+    return OCTET_OK;
+}
+
+/* ---- transposed ---- */
+
+static const int64_t max_extent = (int64_t)1 << 40;
+
+/* One entry per spatial dimension, from 0 on, of a list that may be missing. */
+static octet_status read_sizes(int64_t *to, const octet_ints *list, int rank, int64_t least, const char *field,
+                               octet_error *err)
+{
+    if (list->count != 0 && list->count != rank)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, field, "has %d entries; the input has %d spatial dimensions",
+                                list->count, rank);
+    for (int i = 0; i < rank; i++) {
+        to[i] = list->count ? list->at[i] : 0;
+        if (list->count && (to[i] < least || to[i] > max_step))
+            return octet_fail_field(err, OCTET_ERR_SHAPE, field,
+                                    "entry %d is %" PRId64 "; it must be at least %" PRId64, i, to[i], least);
+    }
+    return OCTET_OK;
+}
+
+/* Pads that give the wanted extent of what the windows cover; the odd one goes behind where auto_pad says UPPER. */
+static void pad_to(octet_window *window, int i, int64_t covered, int64_t wanted, bool upper)
+{
+    const int64_t total = covered > wanted ? covered - wanted : 0;
+    window->pad[i] = upper ? total / 2 : total - total / 2;
+    window->pad_end[i] = total - window->pad[i];
+    window->in[i] = wanted;
+}
+
+/* sizes: the output's additional padding, and its given extent. */
+static octet_status place_transposed(octet_window *window, int i, const octet_window_attrs *attrs,
+                                     const int64_t sizes[2], octet_error *err)
+{
+    const bool upper = strcmp(attrs->auto_pad, "SAME_UPPER") == 0;
+    const bool same = upper || strcmp(attrs->auto_pad, "SAME_LOWER") == 0;
+    int64_t    extent = 0, steps = 0;
+    if (window->out[i] < 1) return octet_fail(err, OCTET_ERR_SHAPE, "dimension %d of the input is empty", i + 2);
+    if (!octet_mul64(&extent, window->kernel[i] - 1, window->dilation[i]) || extent > max_extent ||
+        !octet_mul64(&steps, window->out[i], window->stride[i]) || steps > max_extent)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "strides", "the output would be too large");
+    const int64_t covered = steps - window->stride[i] + extent + 1 + sizes[0];
+    if (strcmp(attrs->auto_pad, "VALID") == 0) window->pad[i] = window->pad_end[i] = 0;
+    if (same || attrs->output_shape.count)
+        pad_to(window, i, covered, attrs->output_shape.count ? sizes[1] : steps, upper);
+    else
+        window->in[i] = covered - window->pad[i] - window->pad_end[i];
+    if (window->in[i] < 1)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "pads", "nothing is left of dimension %d of the output", i + 2);
+    return OCTET_OK;
+}
+
+octet_status octet_window_make_transposed(octet_window *window, const octet_call *call, const int64_t *kernel,
+                                          octet_error *err)
+{
+    const octet_window_attrs *const attrs = call->attrs;
+    int64_t                         padding[OCTET_SPATIAL_MAX], shape[OCTET_SPATIAL_MAX];
+    OCTET_TRY(read_attrs(window, call, kernel, err));
+    memcpy(window->out, call->in[0]->dims + 2, (size_t)window->rank * sizeof *window->out);
+    OCTET_TRY(read_sizes(padding, &attrs->output_padding, window->rank, 0, "output_padding", err));
+    OCTET_TRY(read_sizes(shape, &attrs->output_shape, window->rank, 1, "output_shape", err));
+    for (int i = 0; i < window->rank; i++)
+        OCTET_TRY(place_transposed(window, i, attrs, (const int64_t[]){ padding[i], shape[i] }, err));
     return OCTET_OK;
 }
 

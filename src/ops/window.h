@@ -19,6 +19,12 @@ typedef struct octet_window {
    give it; NULL: the attribute kernel_shape does. On a call that was inferred before, it cannot fail. */
 octet_status octet_window_make(octet_window *window, const octet_call *call, const int64_t *kernel, octet_error *err);
 
+/* The same of a ConvTranspose or MaxUnpool, as the window of the Conv that it turns around: window->out is the space of
+   input 0, window->in that of the output. A given output_shape may exceed what windows reach: the rest gets the bias
+   alone. */
+octet_status octet_window_make_transposed(octet_window *window, const octet_call *call, const int64_t *kernel,
+                                          octet_error *err);
+
 /* [batch, channels, window->out...] */
 octet_status octet_window_output(const octet_call *call, int index, octet_dtype dtype, int64_t channels,
                                  const octet_window *window, octet_error *err);

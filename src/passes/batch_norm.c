@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BatchNormalization that is the only reader of a Conv, or of a Gemm without transposed or scaled operands, is attached
-   to it as data (training keeps it live) and folded later, with the arithmetic of numerics.md section 5:
+/* BatchNormalization that is the only reader of a Conv, a ConvTranspose, or a Gemm without transposed or scaled
+   operands, is attached to it as data (training keeps it live) and folded later, with the arithmetic of numerics.md
+   section 5:
    r = 1/sqrt(var+eps); k = gamma*r; w' = w*k; b' = ((b-mean)*r)*gamma + beta, float32 after each operation. */
 #include "passes/pass.h"
 
+#include "base/channels.h"
 #include "ops/attrs.h"
+#include "ops/mode.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,17 +19,10 @@ static bool takes_batch_norm(const octet_node *node)
     if (node->batch_norm || node->activation.on || node->outputs[0]->fake_quantize) return false;
     const bool bias_fixed = node->input_count < 3 || !node->inputs[2] || octet_constant_floats(node->inputs[2]);
     if (!bias_fixed || !octet_constant_floats(node->inputs[1])) return false;
-    if (octet_node_is(node, "Conv")) return true;
+    if (octet_node_is(node, "Conv") || octet_node_is(node, "ConvTranspose")) return true;
     if (!octet_node_is(node, "Gemm")) return false;
     const octet_gemm_attrs *const a = node->attrs;
     return a->alpha == 1.0f && a->beta == 1.0f && !a->trans_a;
-}
-
-static int64_t output_channels(const octet_node *node)
-{
-    const octet_tensor *const w = node->inputs[1]->constant;
-    if (octet_node_is(node, "Conv")) return w->dims[0];
-    return w->dims[((const octet_gemm_attrs *)node->attrs)->trans_b ? 0 : 1];
 }
 
 static octet_status attach(octet_graph *graph, octet_node *node, octet_node *norm, octet_error *err)
@@ -34,7 +30,7 @@ static octet_status attach(octet_graph *graph, octet_node *node, octet_node *nor
     const octet_batch_norm_attrs *const a  = norm->attrs;
     octet_batch_norm *const             bn = octet_arena_alloc(graph->arena, 1, sizeof *bn);
     if (!bn) return octet_fail_memory(err);
-    *bn = (octet_batch_norm){ .channels = output_channels(node), .epsilon = a->epsilon, .momentum = a->momentum,
+    *bn = (octet_batch_norm){ .channels = octet_output_channels(node), .epsilon = a->epsilon, .momentum = a->momentum,
                               .name = norm->name };
     const float **const parts[] = { &bn->gamma, &bn->beta, &bn->mean, &bn->variance };
     for (int i = 0; i < 4; i++) *parts[i] = octet_constant_floats(norm->inputs[1 + i]);
@@ -50,7 +46,7 @@ static bool fits(const octet_node *node, const octet_node *norm)
 {
     for (int i = 1; i < 5; i++) {
         if (!octet_constant_floats(norm->inputs[i])) return false;
-        if (octet_tensor_count(norm->inputs[i]->constant) != output_channels(node)) return false;
+        if (octet_tensor_count(norm->inputs[i]->constant) != octet_output_channels(node)) return false;
     }
     return true;
 }
@@ -83,17 +79,16 @@ octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err)
 
 void octet_fold_weight(float *w, const octet_node *node)
 {
-    const octet_batch_norm *const bn   = node->batch_norm;
-    const octet_tensor *const t        = node->inputs[1]->constant;
-    const int64_t             count    = octet_tensor_count(t);
-    const octet_gemm_attrs   *gemm     = octet_node_is(node, "Gemm") ? node->attrs : NULL;
-    const bool                last     = gemm && !gemm->trans_b;
-    const int64_t             inner    = last ? 1 : count / bn->channels;
-    const float *const        original = t->data;
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t c = i / inner % bn->channels;
-        const float   r = 1.0f / sqrtf(bn->variance[c] + bn->epsilon);
-        w[i]            = original[i] * (bn->gamma[c] * r);
+    const octet_batch_norm *const bn       = node->batch_norm;
+    const octet_tensor *const     t        = node->inputs[1]->constant;
+    const octet_channel_shape     shape    = octet_channels_along(t, octet_weight_axis(node));
+    const size_t                  rows     = shape.outer / (size_t)octet_weight_groups(node);
+    const float *const            original = t->data;
+    for (size_t i = 0; i < octet_channels_count(&shape); i++) {
+        const size_t row = i / shape.inner / shape.channels;
+        const size_t c   = row / rows * shape.channels + i / shape.inner % shape.channels;
+        const float  r   = 1.0f / sqrtf(bn->variance[c] + bn->epsilon);
+        w[i]             = original[i] * (bn->gamma[c] * r);
     }
 }
 
@@ -112,7 +107,7 @@ static void fold_bias(float *bias, const octet_node *node, const octet_batch_nor
     }
 }
 
-static octet_status add_bias_slot(octet_graph *graph, octet_node *node, octet_error *err)
+octet_status octet_add_bias_slot(octet_graph *graph, octet_node *node, octet_error *err)
 {
     if (node->input_count > 2) return OCTET_OK;
     octet_value **const inputs = octet_arena_alloc(graph->arena, 3, sizeof *inputs);
@@ -125,7 +120,7 @@ static octet_status add_bias_slot(octet_graph *graph, octet_node *node, octet_er
 
 octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t channels, octet_error *err)
 {
-    OCTET_TRY(add_bias_slot(graph, node, err));
+    OCTET_TRY(octet_add_bias_slot(graph, node, err));
     if (node->inputs[2] && octet_tensor_count(node->inputs[2]->constant) == channels) return OCTET_OK;
     float *const zeros = octet_arena_alloc(graph->arena, (size_t)channels, sizeof *zeros);
     if (!zeros) return octet_fail_memory(err);

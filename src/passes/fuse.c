@@ -10,8 +10,10 @@
 
 /* In this order. */
 static octet_status (*const passes[])(octet_graph *graph, octet_error *err) = {
-    octet_pass_fold_constants, octet_pass_remove_identity,    octet_pass_matmul_to_gemm, octet_pass_attach_batch_norm,
-    octet_pass_merge_pad,      octet_pass_absorb_activation, octet_pass_remove_dead,
+    octet_pass_fold_constants,    octet_pass_remove_identity,   octet_pass_layer_norm,
+    octet_pass_gates,             octet_pass_remove_dead, /* what patterns left would count as readers */
+    octet_pass_matmul_to_gemm,    octet_pass_attach_batch_norm, octet_pass_merge_pad,
+    octet_pass_absorb_activation, octet_pass_remove_dead,
 };
 
 octet_status octet_graph_verify(octet_graph *graph, octet_error *err)
@@ -63,8 +65,12 @@ octet_status octet_fuse(octet_graph *graph, octet_error *err)
 octet_status octet_replace_constant(octet_graph *graph, octet_node *node, int slot, const octet_tensor *tensor,
                                     octet_error *err)
 {
-    const octet_value *const old = node->inputs[slot];
-    octet_value             *value;
+    octet_value *const old = node->inputs[slot];
+    octet_value       *value;
+    if (old && old->constant && old->use_count == 1 && !old->is_input && !old->is_output) { /* its name stays */
+        old->fake_quantize = NULL;
+        return octet_value_set_constant(graph, old, tensor, err);
+    }
     OCTET_TRY(octet_value_new_near(&value, graph, old ? old->name : node->name, err));
     OCTET_TRY(octet_value_set_constant(graph, value, tensor, err));
     return octet_node_set_input(graph, node, slot, value, err);

@@ -10,13 +10,6 @@
 
 #include <math.h>
 
-const octet_qparams *octet_future_levels(const octet_value *value)
-{
-    if (!value) return NULL;
-    if (value->constant && value->constant->qparams) return value->constant->qparams;
-    return value->fake_quantize && value->fake_quantize->qparams.count ? &value->fake_quantize->qparams : NULL;
-}
-
 bool octet_sums_integers(const octet_node *node)
 {
     if (node->op->quant != OCTET_QUANT_MAC || octet_node_refusal(node)) return false;
@@ -59,13 +52,6 @@ octet_status octet_integerize_constants(octet_graph *graph, const octet_profile 
 }
 
 /* ---- biases ---- */
-
-double octet_bias_unit(const octet_node *node, int64_t channel)
-{
-    const octet_qparams *const x = octet_future_levels(node->inputs[0]);
-    const octet_qparams *const w = octet_future_levels(node->inputs[1]);
-    return (double)x->scale[0] * (double)w->scale[w->count > 1 ? channel : 0];
-}
 
 /* A bias of levels that already has the right scales stays. */
 static bool is_settled(const octet_node *node, const octet_tensor *bias)
@@ -118,14 +104,17 @@ static octet_status bias_to_levels(octet_graph *graph, octet_node *node, octet_e
 
 /* ---- the proof ---- */
 
-/* Sum of |w - zw| over one channel, whatever the layout. */
-static double absolute_sum(const octet_tensor *w, int axis, int64_t channel)
+/* Sum of |w - zw| over one output channel, whatever the layout. */
+static double absolute_sum(const octet_node *node, int64_t channel)
 {
-    const octet_channel_shape shape = octet_channels_along(w, axis);
-    const int32_t             zero  = w->qparams->zero_point[octet_qparams_index(w->qparams, channel)];
+    const octet_tensor *const w     = node->inputs[1]->constant;
+    const octet_channel_shape shape = octet_channels_along(w, octet_weight_axis(node));
+    const size_t              own   = (size_t)channel % shape.channels, group = (size_t)channel / shape.channels;
+    const size_t              rows  = shape.outer / (size_t)octet_weight_groups(node);
+    const int32_t             zero  = w->qparams->zero_point[octet_qparams_index(w->qparams, (int64_t)own)];
     int64_t                   sum   = 0;
-    for (size_t o = 0; o < shape.outer; o++)
-        sum += octet_levels_magnitude(w, (o * shape.channels + (size_t)channel) * shape.inner, shape.inner, zero);
+    for (size_t o = group * rows; o < (group + 1) * rows; o++)
+        sum += octet_levels_magnitude(w, (o * shape.channels + own) * shape.inner, shape.inner, zero);
     return (double)sum;
 }
 
@@ -135,12 +124,12 @@ static octet_status prove(const octet_node *node, octet_error *err)
     const octet_tensor *const  w = node->inputs[1]->constant;
     if (!w || octet_dtype_size(x->dtype) > 1) return OCTET_OK; /* 16 bits are summed in 64 */
     const octet_tensor *const bias  = node->input_count > 2 && node->inputs[2] ? node->inputs[2]->constant : NULL;
-    const int                 axis  = octet_weight_axis(node);
+    const int64_t             count = octet_output_channels(node);
     const double              reach = fmax((double)x->qmax - x->zero_point[0], (double)x->zero_point[0] - x->qmin);
-    for (int64_t c = 0; c < w->dims[axis]; c++) {
+    for (int64_t c = 0; c < count; c++) {
         const bool   has_level = bias && bias->dtype == OCTET_I32 && c < octet_tensor_count(bias);
         const double offset    = has_level ? fabs((double)((const int32_t *)bias->data)[c]) : 0;
-        if (absolute_sum(w, axis, c) * reach + offset < 2147483648.0) continue;
+        if (absolute_sum(node, c) * reach + offset < 2147483648.0) continue;
         octet_fail(err, OCTET_ERR_UNSUPPORTED, "sums of channel %lld can leave 32 bits", (long long)c);
         octet_error_node(err, node->name);
         return OCTET_ERR_UNSUPPORTED;

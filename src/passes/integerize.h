@@ -24,12 +24,6 @@ octet_status octet_integerize_bias(octet_graph *graph, octet_node *node, octet_e
    plain real numbers. Both steps above make the same levels of them (a bias above 2^24 only if it once was float32). */
 octet_status octet_real_constants(octet_graph *graph, octet_error *err);
 
-/* sx * sw of a channel of a node that sums integers, exactly. */
-double octet_bias_unit(const octet_node *node, int64_t channel);
-
-/* Parameters of a value's levels as they will be, whatever the stage; NULL: real. */
-const octet_qparams *octet_future_levels(const octet_value *value);
-
 /* Whether node is a Conv, Gemm or MatMul that sums integers: it can, and its inputs are or will be levels. */
 bool octet_sums_integers(const octet_node *node);
 

@@ -18,6 +18,7 @@ static float least_of(const octet_value *value)
 /* The node whose bound a Min is, or NULL. */
 static octet_node *clamp_before(const octet_node *min)
 {
+    if (min->input_count != 2 || !min->inputs[0] || !min->inputs[1]) return NULL;
     octet_value *const x    = min->inputs[0];
     octet_node *const  node = x->producer;
     if (!node || octet_value_only_reader(x) != min || !octet_constant_floats(min->inputs[1])) return NULL;

@@ -8,6 +8,8 @@
 
 octet_status octet_pass_fold_constants(octet_graph *graph, octet_error *err);
 octet_status octet_pass_remove_identity(octet_graph *graph, octet_error *err);
+octet_status octet_pass_layer_norm(octet_graph *graph, octet_error *err);
+octet_status octet_pass_gates(octet_graph *graph, octet_error *err);
 octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_matmul_to_gemm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err);
@@ -29,7 +31,10 @@ octet_status octet_set_upper_bound(octet_graph *graph, octet_node *node, float h
 /* w = node's weights as its attached batch norm will make them, in their layout. */
 void octet_fold_weight(float *w, const octet_node *node);
 
-/* Gives a Conv or Gemm a float bias of channels entries if it has none (zeros) or a scalar one. */
+/* Makes room for input 2 of a Conv, Gemm or MatMul. */
+octet_status octet_add_bias_slot(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* Gives a Conv, Gemm or MatMul a float bias of channels entries if it has none (zeros) or a scalar one. */
 octet_status octet_ensure_bias(octet_graph *graph, octet_node *node, int64_t channels, octet_error *err);
 
 /* Makes an absorbed activation a node of its own again. */

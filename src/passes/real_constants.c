@@ -6,17 +6,14 @@
 #include "ops/levels.h"
 #include "ops/mode.h"
 
-/* level * (sx * sw), rounded once: divided by the same unit it gives the level again wherever a float32 bias did. */
 static octet_status real_bias(octet_graph *graph, const octet_node *node, octet_error *err)
 {
     octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
     if (!bias || !bias->constant || bias->constant->dtype != OCTET_I32) return OCTET_OK;
     octet_tensor         real  = *bias->constant;
-    const int32_t *const level = bias->constant->data;
-    const int64_t        count = octet_tensor_count(&real);
     float               *x;
-    OCTET_TRY(octet_arena_get(&x, graph->arena, (size_t)count, sizeof *x, err));
-    for (int64_t c = 0; c < count; c++) x[c] = (float)(level[c] * octet_bias_unit(node, c));
+    OCTET_TRY(octet_arena_get(&x, graph->arena, (size_t)octet_tensor_count(&real), sizeof *x, err));
+    octet_bias_real(x, node);
     real.dtype   = OCTET_F32;
     real.qparams = NULL;
     real.data    = x;

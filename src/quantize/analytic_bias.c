@@ -124,7 +124,7 @@ static octet_status mean_input(octet_tensor *mean, const analysis *a, const octe
 static octet_status correct(const analysis *a, octet_node *node, octet_error *err)
 {
     octet_tensor mean;
-    if (!octet_sums_integers(node) || octet_node_is(node, "MatMul")) return OCTET_OK;
+    if (!octet_sums_integers(node) || !octet_node_takes_bias(node)) return OCTET_OK;
     OCTET_TRY(octet_raise_weight_scales(a->graph, node, err));
     OCTET_TRY(mean_input(&mean, a, node, err));
     if (!mean.data)

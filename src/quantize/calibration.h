@@ -17,25 +17,41 @@ typedef struct octet_target {
     const char *name;
     bool        quantize_every_value; /* also between a Conv and the Add that could sum in its accumulator */
     bool        quantize_outputs;     /* graph outputs become levels and are dequantized */
+    bool        quantize_sums;        /* also a sum that only nodes on real numbers read */
     bool        pools_share;          /* average pooling keeps its input's parameters */
     bool        concat_joins; /* a Concat shares parameters only with pieces of one value (adaptive pooling, window by
                                  window); what modules made stays apart */
     bool        observe_before_activation; /* except behind Conv and Gemm */
     bool        share_by_weight;      /* nodes of one weight share their output's parameters */
+    bool        convs_give_levels;    /* also where nobody reads levels */
+    bool        symmetric;            /* s8 with zero point 0 everywhere, weights within +-127 */
+    bool        files_real_bias;      /* biases are levels, but files hold them as real numbers */
+    bool        truncating_histogram; /* the method "histogram" is that of PyTorch 1.13 */
     bool        real_bias;            /* biases stay float32; no correction of weight rounding */
     const char *profile;              /* rounding of constants; NULL: octet */
 } octet_target;
 
+/* Makes qconfig one that target can read, or says what cannot be. */
+octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *target, octet_error *err);
+
 const octet_target *octet_target_find(const char *name); /* NULL name: native; NULL where there is none */
+
+/* One tensor that a recording observer has kept. */
+typedef struct octet_recorded {
+    octet_tensor           tensor;
+    struct octet_recorded *next; /* NULL: the last */
+} octet_recorded;
 
 /* Values that share one FakeQuantize. */
 typedef struct octet_group {
     octet_fake_quantize *fake_quantize;
     octet_value         *representative; /* the value whose rounding stands for the group's in a search */
     const octet_layer_rule *rule;        /* how its range is found; NULL: as qconfig says */
+    const octet_tensor_rule *tensor;     /* what was wanted of one of its values by name; NULL: nothing */
     octet_range          chosen;         /* by the search over the output, in force or not */
     const char          *chosen_method;  /* NULL: there was none */
     octet_observer       observer;
+    octet_recorded      *recorded, *last_recorded; /* in order, where the qconfig records */
     octet_lock          *lock; /* of the observer, which several values of the group may feed at once */
 } octet_group;
 
@@ -98,15 +114,37 @@ typedef struct octet_levels_range {
 
 octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool weight);
 
-/* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. */
+/* ---- tensor_rules.c ---- */
+
+/* The qconfig's rules for tensors, copied into the graph. */
+octet_status octet_tensor_rules_copy(octet_qconfig *qconfig, octet_arena *arena, octet_error *err);
+
+/* Gives every group its rule. A rule whose tensor does not become levels, or not as it says, is refused by name. */
+octet_status octet_tensor_rules_place(octet_graph *graph, octet_error *err);
+
+/* The rule for a tensor of that name; NULL: none. */
+const octet_tensor_rule *octet_tensor_rule_find(const octet_calibration *calibration, const char *name);
+
+/* What rule says of levels; scale and zero point become fixed ones. */
+void octet_tensor_rule_quantizer(octet_quantizer *quantizer, const octet_tensor_rule *rule);
+
+/* Replaces range number i, where rule gives one. */
+void octet_tensor_rule_range(octet_range *range, const octet_tensor_rule *rule, size_t i);
+
+/* Scale and zero point of a range, by quantizer's formula; those it gives where they are fixed. Of
+   OCTET_FORMULA_TORCH_FLOAT the scale alone: octet_qparams_torch has its real zero point. */
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range);
+
+/* The quantizer of what group holds: the qconfig's, with what its rules change, or in torch's targets the fixed one of
+   a squashing function. */
+octet_quantizer octet_group_quantizer(const octet_calibration *calibration, const octet_group *group);
 
 /* The levels that a converted tensor may take, where those of its range were seen: torch forgets these of activations,
    and what lies beyond takes the rest of the type. */
 octet_levels_range octet_stored_levels(const octet_calibration *calibration, octet_levels_range seen, bool weight);
 
-/* Sets fq's parameters, one channel per range, by the formula of quantizer (one of the two of graph's qconfig). A range
-   too small for a normal scale gets scale 1. */
+/* Sets fq's parameters, one channel per range, by the formula of quantizer (graph's qconfig's weight, or one of
+   activations). A range too small for a normal scale gets scale 1. */
 octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, const octet_quantizer *quantizer,
                                const octet_range *ranges, int64_t count, octet_error *err);
 

@@ -197,12 +197,15 @@ static bool repeats(const candidate *all, int c)
     return false;
 }
 
+/* Nothing to choose: a rule says how the range is found. */
+static bool is_settled(const octet_group *group) { return group->rule || group->tensor; }
+
 static octet_status make_candidates(search *s, size_t group, octet_error *err)
 {
     const octet_quantizer *const quantizer = &s->graph->calibration->qconfig.activation;
     const octet_observer *const  observer  = &s->graph->calibration->groups[group].observer;
     candidate *const             all       = s->candidates[group];
-    if (s->graph->calibration->groups[group].rule) { /* nothing to choose */
+    if (is_settled(&s->graph->calibration->groups[group])) {
         all[0].alive = true;
         return OCTET_OK;
     }
@@ -255,7 +258,7 @@ static octet_status take_best(search *s, octet_error *err)
     c->choice_pays             = choice_pays(s);
     for (size_t g = 0; g < c->group_count; g++) {
         octet_group *const group = &c->groups[g];
-        if (group->rule) continue;
+        if (is_settled(group)) continue;
         const int best       = best_of(s, g), taken = c->choice_pays ? best : 0;
         group->chosen        = s->candidates[g][best].range;
         group->chosen_method = methods[best].name;

@@ -2,6 +2,7 @@
 /* From calibrated to quantized: weights and biases become integers, nothing observes any more. */
 #include "quantize/calibration.h"
 
+#include "ops/mode.h"
 #include "ops/profile.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
@@ -39,6 +40,8 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     if (graph->training && c) OCTET_TRY(end_training(graph, err));
     if (graph->stage != OCTET_STAGE_CALIBRATED || !c)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "only a calibrated or trained network can be converted");
+    if (c->qconfig.activation.observing == OCTET_OBSERVE_RECORD)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "recording observers find no parameters: nothing can be converted");
     const bool integer_bias = !c->target->real_bias;
     OCTET_TRY(octet_convert_dynamic(graph, err));
     OCTET_TRY(octet_correct_means(graph, err));
@@ -47,6 +50,7 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     for (octet_value *v = graph->values; v; v = v->next)
         if (v->fake_quantize) v->fake_quantize->observer = NULL;
     OCTET_TRY(note_bits(graph, err));
+    if (c->target->files_real_bias) OCTET_TRY(octet_graph_set_metadata(graph, OCTET_WRITE_BIASES, "f32", err));
     graph->stage       = OCTET_STAGE_QUANTIZED;
     graph->calibration = NULL;
     return octet_graph_check(graph, err);

@@ -98,7 +98,7 @@ static octet_status correct(octet_graph *graph, octet_node *node, const known *k
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
     OCTET_TRY(rounding_error(weight.data, node, k->before, arena, err));
     OCTET_TRY(apply(&shift, node, &k->mean, &weight, arena, err));
-    const int     axis     = octet_node_is(node, "Conv") ? 1 : shift.rank - 1;
+    const int     axis     = octet_channel_axis(node, shift.rank);
     const int64_t channels = shift.dims[axis];
     OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
     octet_tensor bias = *node->inputs[2]->constant;
@@ -112,7 +112,7 @@ octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const floa
                                 octet_error *err)
 {
     const bool can = octet_sums_integers(node) && octet_constant_floats(node->inputs[1]) &&
-                     !octet_node_is(node, "MatMul") && (mean || mean_of(graph->calibration, node->inputs[0]));
+                     octet_node_takes_bias(node) && (mean || mean_of(graph->calibration, node->inputs[0]));
     if (!can) return OCTET_OK;
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);

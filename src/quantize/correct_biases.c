@@ -9,6 +9,7 @@
 #include "base/channels.h"
 #include "graph/copy.h"
 #include "ops/levels.h"
+#include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"

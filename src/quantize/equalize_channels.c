@@ -11,6 +11,8 @@
 
 #include "base/channels.h"
 #include "ops/attrs.h"
+#include "ops/check.h"
+#include "ops/mode.h"
 #include "passes/pass.h"
 
 #include <math.h>
@@ -150,10 +152,11 @@ static bool same_dims(const octet_value *a, const octet_value *b, int count)
 
 static octet_status mean(octet_ties *t, const octet_node *node, octet_error *err)
 {
-    const octet_reduce_attrs *const a = node->attrs;
-    bool                            spatial = a->axes.count > 0;
-    for (int i = 0; i < a->axes.count; i++)
-        spatial = spatial && (a->axes.at[i] < 0 ? a->axes.at[i] + node->inputs[0]->rank : a->axes.at[i]) > 1;
+    octet_ints axes = { 0 };
+    const bool listed = node->input_count > 1 && node->inputs[1] && node->inputs[1]->constant;
+    bool       spatial = listed && octet_list_of(&axes, node->inputs[1]->constant) && axes.count > 0;
+    for (int i = 0; i < axes.count; i++)
+        spatial = spatial && (axes.at[i] < 0 ? axes.at[i] + node->inputs[0]->rank : axes.at[i]) > 1;
     if (spatial) return each_channel(t, node, err);
     keep_all(t, node);
     return OCTET_OK;
@@ -303,7 +306,7 @@ static octet_status layer(octet_ties *t, const octet_node *node, octet_error *er
 {
     octet_layer *const l  = &t->layers[t->layer_count];
     octet_labels       in = { 0 };
-    const int          axis = octet_node_is(node, "Conv") ? 1 : node->inputs[0]->rank - 1;
+    const int          axis = octet_channel_axis(node, node->inputs[0]->rank);
     if (!is_labelled(node->inputs[0]) || !octet_layer_of(l, (octet_node *)(uintptr_t)node)) {
         keep_all(t, node);
         return OCTET_OK;

@@ -74,6 +74,7 @@ static bool outputs_wanted(const placing *p, const octet_node *node)
 
 static bool runs_integer(const placing *p, const octet_node *node)
 {
+    if (octet_node_moves(node)) return outputs_wanted(p, node);
     switch (node->op->quant) {
     case OCTET_QUANT_MAC:
     case OCTET_QUANT_CONCAT: return true;
@@ -103,8 +104,10 @@ static octet_status decide_off(placing *p, octet_node *node, const char *off, oc
 
 static octet_status decide_nodes(placing *p, octet_error *err)
 {
-    for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++)
-        p->wanted[p->graph->outputs[i]->index] = true;
+    for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++) {
+        const octet_node *const producer = p->graph->outputs[i]->producer; /* a layer kept float ends in real numbers */
+        p->wanted[p->graph->outputs[i]->index] = producer && !refusal(producer, &p->calibration->qconfig);
+    }
     for (octet_node *n = p->graph->last; n; n = n->prev) {
         const octet_layer_rule *const rule = rule_for(&p->calibration->qconfig, n);
         if (octet_is_recurrent(n)) {
@@ -152,7 +155,7 @@ static octet_status split_output(octet_graph *graph, octet_value *out, octet_err
 static bool read_by_sums(const octet_value *value, const octet_qconfig *qconfig)
 {
     for (size_t i = 0; i < value->use_count; i++)
-        if (!refusal(value->uses[i].node, qconfig) && value->uses[i].node->op->quant != OCTET_QUANT_SAME) return true;
+        if (!refusal(value->uses[i].node, qconfig) && !octet_node_moves(value->uses[i].node)) return true;
     return false;
 }
 
@@ -183,9 +186,7 @@ static void join(placing *p, const octet_value *a, const octet_value *b)
 /* Whether node passes its first input's parameters on to its outputs. */
 static bool passes_on(const placing *p, const octet_node *node)
 {
-    if (node->op->quant == OCTET_QUANT_SAME) return true;
-    return p->target->pools_share && node->op->quant == OCTET_QUANT_RESCALE && octet_node_data_inputs(node) == 1 &&
-           !(node->op->flags & OCTET_OP_FUNCTION);
+    return octet_node_moves(node) || (p->target->pools_share && node->op->flags & OCTET_OP_AVERAGES);
 }
 
 static void share_through(placing *p, const octet_node *node)
@@ -278,7 +279,9 @@ static bool becomes_levels(const placing *p, const octet_value *v)
     const bool              fusing  = sums && !p->target->quantize_every_value;
     const octet_node *const add     = fusing ? octet_node_candidate_add(producer) : NULL;
     if (add && p->integer[add->index]) return false;
-    return p->wanted[v->index] || (integer && !may_stay_real(producer));
+    const bool real   = may_stay_real(producer) && !p->target->quantize_sums;
+    const bool levels = integer && (!real || (p->target->convs_give_levels && octet_node_is(producer, "Conv")));
+    return p->wanted[v->index] || levels;
 }
 
 /* A member of a group whose distribution is not another member's. */
@@ -356,6 +359,23 @@ static octet_status list_constants(placing *p, octet_error *err)
 
 /* ---- the whole ---- */
 
+/* Levels need a whole zero point on both sides, or on one. */
+static octet_status check_static(const octet_qconfig *qconfig, octet_error *err)
+{
+    const octet_quantizer *const sides[] = { &qconfig->activation, &qconfig->weight };
+    const char *why = NULL;
+    for (int i = 0; i < 2 && !why; i++) {
+        if (sides[i]->off || (i && sides[i]->dtype == OCTET_F16)) continue;
+        if (sides[i]->dtype == OCTET_F16) why = "float16 is not quantized to levels";
+        else if (sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
+        else if (sides[i]->observing == OCTET_OBSERVE_INPUT) why = "it takes its input's parameters";
+        else if (sides[i]->observing == OCTET_OBSERVE_NOTHING) why = "it observes nothing";
+    }
+    if (!why) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_UNSUPPORTED, "qconfig %.40s is not one of static quantization: %s",
+                      qconfig->name ? qconfig->name : "", why);
+}
+
 octet_status octet_calibration_new(octet_calibration **calibration, octet_graph *graph, const octet_qconfig *qconfig,
                                    octet_error *err)
 {
@@ -369,8 +389,16 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     for (size_t i = 0; i < from->layer_count; i++)
         if (!(layers[i].match = octet_arena_copy(graph->arena, layers[i].match))) return octet_fail_memory(err);
     c->qconfig.layers = layers;
+    OCTET_TRY(octet_tensor_rules_copy(&c->qconfig, graph->arena, err));
     c->target         = octet_target_find(from->target);
     if (!c->target) return octet_fail(err, OCTET_ERR_ARGUMENT, "target '%.40s' is unknown", from->target);
+    OCTET_TRY(octet_target_apply(&c->qconfig, c->target, err));
+    if (c->target->truncating_histogram && from->activation.method == OCTET_METHOD_HISTOGRAM)
+        c->qconfig.activation.method = OCTET_METHOD_HISTOGRAM_1_13;
+    const bool halves = c->qconfig.weight.dtype == OCTET_F16 && c->qconfig.activation.dynamic;
+    if (c->qconfig.activation.dynamic) c->qconfig.activation.off = true; /* nothing of them is calibrated */
+    if (halves) c->qconfig.activation.dynamic = OCTET_DYNAMIC_OFF;
+    OCTET_TRY(check_static(&c->qconfig, err));
     if (from->weight.off && from->activation.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "neither weights nor activations are to be quantized");
     graph->target = c->target->name;
@@ -397,7 +425,8 @@ static octet_status place_all(placing *p, octet_error *err)
     OCTET_TRY(decide_nodes(p, err));
     OCTET_TRY(share(p, err));
     OCTET_TRY(place_values(p, err));
-    return list_constants(p, err);
+    OCTET_TRY(list_constants(p, err));
+    return octet_tensor_rules_place(graph, err);
 }
 
 octet_status octet_place_fake_quantize(octet_graph *graph, const octet_qconfig *qconfig, octet_error *err)

@@ -12,14 +12,26 @@ static octet_status new_lock(octet_lock **lock, octet_graph *graph, octet_error 
     return OCTET_OK;
 }
 
+/* What the methods of octet and the qconfig's read. */
+static octet_status new_observer(octet_observer *observer, octet_graph *graph, octet_error *err)
+{
+    const octet_quantizer *const quantizer = &graph->calibration->qconfig.activation;
+    const octet_estimator *const how       = octet_estimator_find(octet_method_name(quantizer->method));
+    observer->averaging                    = quantizer->averaging;
+    OCTET_TRY(octet_arena_get(&observer->histogram, graph->arena, 1, sizeof *observer->histogram, err));
+    if (!how || !how->torch) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&observer->torch, graph->arena, 1, sizeof *observer->torch, err));
+    observer->torch->truncates = how->truncates;
+    return OCTET_OK;
+}
+
 static octet_status observe_groups(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
     for (size_t i = 0; i < c->group_count; i++) {
         octet_group *const g = &c->groups[i];
-        OCTET_TRY(octet_arena_get(&g->observer.histogram, graph->arena, 1, sizeof *g->observer.histogram, err));
+        OCTET_TRY(new_observer(&g->observer, graph, err));
         OCTET_TRY(new_lock(&g->lock, graph, err));
-        g->observer.averaging      = c->qconfig.activation.averaging;
         g->fake_quantize->observer = &g->observer;
     }
     for (int i = 0; i < graph->value_count; i++)
@@ -31,11 +43,17 @@ static octet_status observe_groups(octet_graph *graph, octet_error *err)
 static octet_status quantize_operand(octet_graph *graph, octet_value *value, octet_error *err)
 {
     if (value->fake_quantize) return OCTET_OK; /* somebody's weights, too */
-    octet_range range = { 0 };
+    octet_quantizer quantizer = graph->calibration->qconfig.activation;
+    octet_range     range     = { 0 };
+    const octet_tensor_rule *const rule = octet_tensor_rule_find(graph->calibration, value->name);
     octet_range_observe(&range, value->constant->data, (size_t)octet_tensor_count(value->constant));
     OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
     value->fake_quantize->method = "constant";
-    return octet_set_qparams(graph, value->fake_quantize, &graph->calibration->qconfig.activation, &range, 1, err);
+    if (rule) {
+        octet_tensor_rule_quantizer(&quantizer, rule);
+        octet_tensor_rule_range(&range, rule, 0);
+    }
+    return octet_set_qparams(graph, value->fake_quantize, &quantizer, &range, 1, err);
 }
 
 static octet_status watch_mean(octet_graph *graph, const octet_value *value, octet_error *err)

@@ -12,9 +12,22 @@
 #define TORCH_SIGNED     .method = OCTET_METHOD_MOVING_AVERAGE, .formula = OCTET_FORMULA_TORCH, .dtype = OCTET_I8
 #define TORCH_WEIGHT     TORCH_SIGNED, .qmin = -128, .qmax = 127, .symmetric = true
 #define TORCH_NARROW     TORCH_SIGNED, .qmin = -127, .qmax = 127, .symmetric = true, .eps = 0x1p-12f
-#define TORCH_DYNAMIC_WEIGHT                                                                              \
-    .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .formula = OCTET_FORMULA_TORCH
 #define FUSED            .fake = OCTET_FAKE_FUSED
+#define MINMAX_ACTIVATION .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmax = 127
+#define MINMAX_WEIGHT    .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmin = -128, .qmax = 127, \
+                         .symmetric = true
+#define MINMAX_NARROW    .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmin = -127, .qmax = 127, \
+                         .symmetric = true, .eps = 0x1p-12f
+#define HISTOGRAM        .method = OCTET_METHOD_HISTOGRAM, .formula = OCTET_FORMULA_TORCH
+#define UNSEEN           .observing = OCTET_OBSERVE_NOTHING
+
+/* Weights of embeddings: one scale and one real zero point per row. */
+#define ROWS(highest)    .formula = OCTET_FORMULA_TORCH_FLOAT, .dtype = OCTET_U8, .qmax = highest, .per_channel = true
+
+/* Activations whose parameters are made while the network runs: ChooseQuantizationParams of all 256 levels. */
+#define DYNAMIC          .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmax = 255, \
+                         .dynamic = OCTET_DYNAMIC_TENSOR, UNSEEN
+#define HALF             .dtype = OCTET_F16, UNSEEN
 
 /* Both versions of PyTorch's qconfig of one backend. */
 #define TORCH_QAT(backend, reduces, channels)                                                    \
@@ -27,32 +40,63 @@
 
 static const octet_qconfig qconfigs[] = {
     { .name = "octet", .weight = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
-    /* torch.ao.quantization.default_qconfig: MinMaxObserver(0..127), default_weight_observer */
-    { .name       = "default",
-      .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
-      .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true,
-                      .formula = OCTET_FORMULA_TORCH } },
-    /* default_per_channel_qconfig */
+    /* default_qconfig: MinMaxObserver(0..127), default_weight_observer; default_per_channel_qconfig */
+    { .name = "default", .activation = { MINMAX_ACTIVATION }, .weight = { MINMAX_WEIGHT } },
     { .name       = "per_channel",
-      .activation = { .method = OCTET_METHOD_MINMAX, .qmax = 127, .formula = OCTET_FORMULA_TORCH },
-      .weight     = { .method = OCTET_METHOD_MINMAX, .qmin = -128, .qmax = 127, .symmetric = true, .per_channel = true,
-                      .formula = OCTET_FORMULA_TORCH } },
+      .activation = { MINMAX_ACTIVATION },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
 
-    /* nothing of activations is calibrated; per_channel_dynamic and float16_dynamic are PyTorch's, as is
-       default_dynamic (whose weights are default_weight_observer's) */
+    /* get_default_qconfig of a backend */
+    { .name       = "fbgemm",
+      .activation = { HISTOGRAM, .reduce_range = true },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name       = "x86",
+      .activation = { HISTOGRAM, .reduce_range = true },
+      .weight     = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name = "qnnpack", .activation = { HISTOGRAM }, .weight = { MINMAX_WEIGHT } },
+    { .name = "onednn", .activation = { HISTOGRAM }, .weight = { MINMAX_WEIGHT, .per_channel = true } },
+
+    /* default_*_qconfig; activations of the symmetric ones are affine in spite of the name */
+    { .name       = "symmetric_qnnpack",
+      .activation = { HISTOGRAM, .dtype = OCTET_I8, .eps = 0x1p-12f },
+      .weight     = { MINMAX_NARROW } },
+    { .name       = "per_channel_symmetric_qnnpack",
+      .activation = { HISTOGRAM, .dtype = OCTET_I8, .eps = 0x1p-12f },
+      .weight     = { MINMAX_NARROW, .per_channel = true } },
+    { .name       = "default_debug",
+      .activation = { MINMAX_ACTIVATION, .observing = OCTET_OBSERVE_RECORD },
+      .weight     = { MINMAX_WEIGHT } },
+    { .name       = "default_reuse_input",
+      .activation = { .observing = OCTET_OBSERVE_INPUT },
+      .weight     = { UNSEEN, .off = true } },
+
+    /* dynamic, and embeddings */
+    { .name = "default_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT } },
+    { .name = "per_channel_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT, .per_channel = true } },
+    { .name = "float16_dynamic", .activation = { HALF, .dynamic = OCTET_DYNAMIC_TENSOR }, .weight = { HALF } },
+    { .name = "float16_static", .activation = { HALF }, .weight = { HALF } },
+    { .name       = "float_qparams_weight_only",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, ROWS(255) } },
+    { .name       = "float_qparams_weight_only_4bit",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, ROWS(15) } },
+    { .name       = "default_dynamic_qat",
+      .activation = { TORCH_ACTIVATION, .averaging = 1, .dynamic = OCTET_DYNAMIC_TENSOR },
+      .weight     = { TORCH_WEIGHT } },
+    { .name       = "default_embedding_qat",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MOVING_AVERAGE, .averaging = 1, ROWS(255) } },
+    { .name       = "default_embedding_qat_4bit",
+      .activation = { UNSEEN, .off = true },
+      .weight     = { .method = OCTET_METHOD_MOVING_AVERAGE, .averaging = 1, ROWS(15) } },
+
     { .name       = "octet_dynamic",
-      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
+      .activation = { .dynamic = OCTET_DYNAMIC_TENSOR },
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
     { .name       = "octet_per_token",
-      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_ROW },
+      .activation = { .dynamic = OCTET_DYNAMIC_ROW },
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
-    { .name       = "default_dynamic",
-      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
-      .weight     = { TORCH_DYNAMIC_WEIGHT } },
-    { .name       = "per_channel_dynamic",
-      .activation = { .off = true, .dynamic = OCTET_DYNAMIC_TENSOR },
-      .weight     = { TORCH_DYNAMIC_WEIGHT, .per_channel = true } },
-    { .name = "float16_dynamic", .activation = { .off = true }, .weight = { .dtype = OCTET_F16 } },
     { .name       = "octet_weight_only",
       .activation = { .off = true },
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
@@ -65,7 +109,7 @@ static const octet_qconfig qconfigs[] = {
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true, .averaging = 1,
                       .fake = OCTET_FAKE_LEARNED } },
 
-    /* torch.ao.quantization.default_*_qconfig; those of dynamic quantization and embeddings are not here */
+    /* for training */
     { .name       = "default_qat",
       .activation = { TORCH_ACTIVATION, .reduce_range = true },
       .weight     = { TORCH_WEIGHT } },
@@ -74,7 +118,6 @@ static const octet_qconfig qconfigs[] = {
     { .name       = "default_activation_only",
       .activation = { TORCH_ACTIVATION, .reduce_range = true },
       .weight     = { .off = true } },
-    /* activations are affine in spite of the name */
     { .name       = "symmetric_qnnpack_qat",
       .activation = { TORCH_SIGNED, .qmin = -128, .qmax = 127, .eps = 0x1p-12f, FUSED },
       .weight     = { TORCH_NARROW, FUSED } },
@@ -90,27 +133,58 @@ static const octet_qconfig qconfigs[] = {
 static const octet_target targets[] = {
     { .name = "native" },
     { .name = "portable", .quantize_every_value = true },
-    { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .pools_share = true,
+    /* ONNX Runtime's CPU provider computes a Conv, an Add, ... in integers only where QuantizeLinear follows: also at
+       the network's end, and between a Conv and its residual Add. */
+    { .name = "onnxruntime", .quantize_every_value = true, .convs_give_levels = true },
+    /* OpenVINO wants levels where products are summed and leaves results real, as native does: it fuses the residual
+       Add into the Conv, which a quantizer between them would prevent. */
+    { .name = "openvino" },
+    /* TensorRT knows s8 with zero point 0 alone, and biases that are real. It fuses as OpenVINO does. */
+    { .name = "tensorrt", .symmetric = true, .files_real_bias = true },
+    { .name = "torch-1.13", .quantize_every_value = true, .quantize_outputs = true, .quantize_sums = true,
+      .pools_share = true,
       .concat_joins = true,
-      .observe_before_activation = true, .share_by_weight = true, .real_bias = true, .profile = "torch-qnnpack" },
+      .observe_before_activation = true, .share_by_weight = true, .truncating_histogram = true, .real_bias = true,
+      .profile = "torch-qnnpack" },
 };
 
 enum { QCONFIGS = sizeof qconfigs / sizeof *qconfigs, TARGETS = sizeof targets / sizeof *targets };
 
-const octet_qconfig *octet_qconfig_find(const char *name)
+static const octet_qconfig *find_row(const char *name)
 {
-    for (size_t i = 0; name && i < QCONFIGS; i++)
+    for (size_t i = 0; i < QCONFIGS; i++)
         if (!strcmp(qconfigs[i].name, name)) return &qconfigs[i];
     return NULL;
+}
+
+const octet_qconfig *octet_qconfig_find(const char *name)
+{
+    static const char  whole[] = "_qconfig", start[] = "default_";
+    char               text[64];
+    const char *const  at = name ? strstr(name, whole) : NULL;
+    if (!name || strlen(name) >= sizeof text) return NULL;
+    if (!at) return find_row(name);
+    snprintf(text, sizeof text, "%.*s%s", (int)(at - name), name, at + sizeof whole - 1);
+    const octet_qconfig *const row = find_row(text);
+    return row || strncmp(text, start, sizeof start - 1) ? row : find_row(text + sizeof start - 1);
 }
 
 const char *octet_qconfig_name(size_t index) { return index < QCONFIGS ? qconfigs[index].name : NULL; }
 const char *octet_target_name(size_t index) { return index < TARGETS ? targets[index].name : NULL; }
 
+static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
+
+const octet_qconfig *octet_default_qconfig_find(const char *backend, int version)
+{
+    if (version != 0) return NULL;
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+        if (!strcmp(backend ? backend : "fbgemm", backends[i])) return find_row(backends[i]);
+    return find_row("default");
+}
+
 const octet_qconfig *octet_qat_qconfig_find(const char *backend, int version)
 {
-    static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
-    static const char *const others[]   = { "default_qat", "default_qat_v2" };
+    static const char *const others[] = { "default_qat", "default_qat_v2" };
     char                     name[32];
     if (version < 0 || version > 1) return NULL;
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
@@ -127,9 +201,28 @@ const octet_target *octet_target_find(const char *name)
     return NULL;
 }
 
+octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *target, octet_error *err)
+{
+    octet_quantizer *const a = &qconfig->activation, *const w = &qconfig->weight;
+    if (!target->symmetric) return OCTET_OK;
+    const char *why = NULL;
+    if (!a->off && a->dtype != OCTET_I8 && (a->dtype || a->qmin || a->qmax)) why = "activations of s8";
+    if (!w->off && !(octet_quantizer_levels(w, true).dtype == OCTET_I8 && w->symmetric)) why = "symmetric s8 weights";
+    if (why)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "target %s reads %s only (qconfig %.40s)", target->name, why,
+                          qconfig->name ? qconfig->name : "");
+    a->dtype     = OCTET_I8;
+    a->symmetric = true;
+    /* No range uses the lowest level, but bounds that leave it out would be Clip nodes in the file. */
+    if (!a->qmin && !a->qmax) a->qmin = -128, a->qmax = 127;
+    if (w->qmin == -128) w->qmin = -127;
+    return OCTET_OK;
+}
+
 const char *octet_method_name(octet_method method)
 {
-    static const char *const names[OCTET_METHOD_COUNT] = { "output", "minmax", "moving_average", "percentile", "mse" };
+    static const char *const names[OCTET_METHOD_COUNT] = { "output", "minmax", "moving_average", "percentile", "mse",
+                                                           "entropy", "histogram", "histogram_1.13" };
     return (unsigned)method < OCTET_METHOD_COUNT ? names[method] : NULL;
 }
 
@@ -172,18 +265,22 @@ octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, oc
         rule->ranges = true;
         rule->method = allowed[i];
     }
+    if (!strcmp(text, "s16") || !strcmp(text, "u16"))
+        *rule = (octet_layer_rule){ .match = rule->match, .ranges = true, .method = OCTET_METHOD_MINMAX,
+                                    .dtype = *text == 's' ? OCTET_I16 : OCTET_U16 };
     if (colon && rule->ranges) rule->percentile = strtod(colon + 1, &end);
     const bool number = !colon || (rule->method == OCTET_METHOD_PERCENTILE && end != colon + 1 && !*end &&
                                    rule->percentile > 50 && rule->percentile <= 100);
     if ((rule->keep_float || rule->ranges) && number) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_ARGUMENT, "got '%.60s', need float, minmax, mse, percentile or percentile:99.9",
-                      text);
+    return octet_fail(err, OCTET_ERR_ARGUMENT,
+                      "got '%.60s', need float, minmax, mse, percentile, percentile:99.9, s16 or u16", text);
 }
 
 void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule)
 {
     const char *const name = rule->keep_float ? "float" : rule->ranges ? octet_method_name(rule->method) : "";
-    if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
+    if (rule->dtype) snprintf(text, size, "%s", rule->dtype == OCTET_I16 ? "s16" : "u16");
+    else if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
     else snprintf(text, size, "%s", name);
 }
 
@@ -195,10 +292,15 @@ static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool 
     if (!text) return OCTET_OK;
     quantizer->off = strcmp(text, "f32") == 0;
     if (quantizer->off) return OCTET_OK;
+    if (!weight && (!strcmp(text, "s16") || !strcmp(text, "u16"))) {
+        quantizer->dtype = *text == 's' ? OCTET_I16 : OCTET_U16;
+        quantizer->qmin = quantizer->qmax = 0;
+        return OCTET_OK;
+    }
     const bool is_signed = text[0] == 's', known = is_signed || (text[0] == 'u' && !weight);
     if (!known || text[1] < '2' || text[1] > '8' || text[2])
         return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
-                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8 or f32");
+                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8, u16, s16 or f32");
     const int bits   = text[1] - '0', lowest = is_signed ? -(1 << (bits - 1)) : 0, highest = lowest + (1 << bits) - 1;
     quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
     quantizer->qmin  = bits == 8 ? 0 : weight ? -highest : lowest;

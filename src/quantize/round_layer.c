@@ -4,6 +4,7 @@
 #include "quantize/round_layer.h"
 
 #include "ops/levels.h"
+#include "ops/mode.h"
 #include "passes/integerize.h"
 #include "quantize/round_rows.h"
 

@@ -7,6 +7,7 @@
 #include "engine/plan.h"
 #include "graph/copy.h"
 #include "ops/attrs.h"
+#include "ops/mode.h"
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
@@ -172,7 +173,7 @@ static octet_status round_one(const rounding *r, const layer *at, octet_error *e
     octet_tensor                   constant = *node->inputs[1]->constant;
     octet_round_layer l = { .moments = first, .count = at->count, .weights = constant.data,
                             .threads = octet_calibrate_threads(r->options) };
-    l.centred = corrects_biases(c) && !octet_node_is(node, "MatMul") && c->watches[node->inputs[0]->index].mean;
+    l.centred = corrects_biases(c) && octet_node_takes_bias(node) && c->watches[node->inputs[0]->index].mean;
     OCTET_TRY(begin_scales(&l, r, octet_layer_weights_of(node).channels, err));
     OCTET_TRY(octet_arena_get(&l.rounded, r->passing, (size_t)octet_tensor_count(&constant), sizeof(float), err));
     OCTET_TRY(octet_round_layer_run(&l, r->passing, err));

@@ -2,6 +2,7 @@
 /* Workers take the next sample until none is left or somebody failed. Worker 0 is the calling thread: it reports. */
 #include "quantize/samples.h"
 
+#include "base/checked.h"
 #include "base/parallel.h"
 
 #include <string.h>
@@ -10,10 +11,10 @@ enum { MOST_WORKERS = 4, OUTPUTS = 64 }; /* each has a workspace of its own */
 
 struct octet_sampler {
     octet_samples   *samples;
-    octet_workspace *workspace;
+    octet_workspace *workspace, *rest;
     float           *input;
     int              worker;
-    size_t           sample;
+    size_t           sample, count;
     octet_error      error;
 };
 typedef struct octet_sampler octet_sampler;
@@ -27,18 +28,24 @@ static octet_status see(void *context, const char *name, const octet_tensor *ten
 {
     const octet_sampler *const sampler = context;
     octet_samples *const       s       = sampler->samples;
-    const octet_seen seen = { sampler->sample, sampler->worker, octet_graph_find_value(s->graph, name), tensor };
+    const octet_seen seen = { sampler->sample, sampler->count, sampler->worker, octet_graph_find_value(s->graph, name),
+                              tensor };
     return seen.value ? s->see(s->context, &seen, err) : OCTET_OK;
 }
 
-static octet_status one_sample(octet_sampler *sampler, octet_error *err)
+static octet_status one_batch(octet_sampler *sampler, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
     octet_tensor         input = octet_dataset_tensor(s->data);
     octet_tensor         outputs[OUTPUTS];
+    const size_t         size  = (size_t)octet_tensor_count(&input);
+    sampler->count             = s->total - sampler->sample;
+    if (sampler->count > s->options.batch) sampler->count = s->options.batch;
     input.data = sampler->input;
-    OCTET_TRY(octet_dataset_read(s->data, sampler->sample, sampler->input, NULL, err));
-    return octet_run(sampler->workspace, &input, outputs, err);
+    if (sampler->count > 1) input.dims[0] = (int64_t)sampler->count;
+    for (size_t i = 0; i < sampler->count; i++)
+        OCTET_TRY(octet_dataset_read(s->data, sampler->sample + i, sampler->input + i * size, NULL, err));
+    return octet_run(sampler->count < s->options.batch ? sampler->rest : sampler->workspace, &input, outputs, err);
 }
 
 static int report(const octet_samples *s, size_t done)
@@ -54,10 +61,10 @@ static void run_worker(void *context, size_t worker)
     octet_samples *const s       = context;
     octet_sampler *const sampler = &s->samplers[worker];
     for (;;) {
-        sampler->sample = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED);
+        sampler->sample = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
         if (sampler->sample >= s->end) return;
-        octet_status status = one_sample(sampler, &sampler->error);
-        const size_t done   = __atomic_add_fetch(&s->done, 1, __ATOMIC_RELAXED);
+        octet_status status = one_batch(sampler, &sampler->error);
+        const size_t done   = __atomic_add_fetch(&s->done, sampler->count, __ATOMIC_RELAXED);
         if (status == OCTET_OK && worker == 0 && report(s, done))
             status = octet_fail(&sampler->error, OCTET_ERR_ARGUMENT, "interrupted");
         if (status == OCTET_OK) continue;
@@ -84,28 +91,51 @@ octet_status octet_samples_run(octet_samples *s, octet_samples_hook see_value, v
     s->see     = see_value;
     s->context = context;
     s->next    = 0;
-    s->end     = s->total ? 1 : 0;
+    s->end     = s->total < s->options.batch ? s->total : s->options.batch;
     run_worker(s, 0);
     s->next = s->end;
     s->end  = s->total;
-    if (s->samplers[0].error.status == OCTET_OK) octet_parallel((size_t)s->workers, s->workers, run_worker, s);
+    if (s->end && s->samplers[0].error.status == OCTET_OK)
+        octet_parallel((size_t)s->workers, s->workers, run_worker, s);
     return first_error(s, err);
+}
+
+static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sampler, const octet_plan *plan,
+                                  octet_error *err)
+{
+    OCTET_TRY(octet_workspace_create(workspace, plan, err));
+    if (sampler->samples->options.raw) octet_workspace_set_raw_hook(*workspace, see, sampler);
+    else octet_workspace_set_hook(*workspace, see, sampler);
+    return OCTET_OK;
 }
 
 static octet_status make_samplers(octet_samples *s, octet_error *err)
 {
     const octet_tensor shape = octet_dataset_tensor(s->data);
+    size_t             size;
     OCTET_TRY(octet_arena_get(&s->samplers, s->arena, (size_t)s->workers, sizeof *s->samplers, err));
+    if (!octet_mul(&size, (size_t)octet_tensor_count(&shape), s->options.batch))
+        return octet_fail(err, OCTET_ERR_LIMIT, "batches of %zu samples are too large", s->options.batch);
     for (int i = 0; i < s->workers; i++) {
         octet_sampler *const sampler = &s->samplers[i];
         sampler->samples             = s;
         sampler->worker              = i;
-        OCTET_TRY(octet_workspace_create(&sampler->workspace, s->plan, err));
-        if (s->options.raw) octet_workspace_set_raw_hook(sampler->workspace, see, sampler);
-        else octet_workspace_set_hook(sampler->workspace, see, sampler);
-        OCTET_TRY(octet_arena_get(&sampler->input, s->arena, (size_t)octet_tensor_count(&shape), sizeof(float), err));
+        OCTET_TRY(new_workspace(&sampler->workspace, sampler, s->plan, err));
+        if (s->rest_plan) OCTET_TRY(new_workspace(&sampler->rest, sampler, s->rest_plan, err));
+        OCTET_TRY(octet_arena_get(&sampler->input, s->arena, size, sizeof(float), err));
     }
     return OCTET_OK;
+}
+
+/* Whole batches, and what is left of the samples behind them. */
+static octet_status make_plans(octet_samples *s, int threads, octet_error *err)
+{
+    const octet_limits none = { 0 };
+    octet_plan_options plan = { .threads = threads / s->workers, .batch = (int64_t)s->options.batch,
+                                .limits = s->options.calibrate ? s->options.calibrate->limits : none };
+    OCTET_TRY(octet_plan_create(&s->plan, s->graph, &plan, err));
+    plan.batch = (int64_t)(s->total % s->options.batch);
+    return plan.batch ? octet_plan_create(&s->rest_plan, s->graph, &plan, err) : OCTET_OK;
 }
 
 octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octet_dataset *data,
@@ -118,18 +148,24 @@ octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octe
     const int threads = octet_calibrate_threads(options->calibrate);
     s->workers        = options->in_order ? 1 : threads < MOST_WORKERS ? threads : MOST_WORKERS;
     s->options.rounds = options->rounds ? options->rounds : 1;
+    const bool   free_batch = graph->inputs[0]->rank > 0 && graph->inputs[0]->dims[0] == OCTET_DIM_FREE;
+    const size_t most       = s->total ? s->total : 1;
+    if (!options->batch || !free_batch) s->options.batch = 1;
+    if (s->options.batch > most) s->options.batch = most;
     s->arena          = octet_arena_new();
     if (!s->arena) return octet_fail_memory(err);
-    const octet_plan_options plan = { .threads = threads / s->workers, .batch = 1,
-                                      .limits = options->calibrate ? options->calibrate->limits : (octet_limits){ 0 } };
-    OCTET_TRY(octet_plan_create(&s->plan, graph, &plan, err));
+    OCTET_TRY(make_plans(s, threads, err));
     return make_samplers(s, err);
 }
 
 void octet_samples_free(octet_samples *s)
 {
-    for (int i = 0; s->samplers && i < s->workers; i++) octet_workspace_free(s->samplers[i].workspace);
+    for (int i = 0; s->samplers && i < s->workers; i++) {
+        octet_workspace_free(s->samplers[i].workspace);
+        octet_workspace_free(s->samplers[i].rest);
+    }
     octet_plan_free(s->plan);
+    octet_plan_free(s->rest_plan);
     octet_arena_free(s->arena);
     *s = (octet_samples){ 0 };
 }

@@ -7,10 +7,10 @@
 
 #include "engine/run.h"
 
-/* One value of one sample. worker, below octet_samples' workers, is the thread's; calls of different workers happen at
-   the same time, so what is summed must not depend on order. */
+/* One value of one sample, or of count samples from sample on. worker, below octet_samples' workers, is the thread's;
+   calls of different workers happen at the same time, so what is summed must not depend on order. */
 typedef struct octet_seen {
-    size_t              sample;
+    size_t              sample, count;
     int                 worker;
     const octet_value  *value;
     const octet_tensor *tensor;
@@ -24,6 +24,7 @@ typedef struct octet_samples_options {
     const char                    *phase;     /* of the progress */
     bool                           raw;       /* values come as by octet_workspace_set_raw_hook */
     bool                           in_order;  /* one worker */
+    size_t                         batch;     /* samples run at once, where the first dimension is free; 0: 1 */
     size_t                         rounds;    /* for the progress: how often all samples are run */
 } octet_samples_options;
 
@@ -32,7 +33,7 @@ typedef struct octet_samples {
     octet_dataset         *data;
     octet_samples_options  options;
     octet_arena           *arena;
-    octet_plan            *plan;
+    octet_plan            *plan, *rest_plan; /* rest: for what is left behind the last whole batch; NULL: nothing */
     struct octet_sampler  *samplers; /* one per worker */
     int                    workers;
     octet_samples_hook     see;

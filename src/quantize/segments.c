@@ -118,10 +118,10 @@ static int made_in(const finding *f, const octet_value *value)
 /* Entries of a bias that node has or can be given; 0: it cannot be corrected. */
 static int64_t bias_channels(const octet_node *node)
 {
-    if (!octet_sums_integers(node) || octet_node_is(node, "MatMul") || !node->inputs[1]->constant) return 0;
+    if (!octet_sums_integers(node) || !octet_node_takes_bias(node) || !node->inputs[1]->constant) return 0;
     const octet_gemm_attrs *const gemm = octet_node_is(node, "Gemm") ? node->attrs : NULL;
     if (gemm && gemm->beta != 1.0f) return 0;
-    const int64_t            channels = node->inputs[1]->constant->dims[octet_weight_axis(node)];
+    const int64_t            channels = octet_output_channels(node);
     const octet_value *const bias     = node->input_count > 2 ? node->inputs[2] : NULL;
     if (!bias) return channels;
     const int64_t count = bias->constant ? octet_tensor_count(bias->constant) : 0;
@@ -132,7 +132,7 @@ static octet_site site_of(const octet_graph *graph, octet_node *node)
 {
     const octet_node *const  add   = octet_node_fused_add(graph, node);
     const octet_value *const value = (add ? add : node)->outputs[0];
-    return (octet_site){ .node = node, .value = value, .axis = octet_node_is(node, "Conv") ? 1 : value->rank - 1,
+    return (octet_site){ .node = node, .value = value, .axis = octet_channel_axis(node, value->rank),
                          .channels = value->has_shape ? bias_channels(node) : 0 };
 }
 

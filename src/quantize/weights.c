@@ -17,6 +17,19 @@ static octet_status own_copy(octet_graph *graph, octet_node *node, int slot, int
     return octet_replace_constant(graph, node, slot, node->inputs[slot]->constant, err);
 }
 
+/* Scales that a rule for the tensor gives. */
+static octet_status take_given(octet_graph *graph, octet_fake_quantize *fq, const octet_tensor_rule *rule,
+                               octet_error *err)
+{
+    float *scale;
+    if (!rule->scale) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&scale, graph->arena, (size_t)fq->qparams.count, sizeof *scale, err));
+    for (int64_t c = 0; c < fq->qparams.count; c++) scale[c] = rule->scale[rule->count > 1 ? c : 0];
+    fq->method        = "given";
+    fq->qparams.scale = scale;
+    return OCTET_OK;
+}
+
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err)
 {
     return octet_prepare_constant(graph, node, 1, octet_weight_axis(node), err);
@@ -29,7 +42,10 @@ octet_status octet_prepare_constant(octet_graph *graph, octet_node *node, int sl
     octet_value *const        value = node->inputs[slot];
     const octet_tensor *const w     = value->constant;
     if (value->fake_quantize) return OCTET_OK;
-    const int64_t             channels = quantizer->per_channel ? w->dims[axis] : 1;
+    const octet_tensor_rule *const rule = octet_tensor_rule_find(graph->calibration, value->name);
+    const bool    given    = rule && rule->count && !rule->per_channel;
+    const bool    many     = given ? rule->count > 1 : quantizer->per_channel || (rule && rule->per_channel);
+    const int64_t channels = many ? w->dims[axis] : 1;
     const octet_channel_shape shape    = octet_channels_of(w, channels, axis);
     octet_range              *ranges;
     OCTET_TRY(octet_arena_get(&ranges, graph->arena, shape.channels, sizeof *ranges, err));
@@ -37,7 +53,10 @@ octet_status octet_prepare_constant(octet_graph *graph, octet_node *node, int sl
     OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
     value->fake_quantize->qparams.axis = channels > 1 ? axis : 0;
     value->fake_quantize->method       = "minmax";
-    return octet_set_qparams(graph, value->fake_quantize, quantizer, ranges, channels, err);
+    if (!rule) return octet_set_qparams(graph, value->fake_quantize, quantizer, ranges, channels, err);
+    for (int64_t c = 0; c < channels; c++) octet_tensor_rule_range(&ranges[c], rule, (size_t)c);
+    OCTET_TRY(octet_set_qparams(graph, value->fake_quantize, quantizer, ranges, channels, err));
+    return take_given(graph, value->fake_quantize, rule, err);
 }
 
 float octet_least_weight_scale(const octet_node *node, int64_t channel)
@@ -57,7 +76,7 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
     octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
     if (!fq || node->input_count < 3 || !octet_constant_floats(node->inputs[2])) return OCTET_OK;
     const int     axis     = octet_weight_axis(node);
-    const int64_t channels = node->inputs[1]->constant->dims[axis];
+    const int64_t channels = node->inputs[1]->constant->dims[axis], groups = octet_weight_groups(node);
     float        *scale;
     int32_t      *zero;
     int64_t       raised = 0;
@@ -65,7 +84,8 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
     OCTET_TRY(octet_arena_get(&zero, graph->arena, (size_t)channels, sizeof *zero, err));
     for (int64_t c = 0; c < channels; c++) {
         const int64_t from  = fq->qparams.count > 1 ? c : 0;
-        const float   least = octet_least_weight_scale(node, c);
+        float         least = 0;
+        for (int64_t g = 0; g < groups; g++) least = fmaxf(least, octet_least_weight_scale(node, g * channels + c));
         scale[c]            = fmaxf(fq->qparams.scale[from], least);
         zero[c]             = fq->qparams.zero_point[from];
         raised += scale[c] > fq->qparams.scale[from];

@@ -5,6 +5,7 @@
 #include <octet/file.h>
 
 #include "graph/op.h"
+#include "ops/mode.h"
 #include "report/gather.h"
 
 #include <math.h>
@@ -189,7 +190,7 @@ static void put_node(octet_json *json, const octet_graph *graph, const octet_nod
     octet_json_text(json, "mode", info.mode == OCTET_MODE_REAL ? "float" : "int8");
     octet_json_integer(json, "macs", info.macs);
     /* What only moves levels, or compares them, is where its neighbours are. */
-    octet_json_flag(json, "may_float", node->op->quant != OCTET_QUANT_NONE && node->op->quant != OCTET_QUANT_SAME);
+    octet_json_flag(json, "may_float", node->op->quant != OCTET_QUANT_NONE && !octet_node_moves(node));
     octet_json_open(json, "dims", '[');
     for (int i = 0; i < info.shape.rank; i++) octet_json_integer(json, NULL, info.shape.dims[i]);
     octet_json_close(json, ']');
@@ -274,6 +275,7 @@ static void put_head(octet_json *json, const octet_report_source *source, const 
     octet_json_text(json, "quantized", name_of(options->quantized_name, source->quantized));
     octet_json_text(json, "data", options->data_name ? options->data_name : "");
     octet_json_integer(json, "samples", (int64_t)c->samples);
+    octet_json_integer(json, "layer_samples", (int64_t)c->layer_samples);
     octet_json_integer(json, "effect_samples", (int64_t)c->effect_samples);
     octet_json_open(json, "output", '{');
     octet_json_number(json, "sqnr_db", c->output_sqnr_db);

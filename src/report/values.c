@@ -43,7 +43,7 @@ static int channel_axis(const octet_value *value)
     if (!value->has_shape || rank < 2) return -1;
     while (value->producer) {
         const octet_node *const node = value->producer;
-        if (node->op->quant == OCTET_QUANT_MAC) return strcmp(node->op->name, "MatMul") != 0 ? 1 : rank - 1;
+        if (node->op->quant == OCTET_QUANT_MAC) return octet_channel_axis(node, rank);
         if (node->op->flags & OCTET_OP_VIEW || !strcmp(node->op->name, "Transpose") || !node->input_count) return -1;
         value = node->inputs[0];
         if (!value || !value->has_shape || value->rank != rank) return -1;

@@ -133,6 +133,7 @@ static octet_status make_linear(octet_tape *tape, octet_tape_step *step, octet_e
     step->linear         = linear;
     linear->weight_axis  = octet_weight_axis(node);
     linear->weight_shape = octet_channels_along(node->inputs[1]->constant, linear->weight_axis);
+    linear->weight_groups = (size_t)octet_weight_groups(node);
     if (node->inputs[1]->fake_quantize) linear->trained = node->inputs[1]->fake_quantize->trained;
     OCTET_TRY(octet_constant_parameter(&linear->weight, tape, node->inputs[1], OCTET_PARAMETER_WEIGHT, err));
     if (node->input_count > 2 && node->inputs[2])
@@ -154,7 +155,7 @@ static octet_channel_shape shape_of_output(const octet_tape_step *step)
 {
     const octet_tensor *const z = &step->z;
     if (step->node->op->quant == OCTET_QUANT_MAC && z->rank > 0)
-        return octet_channels_along(z, !strcmp(step->node->op->name, "Conv") ? 1 : z->rank - 1);
+        return octet_channels_along(z, octet_channel_axis(step->node, z->rank));
     return (octet_channel_shape){ z->rank ? (size_t)z->dims[0] : 1, 1,
                                   (size_t)octet_tensor_count(z) / (size_t)(z->rank && z->dims[0] ? z->dims[0] : 1) };
 }

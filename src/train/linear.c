@@ -85,6 +85,54 @@ static void moments_of(const octet_tape *tape, octet_tape_step *step, const void
     for (size_t c = 0; c < channels; c++) variance[c] = tape->sums[c] / count_of(step);
 }
 
+/* ---- weights by output channel ---- */
+
+/* A group of the weights: its shape, and where it begins among the weights and the output channels. */
+typedef struct weight_group {
+    octet_channel_shape shape;
+    size_t              at, channel;
+} weight_group;
+
+static weight_group group_of(const octet_tape_linear *linear, size_t g)
+{
+    weight_group group = { .shape = linear->weight_shape, .channel = g * linear->weight_shape.channels };
+    group.shape.outer /= linear->weight_groups;
+    group.at = g * octet_channels_count(&group.shape);
+    return group;
+}
+
+/* scaled = weights * k */
+static void scale_weights(const octet_tape *tape, octet_tape_linear *linear)
+{
+    for (size_t g = 0; g < linear->weight_groups; g++) {
+        const weight_group of = group_of(linear, g);
+        octet_tape_numbers_of(tape)->scale((char *)linear->scaled + of.at * tape->element,
+                                           (const char *)linear->weight->value + of.at * tape->element,
+                                           linear->k + of.channel, &of.shape);
+    }
+}
+
+/* The weights' gradient += that of the used ones * k, which has a number for each output channel. */
+static void add_weight_gradient(const octet_tape *tape, octet_tape_linear *linear, const double *k)
+{
+    for (size_t g = 0; g < linear->weight_groups; g++) {
+        const weight_group of = group_of(linear, g);
+        octet_tape_numbers_of(tape)->add_scaled((char *)linear->weight->gradient + of.at * tape->element,
+                                                (const char *)linear->gradient + of.at * tape->element,
+                                                k + of.channel, &of.shape);
+    }
+}
+
+/* dk += gradient of the used weights . weights */
+static void add_scale_gradient(const octet_tape *tape, const octet_tape_linear *linear, double *dk)
+{
+    for (size_t g = 0; g < linear->weight_groups; g++) {
+        const weight_group of = group_of(linear, g);
+        octet_tape_numbers_of(tape)->dot(dk + of.channel, (const char *)linear->gradient + of.at * tape->element,
+                                         (const char *)linear->weight->value + of.at * tape->element, &of.shape);
+    }
+}
+
 /* ---- forward ---- */
 
 static bool is_live(const octet_tape *tape, const octet_tape_linear *linear)
@@ -163,7 +211,7 @@ void octet_linear_fold(octet_tape *tape, octet_tape_step *step)
     numbers->norm_scale(linear->k, linear, !tape->options.profile);
     for (size_t c = 0; linear->live && !linear->slow && c < channels_of(step); c++)
         if (octet_parameter_at(linear->gamma, c) == 0) linear->k[c] = 1;
-    numbers->scale(linear->scaled, linear->weight->value, linear->k, &linear->weight_shape);
+    scale_weights(tape, linear);
 }
 
 octet_status octet_linear_begin(octet_tape *tape, octet_tape_step *step, octet_error *err)
@@ -299,16 +347,15 @@ static void frozen_channel(octet_tape_step *step, size_t c, double sum)
 /* Gradients of the weights behind FakeQuantize and scale. */
 static void weight_gradient(octet_tape *tape, octet_tape_step *step)
 {
-    octet_tape_linear *const        linear  = step->linear;
-    const octet_tape_numbers *const numbers = octet_tape_numbers_of(tape);
-    const size_t                    channels = linear->weight_shape.channels;
-    double *const                   dk      = tape->sums;
+    octet_tape_linear *const linear   = step->linear;
+    const size_t             channels = channels_of(step);
+    double *const            dk       = tape->sums;
     if (linear->trained)
         octet_fake_quantize_gradient(tape, linear->trained, linear->gradient, linear->scaled, &linear->weight_shape);
-    numbers->add_scaled(linear->weight->gradient, linear->gradient, linear->k, &linear->weight_shape);
+    add_weight_gradient(tape, linear, linear->k);
     if (!linear->gamma) return;
     memset(dk, 0, channels * sizeof *dk);
-    numbers->dot(dk, linear->gradient, linear->weight->value, &linear->weight_shape);
+    add_scale_gradient(tape, linear, dk);
     for (size_t c = 0; c < channels; c++) gamma_through_scale(step, c, dk[c]);
 }
 
@@ -325,9 +372,8 @@ static octet_status plain_backward(octet_tape *tape, octet_tape_step *step, cons
     const octet_status status = octet_tape_apply_backward(tape, step, &d, err);
     step->in_tensors[1] = used;
     OCTET_TRY(status);
-    for (size_t c = 0; c < linear->weight_shape.channels; c++) tape->sums[c] = 1;
-    octet_tape_numbers_of(tape)->add_scaled(linear->weight->gradient, linear->gradient, tape->sums,
-                                            &linear->weight_shape);
+    for (size_t c = 0; c < channels_of(step); c++) tape->sums[c] = 1;
+    add_weight_gradient(tape, linear, tape->sums);
     return OCTET_OK;
 }
 

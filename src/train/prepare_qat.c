@@ -145,29 +145,10 @@ static octet_status train_operand(octet_graph *graph, octet_value *value, octet_
 
 /* ---- activations ---- */
 
-/* torch gives the results of these functions, while it trains, the parameters that their range suggests. */
-static const struct {
-    const char *op;
-    float       scale;
-    int32_t     zero_point;
-} fixed[] = { { "HardSigmoid", 0x1p-8f, 0 },
-              { "Sigmoid", 0x1p-8f, 0 },
-              { "Softmax", 0x1p-8f, 0 },
-              { "Tanh", 0x1p-7f, 128 } };
-
 static octet_status train_group(octet_graph *graph, const octet_group *group, octet_error *err)
 {
-    const octet_calibration *const c        = graph->calibration;
-    const octet_node *const        producer = group->representative->producer;
-    octet_trained                  settings = { .quantizer = c->qconfig.activation };
-    group->fake_quantize->method            = "trained";
-    for (size_t i = 0; producer && c->target->profile && i < sizeof fixed / sizeof *fixed; i++) {
-        if (!octet_node_is(producer, fixed[i].op)) continue;
-        settings.quantizer = (octet_quantizer){ .dtype = OCTET_U8, .fake = OCTET_FAKE_FIXED,
-                                                .fixed_scale      = fixed[i].scale,
-                                                .fixed_zero_point = fixed[i].zero_point };
-        break;
-    }
+    octet_trained settings       = { .quantizer = octet_group_quantizer(graph->calibration, group) };
+    group->fake_quantize->method = "trained";
     return new_trained(graph, group->fake_quantize, settings, err);
 }
 
@@ -251,7 +232,7 @@ static void share_again(octet_graph *graph)
 {
     for (octet_node *n = graph->first; n; n = n->next) {
         octet_fake_quantize *const from = n->input_count && n->inputs[0] ? n->inputs[0]->fake_quantize : NULL;
-        for (int i = 0; n->op->quant == OCTET_QUANT_SAME && from && i < n->output_count; i++) {
+        for (int i = 0; octet_node_moves(n) && from && i < n->output_count; i++) {
             octet_fake_quantize *const to = n->outputs[i] ? n->outputs[i]->fake_quantize : NULL;
             if (to && octet_qparams_equal(&to->qparams, &from->qparams)) n->outputs[i]->fake_quantize = from;
         }

@@ -40,6 +40,7 @@ typedef struct octet_tape_rows octet_tape_rows; /* rows.c's */
 typedef struct octet_tape_linear {
     int                 weight_axis;
     octet_channel_shape weight_shape; /* channels along the axis */
+    size_t              weight_groups; /* of rows of that shape: output channels are those of each in turn */
     octet_parameter    *weight, *bias, *gamma, *beta; /* bias and the batch norm's: NULL where there is none */
     octet_parameter    *mean, *variance;              /* running */
     float               epsilon, momentum;

@@ -4,6 +4,7 @@
 #include "tune/tune.h"
 
 #include "graph/op.h"
+#include "ops/mode.h"
 
 #include <octet/text.h>
 
@@ -18,7 +19,7 @@ static bool may_gain(const octet_graph *quantized, const octet_node *node)
     char                   clean[1024];
     octet_text_clean(clean, sizeof clean, node->name);
     return octet_node_compute_mode(quantized, node) != OCTET_MODE_REAL && kind != OCTET_QUANT_NONE &&
-           kind != OCTET_QUANT_SAME && !strcmp(clean, node->name);
+           !octet_node_moves(node) && !strcmp(clean, node->name);
 }
 
 static const octet_layer_time *time_of(const octet_bench *bench, const char *name)

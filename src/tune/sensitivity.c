@@ -57,7 +57,7 @@ static octet_status run(sensing *s, octet_graph *graphs[2], const octet_sensitiv
     s->how     = (octet_evaluate_options){ .plan = options->plan, .baseline_plan = options->baseline_plan,
                                            .progress = options->progress,
                                            .progress_context = options->progress_context };
-    c->total = c->effects = options->samples && options->samples < count ? options->samples : count;
+    c->total = c->layers = c->effects = options->samples && options->samples < count ? options->samples : count;
     c->wanted = OCTET_WANT_ESTIMATE;
     if (s->measure & OCTET_SENSITIVITY_ALONE) c->wanted |= OCTET_WANT_ONLY;
     if (s->measure & OCTET_SENSITIVITY_WITHOUT) c->wanted |= OCTET_WANT_WITHOUT;

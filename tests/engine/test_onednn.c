@@ -61,7 +61,7 @@ static const char *add_blocker(one_node *n, random_state *r)
 
 typedef struct geometry {
     int     rank; /* spatial */
-    int64_t kernel[3], stride[3], dilation[3], pads[6];
+    int64_t kernel[3], stride[3], dilation[3], pads[6], padding[3]; /* padding: output_padding */
 } geometry;
 
 static geometry random_geometry(random_state *r, int rank)
@@ -73,17 +73,20 @@ static geometry random_geometry(random_state *r, int rank)
         g.dilation[i] = random_int(r, 1, 2);
         g.pads[i]     = random_int(r, 0, g.kernel[i] - 1);
         g.pads[rank + i] = random_int(r, 0, g.kernel[i] - 1);
+        g.padding[i]     = random_int(r, 0, g.stride[i] - 1);
     }
     return g;
 }
 
-static void conv_case(one_node *n, random_state *r, geometry *g, char *text, size_t size)
+static void conv_case(one_node *n, random_state *r, const char *op, char *text, size_t size)
 {
     static const int64_t shapes[][3] = { { 3, 16, 1 }, { 1, 5, 1 },   { 24, 40, 1 }, { 32, 32, 32 }, { 7, 7, 7 },
                                          { 24, 32, 2 }, { 64, 32, 2 }, { 6, 12, 3 },  { 16, 48, 16 }, { 17, 3, 1 } };
     const int64_t *const shape = shapes[random_int(r, 0, 9)];
-    *g                         = random_geometry(r, (int)random_int(r, 1, 3));
+    const bool           turned = strcmp(op, "ConvTranspose") == 0;
+    const geometry       made = random_geometry(r, (int)random_int(r, 1, 3)), *const g = &made;
     int64_t dims[5] = { random_int(r, 1, 2), shape[0] }, weights[5] = { shape[1], shape[0] / shape[2] };
+    if (turned) weights[0] = shape[0], weights[1] = shape[1] / shape[2];
     for (int i = 0; i < g->rank; i++) {
         dims[2 + i]    = random_int(r, 7, g->rank == 1 ? 40 : g->rank == 2 ? 12 : 7);
         weights[2 + i] = g->kernel[i];
@@ -95,29 +98,42 @@ static void conv_case(one_node *n, random_state *r, geometry *g, char *text, siz
                                            { .name = "dilations", .ints = g->dilation, .count = (size_t)g->rank },
                                            { .name = "pads", .ints = g->pads, .count = (size_t)g->rank * 2 },
                                            { .name = "group", .i = shape[2] },
+                                           { .name = turned ? "output_padding" : NULL, .ints = g->padding,
+                                             .count = (size_t)g->rank },
                                            { 0 } };
     const bool bias = random_int(r, 0, 1), relu = random_int(r, 0, 1);
-    add_node(n->graph, "Conv", relu ? "inner" : "y", attributes, bias ? INPUTS("x", "w", "b") : INPUTS("x", "w"));
+    add_node(n->graph, op, relu ? "inner" : "y", attributes,
+             bias ? INPUTS("x", "w", "b") : INPUTS("x", "w"));
     if (relu) add_node(n->graph, "Relu", "y", NULL, INPUTS("inner"));
-    snprintf(text, size, "Conv %dd %d->%d group %d kernel %d stride %d dilation %d pads %d %d", g->rank, (int)shape[0],
-             (int)shape[1], (int)shape[2], (int)g->kernel[0], (int)g->stride[0], (int)g->dilation[0], (int)g->pads[0],
-             (int)g->pads[g->rank]);
+    snprintf(text, size, "%s %dd %d->%d group %d kernel %d stride %d dilation %d pads %d %d", op, g->rank,
+             (int)shape[0], (int)shape[1], (int)shape[2], (int)g->kernel[0], (int)g->stride[0], (int)g->dilation[0],
+             (int)g->pads[0], (int)g->pads[g->rank]);
+}
+
+static void convolutions(const char *op)
+{
+    static one_node n;
+    random_state    r     = { 2024 };
+    int             taken = 0;
+    for (int i = 0; i < CASES; i++) {
+        char text[200];
+        conv_case(&n, &r, op, text, sizeof text);
+        taken += compare(&n, text);
+    }
+    print_message("%d of %d %s taken\n", taken, CASES, op);
+    if (strcmp(octet_engine_name(0, NULL), "onednn") == 0) assert_true(taken > CASES * 3 / 4);
 }
 
 static void test_convolutions(void **state)
 {
     (void)state;
-    static one_node n;
-    random_state    r     = { 2024 };
-    int             taken = 0;
-    for (int i = 0; i < CASES; i++) {
-        geometry g;
-        char     text[200];
-        conv_case(&n, &r, &g, text, sizeof text);
-        taken += compare(&n, text);
-    }
-    print_message("%d of %d convolutions taken\n", taken, CASES);
-    if (strcmp(octet_engine_name(0, NULL), "onednn") == 0) assert_true(taken > CASES * 3 / 4);
+    convolutions("Conv");
+}
+
+static void test_transposed(void **state)
+{
+    (void)state;
+    convolutions("ConvTranspose");
 }
 
 /* ---- pools ---- */
@@ -194,7 +210,7 @@ static void test_products(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_convolutions),
+        cmocka_unit_test(test_convolutions), cmocka_unit_test(test_transposed),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_products),
     };

@@ -17,6 +17,9 @@ typedef struct golden_flow {
 bool golden_flow_open(golden_flow *f, golden_case *c, const char *model, const octet_qconfig *qconfig);
 void golden_flow_close(golden_flow *f);
 
+/* The same for static quantization: prepared, nothing observed yet. */
+bool golden_flow_open_static(golden_flow *f, golden_case *c, const char *model, const octet_qconfig *qconfig);
+
 /* The value that a module makes when it is called for the time-th time, from 0 on; NULL: there is none. */
 octet_value *golden_flow_value(const golden_flow *f, const char *module, size_t time);
 
@@ -34,6 +37,8 @@ typedef struct golden_flow_record {
     const char   *row;
     const json_t *calls, *output; /* NULL: nothing to compare */
     int32_t       levels;         /* by which a result may be off */
+    bool         *tied; /* set where a mean over space is a level off, as ties fall otherwise in torch, where layout and
+                           engine decide; nothing behind it is then compared. NULL: that may not be */
 } golden_flow_record;
 
 /* Runs fake quantization, batch norm frozen, and compares every call and the output (whatever record names). *output is

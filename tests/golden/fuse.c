@@ -10,7 +10,9 @@
 
 typedef struct folding {
     golden_array weight, bias, parts[4]; /* gamma, beta, mean, var */
-    bool         linear, has_bias;
+    const char  *op;
+    int64_t      channels; /* outputs */
+    bool         has_bias;
     float        eps;
 } folding;
 
@@ -19,6 +21,8 @@ static octet_status build(octet_graph *graph, const folding *f, octet_error *err
     static const char *const names[] = { "gamma", "beta", "mean", "var" };
     int64_t dims[OCTET_MAX_RANK]; /* a sample of the kernel's own size: one output element. Groups change no weight */
     memcpy(dims, f->weight.dims, sizeof dims);
+    const bool linear = !strcmp(f->op, "Gemm"), transposed = !strcmp(f->op, "ConvTranspose");
+    dims[1] = transposed ? dims[0] : dims[1];
     dims[0] = 1;
     const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } }, conv[] = { { 0 } };
     const octet_attribute norm[] = { { .name = "epsilon", .f = f->eps }, { 0 } };
@@ -28,7 +32,7 @@ static octet_status build(octet_graph *graph, const folding *f, octet_error *err
     OCTET_TRY(golden_constant(graph, "w", &f->weight, err));
     if (f->has_bias) OCTET_TRY(golden_constant(graph, "b", &f->bias, err));
     for (int i = 0; i < 4; i++) OCTET_TRY(golden_constant(graph, names[i], &f->parts[i], err));
-    const octet_node_spec mac = { .op = f->linear ? "Gemm" : "Conv", .attributes = f->linear ? gemm : conv,
+    const octet_node_spec mac = { .op = f->op, .attributes = linear ? gemm : conv,
                                   .inputs = inputs, .input_count = f->has_bias ? 3 : 2,
                                   .outputs = &middle, .output_count = 1 };
     OCTET_TRY(octet_graph_add(graph, &mac, err));
@@ -67,13 +71,14 @@ static bool read_folding(folding *f, golden_case *c)
     f->has_bias = !json_is_null(bias);
     if (!golden_array_read(&f->weight, c, json_object_get(c->manifest, "weight"))) return false;
     if (f->has_bias && !golden_array_read(&f->bias, c, bias)) return false;
+    f->channels = f->weight.dims[!strcmp(f->op, "ConvTranspose")];
     for (int i = 0; i < 4; i++) {
         const json_t *const part = json_object_get(bn, names[i]);
         if (!json_is_null(part)) {
             if (!golden_array_read(&f->parts[i], c, part)) return false;
             continue;
         }
-        f->parts[i] = (golden_array){ .rank = 1, .dims = { f->weight.dims[0] }, .count = (size_t)f->weight.dims[0] };
+        f->parts[i] = (golden_array){ .rank = 1, .dims = { f->channels }, .count = (size_t)f->channels };
         f->parts[i].real = golden_memory(c, f->parts[i].count, sizeof(float));
         for (size_t k = 0; k < f->parts[i].count; k++) f->parts[i].real[k] = i ? 0 : 1; /* gamma 1, beta 0 */
     }
@@ -87,11 +92,7 @@ void golden_fuse(golden_case *c)
     octet_error error = { 0 };
     octet_graph *graph = NULL;
     const char *const kind = json_string_value(json_object_get(c->manifest, "kind"));
-    f.linear = kind && !strcmp(kind, "Linear");
-    if (!kind || (!f.linear && strcmp(kind, "Conv1d") != 0 && strcmp(kind, "Conv2d") != 0)) {
-        golden_skip(c, kind && !strcmp(kind, "Conv3d") ? "fuse: Conv3d" : "fuse: ConvTranspose");
-        return;
-    }
+    f.op = kind && !strcmp(kind, "Linear") ? "Gemm" : kind && strstr(kind, "Transpose") ? "ConvTranspose" : "Conv";
     if (!read_folding(&f, c)) return;
     octet_status status = octet_graph_new(&graph, &error);
     if (status == OCTET_OK) status = build(graph, &f, &error);

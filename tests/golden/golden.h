@@ -5,6 +5,7 @@
 #define OCTET_TESTS_GOLDEN_H
 
 #include "base/arena.h"
+#include "observe/qparams.h"
 #include "ops/profile.h"
 
 #include <octet/octet.h>
@@ -77,6 +78,12 @@ void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got
                         int32_t tolerance);
 void golden_skip(golden_case *c, const char *why);
 
+/* SQNR, 20 log10(|reference| / |reference - x|); infinite where they are equal. */
+double golden_decibels(const float *reference, const float *x, size_t count);
+
+/* What an observer's "config" says. */
+octet_torch_quantizer golden_torch_quantizer(golden_case *c, const json_t *config);
+
 /* ---- graphs ---- */
 
 octet_status golden_constant(octet_graph *graph, const char *name, const golden_array *array, octet_error *err);
@@ -86,7 +93,7 @@ octet_status golden_constant(octet_graph *graph, const char *name, const golden_
 typedef struct golden_node {
     const char            *op;
     const octet_attribute *attributes; /* ends at name == NULL; may be NULL */
-    const octet_tensor    *inputs[4];
+    const octet_tensor    *inputs[5];
     int                    input_count;
     bool                   relu; /* absorbed */
     const octet_profile   *profile;
@@ -101,9 +108,25 @@ bool golden_node_run(octet_tensor *out, golden_case *c, const golden_node *node)
 bool golden_adaptive_pool(octet_tensor *out, golden_case *c, const octet_tensor *in, const int64_t size[2],
                           const octet_profile *profile);
 
+/* ---- cases of ops/ (ops.c) ---- */
+
+const json_t *golden_input(const golden_case *c, const char *name);
+const json_t *golden_attribute(const golden_case *c, const char *name);
+bool          golden_ends_with_relu(const golden_case *c);
+
+/* Runs node for both engines' profiles and compares; row's %s is the engine. planes: leave out what channels-last
+   input gave. */
+typedef struct golden_check {
+    const char *row;
+    int32_t     tolerance;
+    bool        planes;
+} golden_check;
+void golden_check_engines(golden_case *c, golden_node *node, const golden_check *check);
+
 /* ---- groups ---- */
 
 void golden_observers(golden_case *c);
+void golden_histogram(golden_case *c);
 void golden_quantize(golden_case *c);
 void golden_double_scale(golden_case *c);
 void golden_fake_quant(golden_case *c);
@@ -113,6 +136,11 @@ void golden_fuse(golden_case *c);
 void golden_equalize(golden_case *c);
 void golden_qat_module(golden_case *c);
 void golden_qat_train(golden_case *c);
+void golden_conv_transpose(golden_case *c);
+void golden_interpolate(golden_case *c);
+void golden_batch_norm(golden_case *c);
+void golden_pad(golden_case *c);
+void golden_shuffle(golden_case *c);
 void golden_mac(golden_case *c);
 void golden_add(golden_case *c);
 void golden_mul(golden_case *c);
@@ -120,6 +148,9 @@ void golden_function(golden_case *c);
 void golden_clip(golden_case *c);
 void golden_cat(golden_case *c);
 void golden_relu(golden_case *c);
+void golden_prelu(golden_case *c);
+void golden_softmax(golden_case *c);
+void golden_threshold(golden_case *c);
 void golden_max_pool(golden_case *c);
 void golden_average_pool(golden_case *c);
 void golden_adaptive(golden_case *c);
@@ -128,6 +159,7 @@ void golden_seed_flow(golden_case *c);
 void golden_seed_fake(golden_case *c);
 void golden_seed_one_sided(golden_case *c);
 void golden_zoo(golden_case *c);
+void golden_zoo_static(golden_case *c);
 void golden_bias_correction(golden_case *c);
 void golden_numeric_suite(golden_case *c);
 void golden_linear_dynamic(golden_case *c);

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INPUTS = 4 };
+enum { INPUTS = 5 };
 
 static octet_status build(octet_graph **graph, const golden_node *node, octet_error *err)
 {
-    static const char *const names[INPUTS] = { "a", "b", "c", "d" };
+    static const char *const names[INPUTS] = { "a", "b", "c", "d", "e" };
     const char *inputs[INPUTS];
     const char *const output = "y";
     OCTET_TRY(octet_graph_new(graph, err));
@@ -28,7 +28,7 @@ static octet_status build(octet_graph **graph, const golden_node *node, octet_er
     return octet_graph_set_output(*graph, output, err);
 }
 
-/* Shapes and types as the operator sees them while planning: everything real, nothing known. */
+/* Shapes and types as the operator sees them while planning: everything real, levels not known. */
 static octet_status infer(octet_call *call, octet_tensor *out, octet_arena *arena, octet_error *err)
 {
     octet_tensor shapes[INPUTS];
@@ -36,10 +36,11 @@ static octet_status infer(octet_call *call, octet_tensor *out, octet_arena *aren
     for (int i = 0; i < call->in_count; i++) {
         if (!call->in[i]) continue;
         shapes[i] = *call->in[i];
+        in[i] = &shapes[i];
+        if (!shapes[i].qparams) continue; /* a setting, such as axes */
         shapes[i].dtype = OCTET_F32;
         shapes[i].data = NULL;
         shapes[i].qparams = NULL;
-        in[i] = &shapes[i];
     }
     octet_tensor *outputs[1] = { out };
     octet_call inferring = *call;

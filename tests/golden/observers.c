@@ -69,7 +69,7 @@ static bool check_ranges(golden_case *c, const octet_range *states, size_t count
     return true;
 }
 
-static octet_torch_quantizer quantizer_of(golden_case *c, const json_t *config)
+octet_torch_quantizer golden_torch_quantizer(golden_case *c, const json_t *config)
 {
     const char *const scheme = json_string_value(json_object_get(config, "qscheme"));
     const bool symmetric = scheme && strstr(scheme, "symmetric"), floating = scheme && strstr(scheme, "float_qparams");
@@ -134,7 +134,7 @@ void golden_observers(golden_case *c)
     }
     size_t index, integers = 0;
     json_array_foreach((json_t *)configs, index, config) {
-        const octet_torch_quantizer quantizer = quantizer_of(c, config);
+        const octet_torch_quantizer quantizer = golden_torch_quantizer(c, config);
         const bool floating = quantizer.scheme == OCTET_TORCH_FLOAT_QPARAMS;
         if (floating ? real_zero.count != count : (integers + 1) * count > zero.count) {
             golden_fail(c, "unexpected number of zero points");

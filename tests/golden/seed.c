@@ -114,20 +114,21 @@ static bool mac(const walk *w, const char *module, const char *op, const octet_t
     octet_tensor weight, bias = { .dtype = OCTET_F32, .rank = 1 };
     golden_array b;
     if (!golden_tensor_read(&weight, w->c, json_object_get(entry, "weight"))) return false;
-    if (!golden_array_read(&b, w->c, json_object_get(entry, "bias"))) return false;
+    const bool has_bias = !json_is_null(json_object_get(entry, "bias"));
+    if (has_bias && !golden_array_read(&b, w->c, json_object_get(entry, "bias"))) return false;
     golden_ints(strides, 2, json_object_get(entry, "stride"), 1);
     golden_ints(pads, 2, json_object_get(entry, "padding"), 0);
     golden_ints(dilations, 2, json_object_get(entry, "dilation"), 1);
     memcpy(pads + 2, pads, 2 * sizeof *pads);
-    bias.dims[0] = (int64_t)b.count;
-    bias.data = b.real;
+    bias.dims[0] = has_bias ? (int64_t)b.count : 0;
+    bias.data = has_bias ? b.real : NULL;
     const octet_attribute conv[] = { { .name = "strides", .ints = strides, .count = 2 },
                                      { .name = "pads", .ints = pads, .count = 4 },
                                      { .name = "dilations", .ints = dilations, .count = 2 },
                                      { .name = "group", .i = golden_int(entry, "groups", 1) }, { 0 } };
     const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
     const golden_node node = { .op = op, .attributes = strcmp(op, "Gemm") ? conv : gemm,
-                               .inputs = { x, &weight, &bias }, .input_count = 3, .profile = w->profile,
+                               .inputs = { x, &weight, &bias }, .input_count = has_bias ? 3 : 2, .profile = w->profile,
                                .relu = type && strstr(type, "ReLU"),
                                .scale = golden_f32(w->c, json_object_get(entry, "scale")),
                                .zero_point = (int32_t)golden_int(entry, "zero_point", 0) };

@@ -97,4 +97,15 @@ void golden_note_tensor(golden_case *c, const char *row, const octet_tensor *got
     golden_note_levels(c, row, level, want->level, want->count, tolerance);
 }
 
+double golden_decibels(const float *reference, const float *x, size_t count)
+{
+    double signal = 0, noise = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double apart = (double)reference[i] - (double)x[i];
+        signal += (double)reference[i] * (double)reference[i];
+        noise += apart * apart;
+    }
+    return noise > 0 ? 10 * log10(signal / noise) : INFINITY;
+}
+
 void golden_skip(golden_case *c, const char *why) { snprintf(c->skipped, sizeof c->skipped, "%s", why); }

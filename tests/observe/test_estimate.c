@@ -141,7 +141,8 @@ static void nothing_seen_stays_nothing(void **unused)
 {
     (void)unused;
     memset(&histogram, 0, sizeof histogram);
-    const octet_observer observer = { .histogram = &histogram };
+    static octet_torch_histogram torch;
+    const octet_observer observer = { .histogram = &histogram, .torch = &torch };
     for (size_t i = 0; octet_estimator_at(i); i++) {
         octet_range got = { .seen = true };
         const octet_estimate want = { .qmax = 255 };

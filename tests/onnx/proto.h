@@ -223,6 +223,35 @@ static inline void proto_output(proto_model *p, const char *name)
     p->output_list[p->graph.n_output++] = v;
 }
 
+/* ---- looking at a file ---- */
+
+UNUSED static Onnx__ModelProto *unpack_file(const char *path)
+{
+    static uint8_t bytes[1 << 16];
+    FILE          *f = fopen(path, "rb");
+    assert_non_null(f);
+    const size_t size = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
+    assert_non_null(model);
+    return model;
+}
+
+UNUSED static const Onnx__NodeProto *producer(const Onnx__GraphProto *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t j = 0; j < g->node[i]->n_output; j++)
+            if (strcmp(g->node[i]->output[j], name) == 0) return g->node[i];
+    return NULL;
+}
+
+UNUSED static const Onnx__TensorProto *initializer(const Onnx__GraphProto *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_initializer; i++)
+        if (strcmp(g->initializer[i]->name, name) == 0) return g->initializer[i];
+    return NULL;
+}
+
 /* A file in a folder of its own; both are gone after proto_remove. */
 static inline char *proto_write_bytes(const void *bytes, size_t size)
 {

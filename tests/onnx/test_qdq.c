@@ -49,6 +49,42 @@ static void test_pair(void **state)
     octet_graph_free(graph);
 }
 
+/* Weights of four bits, two a byte, and activations whose zero point is of four bits: levels with narrower bounds. */
+static void test_four_bits(void **state)
+{
+    (void)state;
+    const int64_t dims[] = { 1, 2, 1, 1 };
+    const int8_t  want[] = { 7, -8 };
+    proto_model  *p = quantized_input();
+    Onnx__TensorProto *w = proto_tensor(p, "w_q", 3, (int8_t[]){ (int8_t)0x87, 0 }, dims, 4), *z;
+    w->data_type = 22;
+    w->raw_data.len = 1;
+    z = proto_tensor(p, "z4", 2, (uint8_t[]){ 5 }, NULL, 0);
+    z->data_type = 21;
+    proto_node(p, "DequantizeLinear", "w_q s", "w");
+    proto_node(p, "QuantizeLinear", "x s z4", "q");
+    proto_node(p, "DequantizeLinear", "q s z4", "d");
+    proto_node(p, "Conv", "d w", "y");
+    octet_graph        *graph = proto_load_good(p);
+    const octet_tensor *weights = graph->first->inputs[1]->constant;
+    assert_int_equal(graph->node_count, 1);
+    assert_memory_equal(weights->data, want, sizeof want);
+    assert_int_equal(weights->qparams->qmin, -8);
+    assert_int_equal(weights->qparams->qmax, 7);
+    const octet_qparams *q = parameters(graph, "x");
+    assert_int_equal(q->qmin, 0);
+    assert_int_equal(q->qmax, 15);
+    assert_int_equal(q->zero_point[0], 5);
+    octet_graph_free(graph);
+    p = quantized_input(); /* nobody dequantizes: a byte of them would be something else than the file says */
+    z = proto_tensor(p, "z4", 2, (uint8_t[]){ 5 }, NULL, 0);
+    z->data_type = 21;
+    proto_node(p, "QuantizeLinear", "x s z4", "y");
+    octet_error err;
+    assert_null(proto_load(p, &err));
+    assert_int_equal(err.status, OCTET_ERR_UNSUPPORTED);
+}
+
 /* Another reader wants the real x: the pair becomes a value of its own. */
 static void test_pair_beside_real_reader(void **state)
 {
@@ -355,7 +391,7 @@ static void test_gemm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_four_bits), cmocka_unit_test(test_pair),
         cmocka_unit_test(test_pair_beside_real_reader),
         cmocka_unit_test(test_pair_many_readers_and_output),
         cmocka_unit_test(test_integer_border),

@@ -162,18 +162,6 @@ static octet_graph *quantized_network(void)
     return graph;
 }
 
-static Onnx__ModelProto *unpack_file(const char *path)
-{
-    static uint8_t bytes[1 << 16];
-    FILE          *f = fopen(path, "rb");
-    assert_non_null(f);
-    const size_t size = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size, bytes);
-    assert_non_null(model);
-    return model;
-}
-
 static int readers(const Onnx__GraphProto *g, const char *name)
 {
     int count = 0;
@@ -183,21 +171,6 @@ static int readers(const Onnx__GraphProto *g, const char *name)
         count += here;
     }
     return count;
-}
-
-static const Onnx__NodeProto *producer(const Onnx__GraphProto *g, const char *name)
-{
-    for (size_t i = 0; i < g->n_node; i++)
-        for (size_t j = 0; j < g->node[i]->n_output; j++)
-            if (strcmp(g->node[i]->output[j], name) == 0) return g->node[i];
-    return NULL;
-}
-
-static const Onnx__TensorProto *initializer(const Onnx__GraphProto *g, const char *name)
-{
-    for (size_t i = 0; i < g->n_initializer; i++)
-        if (strcmp(g->initializer[i]->name, name) == 0) return g->initializer[i];
-    return NULL;
 }
 
 static int64_t axis_of(const Onnx__NodeProto *node)

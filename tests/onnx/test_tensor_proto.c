@@ -156,7 +156,7 @@ static void test_types(void **state)
         octet_status status;
     } rows[] = { { 0, OCTET_ERR_FORMAT },       { -1, OCTET_ERR_FORMAT },      { 99, OCTET_ERR_FORMAT },
                  { 8, OCTET_ERR_UNSUPPORTED },  { 14, OCTET_ERR_UNSUPPORTED }, { 15, OCTET_ERR_UNSUPPORTED },
-                 { 16, OCTET_ERR_UNSUPPORTED }, { 22, OCTET_ERR_UNSUPPORTED } };
+                 { 17, OCTET_ERR_UNSUPPORTED }, { 23, OCTET_ERR_UNSUPPORTED } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         t.data_type = rows[i].type;
         assert_int_equal(convert(&tensor, &t, "data_type"), rows[i].status);
@@ -168,6 +168,42 @@ static void test_types(void **state)
     }
 }
 
+/* Numbers of four and two bits share bytes, the first in the lowest bits. Each gets a byte of its own. */
+static void test_packed(void **state)
+{
+    (void)state;
+    octet_tensor tensor;
+    int64_t      dims[] = { 3 };
+    uint8_t      bytes[] = { 0x92, 0x0f };
+    int32_t      words[] = { 0x92, 0x0f };
+    const struct {
+        int         type;
+        size_t      bytes;
+        octet_dtype dtype;
+        int8_t      want[3];
+    } rows[] = { { 21, 2, OCTET_U8, { 2, 9, 15 } },
+                 { 22, 2, OCTET_I8, { 2, -7, -1 } },
+                 { 25, 1, OCTET_U8, { 2, 0, 1 } },
+                 { 26, 1, OCTET_I8, { -2, 0, 1 } } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int list = 0; list < 2; list++) {
+            Onnx__TensorProto t = make(rows[i].type, dims, 1);
+            t.has_raw_data = !list;
+            t.raw_data.data = bytes;
+            t.raw_data.len = rows[i].bytes;
+            t.int32_data = words;
+            t.n_int32_data = list ? rows[i].bytes : 0;
+            assert_int_equal(convert(&tensor, &t, NULL), OCTET_OK);
+            assert_int_equal(tensor.dtype, rows[i].dtype);
+            assert_memory_equal(tensor.data, rows[i].want, 3);
+            t.raw_data.len++;
+            t.n_int32_data += (size_t)list;
+            assert_int_equal(convert(&tensor, &t, list ? "int32_data" : "raw_data"), OCTET_ERR_FORMAT);
+        }
+    octet_dtype none;
+    assert_int_equal(octet_dtype_from_onnx(&none, 22, NULL), OCTET_ERR_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_types, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_packed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

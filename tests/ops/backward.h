@@ -77,7 +77,8 @@ static inline void add_ints(op_case *c, const char *text, bool scalar)
     for (int i = 0; i < count; i++) ((int64_t *)t->data)[i] = (int64_t)list[i];
 }
 
-static inline void add_random(op_case *c, octet_dtype dtype, const char *text, bool positive)
+/* Numbers between lo and hi; text is the shape. */
+static inline void add_random(op_case *c, octet_dtype dtype, const char *text, double lo, double hi)
 {
     int64_t dims[OCTET_MAX_RANK + 1];
     int     rank = 0;
@@ -85,7 +86,29 @@ static inline void add_random(op_case *c, octet_dtype dtype, const char *text, b
         dims[rank++] = strtoll(text, &end, 10);
     dims[rank] = -1;
     const octet_tensor *t = case_input(c, dtype, dims);
-    fill(c, t, positive ? 0.5 : -4.0, positive ? 2.0 : 4.0);
+    fill(c, t, lo, hi);
+}
+
+/* Bools, none of them alone. */
+static inline void add_bools(op_case *c, const char *text)
+{
+    add_random(c, OCTET_F32, text, -4.0, 4.0);
+    octet_tensor *t = &c->in[c->call.in_count - 1];
+    for (int64_t i = 0; i < octet_tensor_count(t); i++) {
+        float value;
+        memcpy(&value, (char *)t->data + i * 4, sizeof value);
+        ((uint8_t *)t->data)[i] = value > 0;
+    }
+    t->dtype = OCTET_BOOL;
+}
+
+/* Indices: every third number. */
+static inline void add_indices(op_case *c, const char *text)
+{
+    add_random(c, OCTET_F64, text, -4.0, 4.0);
+    octet_tensor *const t = &c->in[c->call.in_count - 1];
+    t->dtype = OCTET_I64;
+    for (int64_t i = 0; i < octet_tensor_count(t); i++) ((int64_t *)t->data)[i] = 3 * i;
 }
 
 static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
@@ -96,9 +119,13 @@ static inline void add_input(op_case *c, octet_dtype dtype, const char *word)
     case '[': add_ints(c, word + 1, false); break;
     case '#': add_ints(c, word + 1, true); break;
     case 'i': add_int32s(c, word + 2); break;
+    case '%': add_indices(c, word + 1); break;
     case 'f': add_floats(c, OCTET_F32, word + 2, false); break;
-    case '+': add_random(c, dtype, word + 1, true); break;
-    default: add_random(c, dtype, word, false);
+    case '?': add_bools(c, word + 1); break;
+    case '+': add_random(c, dtype, word + 1, 0.5, 2.0); break;
+    case '~': add_random(c, dtype, word + 1, -0.9, 0.9); break;
+    case '^': add_random(c, dtype, word + 1, 1.2, 3.0); break;
+    default: add_random(c, dtype, word, -4.0, 4.0);
     }
 }
 
@@ -168,7 +195,7 @@ static inline void new_gradients(op_case *c, gradients *g)
     for (int i = 0; i < c->call.in_count; i++) {
         if (!c->inputs[i]) continue;
         g->din[i] = c->in[i];
-        if (!is_real(&g->din[i])) g->din[i].dtype = c->in[0].dtype;
+        if (!is_real(&g->din[i])) g->din[i].dtype = c->out[0].dtype;
         const size_t count = (size_t)octet_tensor_count(&g->din[i]);
         g->din[i].data = octet_arena_alloc(c->arena, count + 1, octet_dtype_size(g->din[i].dtype));
     }

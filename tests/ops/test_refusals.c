@@ -65,12 +65,87 @@ static void pad_overflow(op_case *c) { image(c); INTS(c, INT64_MAX, 0, 0, 0, INT
 static void pad_lowest(op_case *c) { image(c); INTS(c, INT64_MIN, 0, 0, 0, 0, 0, 0, 0); }
 static void pad_all_away(op_case *c) { image(c); INTS(c, 0, 0, -9, 0, 0, 0, 0, 0); }
 static void pad_huge(op_case *c) { image(c); INTS(c, 0, 0, INT64_MAX / 16, 0, 0, 0, 0, 0); }
-static void pad_mode(op_case *c) { image(c); INTS(c, 0, 0, 0, 0, 0, 0, 0, 0); case_set_string(c, "mode", "wrap"); }
+static void pad_mode(op_case *c) { image(c); INTS(c, 0, 0, 0, 0, 0, 0, 0, 0); case_set_string(c, "mode", "wrapped"); }
 static void pad_value(op_case *c) { image(c); INTS(c, 0, 0, 0, 0, 0, 0, 0, 0); case_input(c, OCTET_F32, DIMS(2)); }
 static void gather_far(op_case *c) { image(c); INTS(c, 1000000); case_set_int(c, "axis", 1); }
 static void gather_far_back(op_case *c) { image(c); INTS(c, -5); case_set_int(c, "axis", 1); }
 static void gather_axis(op_case *c) { image(c); INTS(c, 0); case_set_int(c, "axis", 4); }
 static void gather_floats(op_case *c) { image(c); floats(c, 1, (float[]){ 0.0f }); }
+static void pad_axes(op_case *c) { image(c); INTS(c, 0, 1, 0, 1); case_absent(c); INTS(c, 3, -1); }
+static void pad_axes_count(op_case *c) { image(c); INTS(c, 0, 1, 0, 1); case_absent(c); INTS(c, 3); }
+static void elements_shape(op_case *c) { image(c); INTS(c, 0, 1); }
+static void elements_far(op_case *c) { floats(c, 3, (float[]){ 1, 2, 3 }); INTS(c, 0, 3); }
+static void elements_long(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_I64, DIMS(2, 5, 8, 1));
+    case_set_int(c, "axis", 3);
+}
+static void tuple_long(op_case *c) { image(c); INTS(c, 0, 1, 2, 3, 4); }
+static void tuple_far(op_case *c) { image(c); INTS(c, 0, -5); }
+static void tuple_batch(op_case *c) { image(c); INTS(c, 0); case_set_int(c, "batch_dims", 1); }
+static void tuple_scalar(op_case *c) { image(c); case_input(c, OCTET_I64, DIMS(-1)); }
+static void scatter_updates(op_case *c) { elements_far(c); floats(c, 2, (float[]){ 7, 8 }); }
+static void scatter_short(op_case *c)
+{
+    floats(c, 3, (float[]){ 1, 2, 3 });
+    INTS(c, 0);
+    floats(c, 2, (float[]){ 7, 8 });
+}
+static void scatter_types(op_case *c) { floats(c, 3, (float[]){ 1, 2, 3 }); INTS(c, 0); INTS(c, 1); }
+static void scatter_reduction(op_case *c)
+{
+    floats(c, 3, (float[]){ 1, 2, 3 });
+    INTS(c, 0);
+    floats(c, 1, (float[]){ 7 });
+    case_set_string(c, "reduction", "mean");
+}
+static void expand_shapes(op_case *c) { image(c); INTS(c, 3, 1, 1); }
+static void expand_negative(op_case *c) { image(c); INTS(c, -1, 1, 1); }
+static void expand_nine(op_case *c) { image(c); INTS(c, 1, 1, 1, 1, 1, 1, 1, 1, 1); }
+static void expand_huge(op_case *c) { case_input(c, OCTET_F32, DIMS(1)); INTS(c, INT64_MAX / 2, 4); }
+static void expand_unknown(op_case *c) { image(c); unknown(c, DIMS(4)); }
+static void tile_short(op_case *c) { image(c); INTS(c, 2, 2); }
+static void tile_negative(op_case *c) { image(c); INTS(c, 1, 1, -1, 1); }
+static void tile_overflow(op_case *c) { image(c); INTS(c, 1, 1, INT64_MAX, 1); }
+static void space_size(op_case *c) { image(c); case_set_int(c, "blocksize", 3); }
+static void space_rank(op_case *c) { case_input(c, OCTET_F32, DIMS(4, 8, 8)); case_set_int(c, "blocksize", 2); }
+static void arg_axis(op_case *c) { image(c); case_set_int(c, "axis", -5); }
+static void arg_nothing(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 0)); case_set_int(c, "axis", 1); }
+static void top_many(op_case *c) { image(c); INTS(c, 9); }
+static void top_negative(op_case *c) { image(c); INTS(c, -1); }
+static void top_two(op_case *c) { image(c); INTS(c, 1, 1); }
+static void sum_axis_far(op_case *c) { image(c); INTS(c, 4); }
+static void reverse_length(op_case *c) { image(c); INTS(c, 1, 1, 3, 1); }
+static void reverse_count(op_case *c) { image(c); INTS(c, 1, 1); }
+static void reverse_axes(op_case *c) { image(c); INTS(c, 1, 1); case_set_int(c, "batch_axis", 0); }
+static void eye_rank(op_case *c) { image(c); }
+static void eye_type(op_case *c) { case_input(c, OCTET_F32, DIMS(2, 2)); case_set_int(c, "dtype", 40); }
+static void hot_depth(op_case *c) { INTS(c, 1); INTS(c, -1); floats(c, 2, (float[]){ 0, 1 }); }
+static void hot_values(op_case *c) { INTS(c, 1); INTS(c, 3); floats(c, 1, (float[]){ 0 }); }
+static void hot_huge(op_case *c) { INTS(c, 1, 2); INTS(c, INT64_MAX / 2); floats(c, 2, (float[]){ 0, 1 }); }
+static void hot_axis(op_case *c) { hot_depth(c); *(int64_t *)c->in[1].data = 3; case_set_int(c, "axis", 2); }
+static void range_step_0(op_case *c) { INTS(c, 0); INTS(c, 5); INTS(c, 0); }
+static void range_nan(op_case *c) { for (int i = 0; i < 3; i++) floats(c, 1, (float[]){ NAN }); }
+static void range_endless(op_case *c)
+{
+    for (int i = 0; i < 3; i++) floats(c, 1, (float[]){ i == 1 ? 1e38f : 1e-38f });
+}
+static void range_types(op_case *c) { INTS(c, 0); INTS(c, 5); floats(c, 1, (float[]){ 1 }); }
+static void range_huge(op_case *c) { INTS(c, INT64_MIN); INTS(c, INT64_MAX); INTS(c, 1); }
+static void triangle_rank(op_case *c) { floats(c, 3, (float[]){ 1, 2, 3 }); }
+static void compress_long(op_case *c) { image(c); case_input(c, OCTET_BOOL, DIMS(5)); case_set_int(c, "axis", 1); }
+static void compress_type(op_case *c) { image(c); INTS(c, 1); }
+static void unique_unknown(op_case *c) { unknown(c, DIMS(3)); }
+static void boxes_shape(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(1, 1, 3)); }
+static void boxes_types(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(1, 1, 3)); floats(c, 1, (float[]){ 3 }); }
+static void where_shapes(op_case *c)
+{
+    case_input(c, OCTET_BOOL, DIMS(3));
+    image(c);
+    image(c);
+}
+static void where_types(op_case *c) { case_input(c, OCTET_BOOL, DIMS(1)); image(c); INTS(c, 1); }
 static void depth_channels(op_case *c) { image(c); case_set_int(c, "blocksize", 3); }
 static void depth_mode(op_case *c) { image(c); case_set_int(c, "blocksize", 2); case_set_string(c, "mode", "RCD"); }
 static void cast_99(op_case *c) { image(c); case_set_int(c, "to", 99); }
@@ -139,7 +214,35 @@ static const refusal refusals[] = {
     { "Pad", pad_huge, "", 1 },                         { "Pad", pad_mode, "mode", 1 },
     { "Pad", pad_value, "constant_value", 1 },          { "Gather", gather_far, "indices", 1 },
     { "Gather", gather_far_back, "indices", 1 },        { "Gather", gather_axis, "axis", 1 },
-    { "Gather", gather_floats, "indices", 1 },          { "DepthToSpace", depth_channels, "blocksize", 1 },
+    { "Gather", gather_floats, "indices", 1 },          { "Pad", pad_axes, "axes", 1 },
+    { "Pad", pad_axes_count, "pads", 1 },               { "GatherElements", elements_shape, "indices", 1 },
+    { "GatherElements", elements_far, "indices", 1 },   { "GatherElements", elements_long, "indices", 1 },
+    { "GatherND", tuple_long, "indices", 1 },           { "GatherND", tuple_far, "indices", 1 },
+    { "GatherND", tuple_batch, "batch_dims", 1 },       { "GatherND", tuple_scalar, "indices", 1 },
+    { "ScatterElements", scatter_updates, "indices", 1 }, { "ScatterElements", scatter_short, "updates", 1 },
+    { "ScatterElements", scatter_types, "updates", 1 }, { "ScatterND", scatter_reduction, "reduction", 1 },
+    { "Expand", expand_shapes, "shape", 1 },            { "Expand", expand_negative, "shape", 1 },
+    { "Expand", expand_nine, "shape", 1 },              { "Expand", expand_huge, "", 1 },
+    { "Expand", expand_unknown, "shape", 1 },           { "Tile", tile_short, "repeats", 1 },
+    { "Tile", tile_negative, "repeats", 1 },            { "Tile", tile_overflow, "repeats", 1 },
+    { "SpaceToDepth", space_size, "blocksize", 1 },     { "SpaceToDepth", space_rank, "", 1 },
+    { "ArgMax", arg_axis, "axis", 1 },                  { "ArgMin", arg_nothing, "axis", 1 },
+    { "TopK", top_many, "K", 2 },                       { "TopK", top_negative, "K", 2 },
+    { "TopK", top_two, "K", 1 },                        { "CumSum", sum_axis_far, "axis", 1 },
+    { "ReverseSequence", reverse_length, "sequence_lens", 1 },
+    { "ReverseSequence", reverse_count, "sequence_lens", 1 },
+    { "ReverseSequence", reverse_axes, "time_axis", 1 }, { "EyeLike", eye_rank, "", 1 },
+    { "EyeLike", eye_type, "dtype", 1 },                { "OneHot", hot_depth, "depth", 1 },
+    { "OneHot", hot_values, "values", 1 },              { "OneHot", hot_huge, "", 1 },
+    { "OneHot", hot_axis, "axis", 1 },                  { "Range", range_step_0, "delta", 1 },
+    { "Range", range_nan, "delta", 1 },                 { "Range", range_endless, "delta", 1 },
+    { "Range", range_types, "delta", 1 },               { "Range", range_huge, "delta", 1 },
+    { "Trilu", triangle_rank, "", 1 },                  { "Compress", compress_long, "condition", 1 },
+    { "Compress", compress_type, "condition", 1 },      { "Unique", unique_unknown, "X", 1 },
+    { "NonMaxSuppression", boxes_shape, "boxes", 1 },
+    { "NonMaxSuppression", boxes_types, "max_output_boxes_per_class", 1 },
+    { "Where", where_shapes, "", 1 },                   { "Where", where_types, "Y", 1 },
+    { "DepthToSpace", depth_channels, "blocksize", 1 },
     { "DepthToSpace", depth_mode, "mode", 1 },          { "Cast", cast_99, "to", 1 },
     { "Cast", cast_string, "to", 1 },                   { "Constant", constant_none, "value", 1 },
     { "Constant", constant_two, "value", 1 },           { "ConstantOfShape", fill_negative, "input", 1 },

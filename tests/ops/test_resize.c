@@ -146,6 +146,93 @@ static void lengths_are_found_in_float(void **state)
     case_end(&c);
 }
 
+/* ---- what opsets 18 and 19 added; the numbers are those of ONNX's documentation ---- */
+
+static void check_numbers(op_case *c, const float *want, const int64_t *dims)
+{
+    int64_t count = 1;
+    case_prepare(c, 1, NULL, false);
+    case_run(c, false);
+    for (int i = 0; dims[i] >= 0; i++) {
+        assert_int_equal(c->out[0].dims[i], dims[i]);
+        count *= dims[i];
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const float got = ((const float *)c->out[0].data)[i];
+        if (fabsf(got - want[i]) > 2e-6f * fabsf(want[i])) fail_msg("element %d: %.9g", (int)i, (double)got);
+    }
+    case_end(c);
+}
+
+/* 1, 2, 3, ... in two last axes of n entries. */
+static void begin_square(op_case *c, const char *mode, int64_t height, int64_t width)
+{
+    begin(c, mode, 1);
+    float *const x = case_input(c, OCTET_F32, DIMS(1, 1, height, width))->data;
+    for (int64_t i = 0; i < height * width; i++) x[i] = (float)(i + 1);
+}
+
+static void antialias(void **state)
+{
+    (void)state;
+    op_case c;
+    begin_square(&c, "linear", 4, 4);
+    case_set_int(&c, "antialias", 1);
+    add_scales(&c, 4, (float[]){ 1, 1, 0.6f, 0.6f });
+    check_numbers(&c, (float[]){ 2.875f, 4.5f, 9.375f, 11.0f }, DIMS(1, 1, 2, 2));
+    begin_square(&c, "cubic", 4, 4);
+    case_set_int(&c, "antialias", 1);
+    add_scales(&c, 4, (float[]){ 1, 1, 0.6f, 0.6f });
+    check_numbers(&c, (float[]){ 2.5180721f, 4.2858863f, 9.589329f, 11.357142f }, DIMS(1, 1, 2, 2));
+}
+
+static void half_pixel_symmetric(void **state)
+{
+    (void)state;
+    op_case c;
+    begin_square(&c, "linear", 1, 4);
+    case_set_string(&c, "coordinate_transformation_mode", "half_pixel_symmetric");
+    add_scales(&c, 4, (float[]){ 1, 1, 1, 0.6f });
+    check_numbers(&c, (float[]){ 1.6666667f, 3.3333333f }, DIMS(1, 1, 1, 2));
+}
+
+static void aspect_ratio(void **state)
+{
+    (void)state;
+    static const char *const policies[] = { "not_larger", "not_smaller", "stretch" };
+    static const int64_t     want[][2] = { { 7, 7 }, { 8, 8 }, { 7, 8 } };
+    for (int i = 0; i < 3; i++) {
+        op_case c;
+        begin_square(&c, "nearest", 2, 2);
+        case_set_string(&c, "keep_aspect_ratio_policy", policies[i]);
+        case_set_ints(&c, "axes", 2, (const int64_t[]){ 2, -1 });
+        case_absent(&c);
+        case_absent(&c);
+        INTS(&c, 7, 8);
+        assert_int_equal(case_infer(&c, 1), OCTET_OK);
+        assert_int_equal(c.out[0].dims[1], 1);
+        for (int k = 0; k < 2; k++) assert_int_equal(c.out[0].dims[2 + k], want[i][k]);
+        case_end(&c);
+    }
+}
+
+static void axes_are_named_once(void **state)
+{
+    (void)state;
+    op_case c;
+    begin_square(&c, "linear", 2, 3); /* the last axis first: 3 becomes 6, 2 stays */
+    case_set_ints(&c, "axes", 1, (const int64_t[]){ 3 });
+    add_scales(&c, 1, (float[]){ 2 });
+    check_numbers(&c, (float[]){ 1, 1.25f, 1.75f, 2.25f, 2.75f, 3, 4, 4.25f, 4.75f, 5.25f, 5.75f, 6 },
+                  DIMS(1, 1, 2, 6));
+    begin_square(&c, "linear", 2, 3);
+    case_set_ints(&c, "axes", 2, (const int64_t[]){ 3, -1 });
+    add_scales(&c, 2, (float[]){ 2, 2 });
+    assert_int_not_equal(case_infer(&c, 1), OCTET_OK);
+    assert_string_equal(c.err.field, "axes");
+    case_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +241,10 @@ int main(void)
         cmocka_unit_test(nearest_copies_levels),
         cmocka_unit_test(linear_of_other_types),
         cmocka_unit_test(lengths_are_found_in_float),
+        cmocka_unit_test(antialias),
+        cmocka_unit_test(half_pixel_symmetric),
+        cmocka_unit_test(aspect_ratio),
+        cmocka_unit_test(axes_are_named_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

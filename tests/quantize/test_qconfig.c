@@ -11,12 +11,21 @@ typedef struct side {
     octet_fake  fake;
     float       eps;
     bool        off;
+    octet_method method; /* 0: not looked at */
+    octet_observing observing;
+    int         dynamic; /* octet_dynamic */
+    bool        real;    /* zero points */
 } side;
 
 #define PLAIN                 OCTET_FAKE_OBSERVED
 #define FUSED                 OCTET_FAKE_FUSED
 #define LEARNED               OCTET_FAKE_LEARNED
 #define OFF                   { .off = true }
+#define UNSEEN                { .off = true, .observing = OCTET_OBSERVE_NOTHING }
+#define HALF(live)            { .dtype = OCTET_F16, .qmax = 255, .observing = OCTET_OBSERVE_NOTHING, .dynamic = live }
+#define HIST(low, high, e)    { low ? OCTET_I8 : OCTET_U8, low, high, .eps = e, .method = OCTET_METHOD_HISTOGRAM }
+#define LIVE                  { OCTET_U8, 0, 255, .observing = OCTET_OBSERVE_NOTHING, .dynamic = true }
+#define EMBEDDING(high)       { OCTET_U8, 0, high, .real = true }
 #define U8(low, high, how)    { OCTET_U8, low, high, false, how, 0, false }
 #define S8(low, high, how, e) { OCTET_I8, low, high, false, how, e, false }
 #define WEIGHT(how)           { OCTET_I8, -128, 127, true, how, 0, false }
@@ -32,12 +41,26 @@ static const struct {
     { "octet_lsq", U8(0, 255, LEARNED), NARROW(LEARNED, 0), true, false },
     { "default", U8(0, 127, PLAIN), WEIGHT(PLAIN), false, true },
     { "per_channel", U8(0, 127, PLAIN), WEIGHT(PLAIN), true, true },
-    { "octet_dynamic", OFF, NARROW(PLAIN, 0), true, false },
-    { "octet_per_token", OFF, NARROW(PLAIN, 0), true, false },
+    { "octet_dynamic", { OCTET_U8, 0, 255, .dynamic = true }, NARROW(PLAIN, 0), true, false },
+    { "octet_per_token", { OCTET_U8, 0, 255, .dynamic = 2 }, NARROW(PLAIN, 0), true, false },
     { "octet_weight_only", OFF, NARROW(PLAIN, 0), true, false },
-    { "default_dynamic", OFF, WEIGHT(PLAIN), false, true },
-    { "per_channel_dynamic", OFF, WEIGHT(PLAIN), true, true },
-    { "float16_dynamic", OFF, { OCTET_F16, 0, 255, false, PLAIN, 0, false }, false, false },
+    { "fbgemm", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
+    { "x86", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
+    { "qnnpack", HIST(0, 255, 0), WEIGHT(PLAIN), false, true },
+    { "onednn", HIST(0, 255, 0), WEIGHT(PLAIN), true, true },
+    { "symmetric_qnnpack", HIST(-128, 127, 0x1p-12f), NARROW(PLAIN, 0x1p-12f), false, true },
+    { "per_channel_symmetric_qnnpack", HIST(-128, 127, 0x1p-12f), NARROW(PLAIN, 0x1p-12f), true, true },
+    { "default_debug", { OCTET_U8, 0, 127, .observing = OCTET_OBSERVE_RECORD }, WEIGHT(PLAIN), false, true },
+    { "default_reuse_input", { OCTET_U8, 0, 255, .observing = OCTET_OBSERVE_INPUT }, UNSEEN, false, false },
+    { "default_dynamic", LIVE, WEIGHT(PLAIN), false, true },
+    { "per_channel_dynamic", LIVE, WEIGHT(PLAIN), true, true },
+    { "float16_dynamic", HALF(true), HALF(false), false, false },
+    { "float16_static", HALF(false), HALF(false), false, false },
+    { "float_qparams_weight_only", UNSEEN, EMBEDDING(255), true, false },
+    { "float_qparams_weight_only_4bit", UNSEEN, EMBEDDING(15), true, false },
+    { "default_dynamic_qat", { OCTET_U8, 0, 255, .dynamic = true }, WEIGHT(PLAIN), false, true },
+    { "default_embedding_qat", UNSEEN, EMBEDDING(255), true, false },
+    { "default_embedding_qat_4bit", UNSEEN, EMBEDDING(15), true, false },
     { "default_qat", U8(0, 127, PLAIN), WEIGHT(PLAIN), false, true },
     { "default_qat_v2", U8(0, 255, FUSED), WEIGHT(FUSED), false, true },
     { "default_weight_only", OFF, WEIGHT(PLAIN), false, true },
@@ -64,6 +87,10 @@ static void check_side(const char *name, const octet_quantizer *got, const side 
     if (!same || got->symmetric != want->symmetric || got->fake != want->fake || got->eps != want->eps)
         fail_msg("%s: %s has levels %d..%d, form %d, eps %g", name, weight ? "weight" : "activation", levels.qmin,
                  levels.qmax, (int)got->fake, (double)got->eps);
+    if (want->method) assert_int_equal(got->method, want->method);
+    if (want->observing) assert_int_equal(got->observing, want->observing);
+    assert_int_equal(got->dynamic, want->dynamic);
+    assert_int_equal(got->formula == OCTET_FORMULA_TORCH_FLOAT, want->real);
 }
 
 static void rows_are_the_classes_they_name(void **unused)
@@ -92,7 +119,53 @@ static void every_row_is_listed_once(void **unused)
         assert_string_equal(octet_qconfig_find(name)->name, name);
     }
     assert_int_equal(count, ROWS);
-    assert_null(octet_qconfig_find("default_dynamic_qat"));
+    assert_null(octet_qconfig_find("default_"));
+    assert_null(octet_qconfig_find(""));
+}
+
+/* PyTorch's own names. */
+static void full_names_are_known(void **unused)
+{
+    (void)unused;
+    static const char *const names[][2] = {
+        { "default_qconfig", "default" },
+        { "default_per_channel_qconfig", "per_channel" },
+        { "default_debug_qconfig", "default_debug" },
+        { "default_dynamic_qconfig", "default_dynamic" },
+        { "per_channel_dynamic_qconfig", "per_channel_dynamic" },
+        { "float16_dynamic_qconfig", "float16_dynamic" },
+        { "float16_static_qconfig", "float16_static" },
+        { "float_qparams_weight_only_qconfig", "float_qparams_weight_only" },
+        { "float_qparams_weight_only_qconfig_4bit", "float_qparams_weight_only_4bit" },
+        { "default_symmetric_qnnpack_qconfig", "symmetric_qnnpack" },
+        { "default_per_channel_symmetric_qnnpack_qconfig", "per_channel_symmetric_qnnpack" },
+        { "default_symmetric_qnnpack_qat_qconfig", "symmetric_qnnpack_qat" },
+        { "default_per_channel_symmetric_qnnpack_qat_qconfig", "per_channel_symmetric_qnnpack_qat" },
+        { "default_qat_qconfig", "default_qat" },
+        { "default_qat_qconfig_v2", "default_qat_v2" },
+        { "default_dynamic_qat_qconfig", "default_dynamic_qat" },
+        { "default_weight_only_qconfig", "default_weight_only" },
+        { "default_activation_only_qconfig", "default_activation_only" },
+        { "default_embedding_qat_qconfig", "default_embedding_qat" },
+        { "default_embedding_qat_qconfig_4bit", "default_embedding_qat_4bit" },
+        { "default_reuse_input_qconfig", "default_reuse_input" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const octet_qconfig *const row = octet_qconfig_find(names[i][0]);
+        if (!row || strcmp(row->name, names[i][1]) != 0) fail_msg("%s: %s", names[i][0], row ? row->name : "none");
+    }
+    assert_null(octet_qconfig_find("no_such_qconfig"));
+    assert_null(octet_qconfig_find("a_name_that_is_longer_than_any_qconfig_of_any_library_that_has_any"));
+}
+
+static void qconfigs_of_backends(void **unused)
+{
+    (void)unused;
+    static const char *const backends[] = { "fbgemm", "x86", "qnnpack", "onednn" };
+    for (int i = 0; i < 4; i++) assert_string_equal(octet_default_qconfig_find(backends[i], 0)->name, backends[i]);
+    assert_string_equal(octet_default_qconfig_find(NULL, 0)->name, "fbgemm");
+    assert_string_equal(octet_default_qconfig_find("octet", 0)->name, "default");
+    assert_null(octet_default_qconfig_find("fbgemm", 1));
 }
 
 static void qat_qconfigs_of_backends(void **unused)
@@ -167,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_the_classes_they_name), cmocka_unit_test(every_row_is_listed_once),
+        cmocka_unit_test(full_names_are_known),           cmocka_unit_test(qconfigs_of_backends),
         cmocka_unit_test(qat_qconfigs_of_backends),       cmocka_unit_test(levels_by_default),
         cmocka_unit_test(formulas_by_quantizer),
     };

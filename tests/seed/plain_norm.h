@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A convolution (or Linear: one place, a kernel of 1 x 1), batch norm and Relu with their gradients, written plainly in
-   double: what PyTorch's test_quantize_eager_qat.py compares its fused modules with. Unfused is Conv -> BatchNorm ->
-   Relu; folded is its _ReferenceConvBnNd, which scales weights before FakeQuantize and divides the product again. */
+/* A convolution, plain or transposed (or Linear: one place, a kernel of 1), batch norm and Relu with their gradients,
+   written plainly in double: what PyTorch's test_quantize_eager_qat.py compares its fused modules with. Unfused is
+   Conv -> BatchNorm -> Relu; folded is its _ReferenceConvBnNd, which scales weights before FakeQuantize and divides the
+   product again. */
 #ifndef OCTET_TESTS_SEED_PLAIN_NORM_H
 #define OCTET_TESTS_SEED_PLAIN_NORM_H
 
@@ -9,12 +10,13 @@
 
 #include "train/fake_quantize.h"
 
-enum { PLAIN_WEIGHTS = 1024, PLAIN_CHANNELS = 16, PLAIN_VALUES = 1 << 14 };
+enum { PLAIN_WEIGHTS = 1024, PLAIN_CHANNELS = 16, PLAIN_VALUES = 1 << 15 };
 
 typedef struct plain_layer {
-    int    rank; /* of the input: 2 is Linear, 3 has a height of 1 */
+    int    rank; /* of the input: 2 is Linear, 3 has a depth and height of 1 */
+    bool   turned; /* ConvTranspose */
     int    batch, groups, in, out; /* channels of one group */
-    int    size[2], kernel[2], stride[2], pad[2], dilation[2];
+    int    size[3], kernel[3], stride[3], pad[3], dilation[3];
     bool   bias, relu, frozen, slow, zero_gamma;
     float  epsilon, momentum; /* PyTorch's: the share of the batch */
 } plain_layer;
@@ -37,18 +39,27 @@ typedef struct plain_net {
 
 static inline int plain_out(const plain_layer *l, int axis)
 {
-    return (l->size[axis] + 2 * l->pad[axis] - l->dilation[axis] * (l->kernel[axis] - 1) - 1) / l->stride[axis] + 1;
+    const int reach = l->dilation[axis] * (l->kernel[axis] - 1) + 1;
+    if (l->turned) return (l->size[axis] - 1) * l->stride[axis] - 2 * l->pad[axis] + reach;
+    return (l->size[axis] + 2 * l->pad[axis] - reach) / l->stride[axis] + 1;
 }
 
 static inline int plain_channels(const plain_layer *l) { return l->groups * l->out; }
-static inline int plain_places(const plain_layer *l) { return plain_out(l, 0) * plain_out(l, 1); }
-static inline int plain_kernel(const plain_layer *l) { return l->in * l->kernel[0] * l->kernel[1]; }
+static inline int plain_places(const plain_layer *l) { return plain_out(l, 0) * plain_out(l, 1) * plain_out(l, 2); }
+static inline int plain_taps(const plain_layer *l) { return l->kernel[0] * l->kernel[1] * l->kernel[2]; }
+static inline int plain_kernel(const plain_layer *l) { return l->in * plain_taps(l); }
 static inline int plain_inputs(const plain_layer *l)
 {
-    return l->batch * l->groups * l->in * l->size[0] * l->size[1];
+    return l->batch * l->groups * l->in * l->size[0] * l->size[1] * l->size[2];
 }
 static inline int plain_outputs(const plain_layer *l) { return l->batch * plain_channels(l) * plain_places(l); }
-static inline int plain_weights(const plain_layer *l) { return plain_channels(l) * plain_kernel(l); }
+
+/* Where the i-th weight of output channel c lies. */
+static inline int plain_weight_at(const plain_layer *l, int c, int i)
+{
+    const int taps = plain_taps(l), in = i / taps;
+    return l->turned ? ((c / l->out * l->in + in) * l->out + c % l->out) * taps + i % taps : c * plain_kernel(l) + i;
+}
 
 /* ---- the product ---- */
 
@@ -58,18 +69,32 @@ typedef struct plain_product {
     double       *z, *dx, *dw;
 } plain_product;
 
-/* One output at (n, c, oy, ox): all pairs of an input and a weight. */
-static inline void plain_output(const plain_layer *l, const plain_product *p, const int at[4])
+/* The input coordinate that tap k of output o reads; false: none. */
+static inline bool plain_source(int *to, const plain_layer *l, int axis, int o, int k)
 {
-    const int o = ((at[0] * plain_channels(l) + at[1]) * plain_out(l, 0) + at[2]) * plain_out(l, 1) + at[3];
-    const int first = at[1] / l->out * l->in;
+    const int reach = k * l->dilation[axis];
+    *to = l->turned ? o + l->pad[axis] - reach : o * l->stride[axis] - l->pad[axis] + reach;
+    if (l->turned && *to % l->stride[axis]) return false;
+    if (l->turned) *to /= l->stride[axis];
+    return *to >= 0 && *to < l->size[axis];
+}
+
+/* One output at (n, c, place): all pairs of an input and a weight. */
+static inline void plain_output(const plain_layer *l, const plain_product *p, const int at[3])
+{
+    const int w = plain_out(l, 2), h = plain_out(l, 1);
+    const int o = (at[0] * plain_channels(l) + at[1]) * plain_places(l) + at[2];
+    const int first = at[1] / l->out * l->in, taps = plain_taps(l);
     for (int c = 0; c < l->in; c++)
-        for (int i = 0; i < l->kernel[0] * l->kernel[1]; i++) {
-            const int y = at[2] * l->stride[0] - l->pad[0] + i / l->kernel[1] * l->dilation[0];
-            const int x = at[3] * l->stride[1] - l->pad[1] + i % l->kernel[1] * l->dilation[1];
-            if (y < 0 || y >= l->size[0] || x < 0 || x >= l->size[1]) continue;
-            const int from = ((at[0] * l->groups * l->in + first + c) * l->size[0] + y) * l->size[1] + x;
-            const int k = (at[1] * l->in + c) * l->kernel[0] * l->kernel[1] + i;
+        for (int i = 0; i < taps; i++) {
+            int z, y, x;
+            if (!plain_source(&z, l, 0, at[2] / w / h, i / l->kernel[2] / l->kernel[1]) ||
+                !plain_source(&y, l, 1, at[2] / w % h, i / l->kernel[2] % l->kernel[1]) ||
+                !plain_source(&x, l, 2, at[2] % w, i % l->kernel[2]))
+                continue;
+            const int image = at[0] * l->groups * l->in + first + c;
+            const int from = ((image * l->size[0] + z) * l->size[1] + y) * l->size[2] + x;
+            const int k = plain_weight_at(l, at[1], c * taps + i);
             if (p->z) p->z[o] += p->x[from] * p->w[k];
             if (p->dx) p->dx[from] += p->dz[o] * p->w[k];
             if (p->dw) p->dw[k] += p->dz[o] * p->x[from];
@@ -80,8 +105,7 @@ static inline void plain_multiply(const plain_layer *l, const plain_product *p)
 {
     for (int n = 0; n < l->batch; n++)
         for (int c = 0; c < plain_channels(l); c++)
-            for (int i = 0; i < plain_places(l); i++)
-                plain_output(l, p, (int[]){ n, c, i / plain_out(l, 1), i % plain_out(l, 1) });
+            for (int i = 0; i < plain_places(l); i++) plain_output(l, p, (int[]){ n, c, i });
 }
 
 /* The n-th of channel c's numbers in a value of the output's shape. */
@@ -101,11 +125,12 @@ static inline void plain_fold(plain_net *n, int c)
     const int kernel = plain_kernel(&n->layer);
     n->deviation[c]  = sqrt(n->variance[c] + (double)n->layer.epsilon);
     n->k[c]          = n->value.gamma[c] / n->deviation[c];
-    for (int i = c * kernel; i < (c + 1) * kernel; i++) {
+    for (int k = 0; k < kernel; k++) {
+        const int i  = plain_weight_at(&n->layer, c, k);
         n->used[i]   = n->value.weight[i] * n->k[c];
         n->inside[i] = true;
         if (!n->fake) continue;
-        const float scale = n->fake->scale[n->fake->channels > 1 ? c : 0];
+        const float scale = n->fake->scale[c % n->fake->channels];
         const float level = rintf((float)n->used[i] / scale), lo = (float)n->fake->qmin, hi = (float)n->fake->qmax;
         n->inside[i]      = level >= lo && level <= hi;
         n->used[i]        = (double)(fminf(fmaxf(level, lo), hi) * scale);
@@ -199,8 +224,8 @@ UNUSED static void plain_backward(plain_net *n, const double *x, const double *d
     }
     plain_multiply(l, &(plain_product){ .x = x, .w = n->folded ? n->used : n->value.weight, .dz = d, .dx = n->dx,
                                         .dw = n->gradient.weight });
-    for (int i = 0; n->folded && i < plain_weights(l); i++) {
-        const int c = i / plain_kernel(l);
+    for (int w = 0; n->folded && w < plain_channels(l) * plain_kernel(l); w++) {
+        const int c = w / plain_kernel(l), i = plain_weight_at(l, c, w % plain_kernel(l));
         if (!n->inside[i]) n->gradient.weight[i] = 0;
         dk[c] += n->gradient.weight[i] * n->value.weight[i];
         n->gradient.weight[i] *= n->k[c];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PyTorch's test_fuse_eager.py for Conv 1d, Conv 2d and Linear. Evaluation: a fused network computes what the unfused
-   one does, and consists of fewer nodes. Training (test_fuse_module_train, test_fusion_sequential_model_train): fused
-   nodes keep their batch norm and get FakeQuantize, compute in evaluation what the unfused network does as long as that
-   is off, and convert to integers. Tolerance: torch.testing's for float32. */
+/* PyTorch's test_fuse_eager.py for Conv and ConvTranspose in 1 to 3 dimensions and Linear. Evaluation: a fused network
+   computes what the unfused one does, and consists of fewer nodes. Training (test_fuse_module_train,
+   test_fusion_sequential_model_train): fused nodes keep their batch norm and get FakeQuantize, compute in evaluation
+   what the unfused network does as long as that is off, and convert to integers. Tolerance: torch.testing's for
+   float32. */
 #include "torch_seed.h"
 
 #include "graph/graph.h"
@@ -21,7 +22,7 @@ static void add_layer(octet_graph *graph, random_state *r, const layer *l, int i
     enum { CHANNELS = 4 };
     char names[6][24], raw[24], normed[24];
     static const char *const parts[] = { "w", "b", "gamma", "beta", "mean", "var" };
-    const int64_t dims[] = { CHANNELS, l->depthwise ? 1 : CHANNELS, 3, 3 }, one[] = { CHANNELS };
+    const int64_t dims[] = { CHANNELS, l->depthwise ? 1 : CHANNELS, 3, 3, 3 }, one[] = { CHANNELS };
     const octet_attribute conv[] = { { .name = "group", .i = l->depthwise ? CHANNELS : 1 }, { 0 } };
     const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
     const octet_attribute norm[] = { { .name = "epsilon", .f = index % 2 ? 1e-3f : 1e-5f }, { 0 } };
@@ -51,7 +52,7 @@ static octet_graph *build(const layer *layers, int count, uint64_t seed)
 {
     octet_graph *graph;
     random_state r = { seed };
-    const int64_t dims[] = { 2, 4, 12, 12 };
+    const int64_t dims[] = { 2, 4, 12, 12, 12 };
     char name[24] = "x", next[24];
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "x", OCTET_F32, dims, 2 + layers[0].spatial, &err));
@@ -64,7 +65,7 @@ static octet_graph *build(const layer *layers, int count, uint64_t seed)
     return graph;
 }
 
-enum { ROOM = 4096 };
+enum { ROOM = 1 << 15 };
 
 static void assert_close(const float *got, const float *want, size_t count)
 {
@@ -110,8 +111,8 @@ static void check_training(octet_graph *graph, const layer *layers, const octet_
 
 static void check(const layer *layers, int count)
 {
-    float data[2 * 4 * 12 * 12], plain[ROOM], fused[ROOM];
-    octet_tensor x = { .dtype = OCTET_F32, .rank = 2 + layers[0].spatial, .dims = { 2, 4, 12, 12 }, .data = data };
+    static float data[2 * 4 * 12 * 12 * 12], plain[ROOM], fused[ROOM];
+    octet_tensor x = { .dtype = OCTET_F32, .rank = 2 + layers[0].spatial, .dims = { 2, 4, 12, 12, 12 }, .data = data };
     for (uint64_t seed = 1; seed < 6; seed++) {
         random_state r = { 100 + seed };
         octet_graph *const graph = build(layers, count, seed);
@@ -143,6 +144,25 @@ static void conv1d(void **unused)
                            { "Conv", 1, true, false, true, false } }, 3);
 }
 
+static void conv3d(void **unused)
+{
+    (void)unused;
+    check((const layer[]){ { "Conv", 3, true, true, true, false }, { "Conv", 3, false, true, false, true },
+                           { "Conv", 3, true, false, true, false } }, 3);
+}
+
+/* test_fusion_convtranspose_bn_eval, and what upstream does not fuse in training. */
+static void transposed(void **unused)
+{
+    (void)unused;
+    check((const layer[]){ { "ConvTranspose", 1, true, true, true, false },
+                           { "ConvTranspose", 1, false, true, false, true } }, 2);
+    check((const layer[]){ { "ConvTranspose", 2, false, true, true, false },
+                           { "ConvTranspose", 2, true, true, false, true },
+                           { "ConvTranspose", 2, true, false, true, false } }, 3);
+    check((const layer[]){ { "ConvTranspose", 3, true, true, false, false } }, 1);
+}
+
 static void linear(void **unused)
 {
     (void)unused;
@@ -152,6 +172,7 @@ static void linear(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(conv2d), cmocka_unit_test(conv1d), cmocka_unit_test(linear) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(conv2d), cmocka_unit_test(conv1d), cmocka_unit_test(conv3d),
+                                        cmocka_unit_test(transposed), cmocka_unit_test(linear) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The numerics of PyTorch's test_quantize_eager_qat.py (TestConvBNQATModule) and of test_fuse_eager.py's training half:
-   Conv1d, Conv2d and Linear with batch norm, on a tape of doubles, against the plain text of plain_norm.h. Shapes and
-   settings are drawn by seed over upstream's ranges. */
+   Conv and ConvTranspose in 1 to 3 dimensions and Linear with batch norm, on a tape of doubles, against the plain text
+   of plain_norm.h. Shapes and settings are drawn by seed over upstream's ranges. */
 #include "plain_norm.h"
 
 #include "graph/graph.h"
@@ -27,44 +27,60 @@ static void draw(double *to, random_state *r, int count)
     for (int i = 0; i < count; i++) to[i] = (double)random_float(r, -1, 1);
 }
 
-/* As hypothesis draws them upstream. */
-static plain_layer draw_layer(random_state *r, int rank)
+/* A kind of layer: the input's rank, and whether it is transposed. */
+typedef struct kind {
+    const char *name;
+    int         rank;
+    bool        turned;
+} kind;
+
+static const kind kinds[] = {
+    { "Linear", 2, false }, { "Conv1d", 3, false }, { "Conv2d", 4, false }, { "Conv3d", 5, false },
+    { "ConvTranspose1d", 3, true }, { "ConvTranspose2d", 4, true }, { "ConvTranspose3d", 5, true },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+static const kind *const conv2d = &kinds[2];
+
+/* As hypothesis draws them upstream; three dimensions are smaller. */
+static plain_layer draw_layer(random_state *r, const kind *k)
 {
+    const int rank = k->rank, deep = rank == 5;
     static const float epsilons[] = { 1e-5f, 1e-4f, 1e-3f }, momenta[] = { 0.1f, 0.2f, 0.3f };
-    plain_layer l = { .rank = rank, .batch = (int)random_int(r, 2, 4), .in = (int)random_int(r, 2, 4),
+    plain_layer l = { .rank = rank, .turned = k->turned, .batch = (int)random_int(r, 2, 4),
+                      .in = (int)random_int(r, 2, 4),
                       .groups = rank > 2 ? (int)random_int(r, 1, 3) : 1, .out = (int)random_int(r, 2, 3),
                       .bias = random_int(r, 0, 1), .relu = random_int(r, 0, 1), .frozen = random_int(r, 0, 1),
                       .slow = random_int(r, 0, 1), .zero_gamma = random_int(r, 0, 3) == 0,
                       .epsilon = epsilons[random_int(r, 0, 2)], .momentum = momenta[random_int(r, 0, 2)] };
-    for (int i = 0; i < 2; i++) {
-        const bool spatial = i >= 4 - rank;
-        l.size[i]     = spatial ? (int)random_int(r, 5, 10) : 1;
-        l.kernel[i]   = spatial ? (int)random_int(r, 1, 3) : 1;
+    for (int i = 0; i < 3; i++) {
+        const bool spatial = i >= 5 - rank;
+        l.size[i]     = spatial ? (int)random_int(r, deep ? 3 : 5, deep ? 4 : 10) : 1;
+        l.kernel[i]   = spatial ? (int)random_int(r, 1, deep ? 2 : 3) : 1;
         l.stride[i]   = spatial ? (int)random_int(r, 1, 2) : 1;
-        l.pad[i]      = spatial ? (int)random_int(r, 0, 2) : 0;
+        l.pad[i]      = spatial ? (int)random_int(r, 0, deep ? 1 : 2) : 0;
         l.dilation[i] = spatial ? (int)random_int(r, 1, 2) : 1;
     }
     return l;
 }
 
-/* The last spatial axes: upstream's width alone for Conv1d. */
+/* The last spatial axes. */
 static octet_attribute ints_of(const char *name, int64_t *to, const int *from, const plain_layer *l)
 {
     const int spatial = l->rank - 2;
-    for (int i = 0; i < spatial; i++) to[i] = to[spatial + i] = from[2 - spatial + i];
+    for (int i = 0; i < spatial; i++) to[i] = to[spatial + i] = from[3 - spatial + i];
     return (octet_attribute){ .name = name, .ints = to, .count = (size_t)spatial };
 }
 
 static void add_product(octet_graph *graph, const plain_layer *l)
 {
-    int64_t kernel[4], stride[4], pad[4], dilation[4];
+    int64_t kernel[6], stride[6], pad[6], dilation[6];
     octet_attribute conv[] = { ints_of("kernel_shape", kernel, l->kernel, l),
                                ints_of("strides", stride, l->stride, l), ints_of("pads", pad, l->pad, l),
                                ints_of("dilations", dilation, l->dilation, l), { .name = "group", .i = l->groups },
                                { 0 } };
     const octet_attribute gemm[] = { { .name = "transB", .i = 1 }, { 0 } };
     conv[2].count *= 2;
-    add_node(graph, l->rank > 2 ? "Conv" : "Gemm", "product", l->rank > 2 ? conv : gemm,
+    add_node(graph, l->turned ? "ConvTranspose" : l->rank > 2 ? "Conv" : "Gemm", "product", l->rank > 2 ? conv : gemm,
              INPUTS("x", "weight", l->bias ? "bias" : NULL));
 }
 
@@ -72,8 +88,9 @@ static void add_product(octet_graph *graph, const plain_layer *l)
 static void add_numbers(pair *p, random_state *r)
 {
     const plain_layer *const l = &p->plain.layer;
-    const int64_t channels = plain_channels(l), spatial = l->rank - 2;
-    const int64_t dims[] = { channels, l->in, spatial == 1 ? l->kernel[1] : l->kernel[0], l->kernel[1] };
+    const int64_t channels = plain_channels(l);
+    int64_t dims[5] = { l->turned ? l->groups * l->in : channels, l->turned ? l->out : l->in };
+    for (int i = 2; i < l->rank; i++) dims[i] = l->kernel[i + 3 - l->rank];
     static const char *const names[] = { "weight", "bias", "gamma", "beta", "mean", "variance" };
     static const float lo[] = { -1, -1, 0.5f, -1, -1, 0.5f };
     plain_net *const n = &p->plain;
@@ -93,8 +110,10 @@ static void add_numbers(pair *p, random_state *r)
 
 static void attach_fake(pair *p, const octet_quantizer *quantizer)
 {
+    const plain_layer *const l = &p->plain.layer;
     const octet_trained settings = { .quantizer = *quantizer, .weight = true,
-                                     .channels = quantizer->per_channel ? plain_channels(&p->plain.layer) : 1 };
+                                     .channels = !quantizer->per_channel ? 1 : l->turned ? l->out : plain_channels(l),
+                                     .axis = l->turned };
     octet_fake_quantize *fake;
     MUST(octet_arena_get(&fake, p->graph->arena, 1, sizeof *fake, &err));
     MUST(octet_trained_new(&fake->trained, p->graph->arena, &settings, &err));
@@ -108,7 +127,7 @@ static void begin(pair *p, const plain_layer *layer, random_state *r, const octe
     *p = (pair){ .plain.layer = *layer };
     p->input = (octet_tensor){ .dtype = OCTET_F64, .rank = l->rank, .dims = { l->batch, l->groups * l->in },
                                .data = x };
-    for (int i = 2; i < l->rank; i++) p->input.dims[i] = l->size[i + 2 - l->rank];
+    for (int i = 2; i < l->rank; i++) p->input.dims[i] = l->size[i + 3 - l->rank];
     MUST(octet_graph_new(&p->graph, &err));
     MUST(octet_graph_add_input(p->graph, "x", OCTET_F32, p->input.dims, l->rank, &err));
     add_numbers(p, r);
@@ -180,12 +199,12 @@ static const octet_quantizer *default_weights(void) { return &octet_qconfig_find
 
 enum { CASES = 120 };
 
-static double fused_against_unfused(uint64_t seed, int rank)
+static double fused_against_unfused(uint64_t seed, const kind *k)
 {
     static pair p;
     random_state r = { seed };
     double worst = 0;
-    const plain_layer layer = draw_layer(&r, rank);
+    const plain_layer layer = draw_layer(&r, k);
     begin(&p, &layer, &r, default_weights());
     p.fake->enabled = false;
     for (int i = 0; i < 2; i++) {
@@ -199,15 +218,14 @@ static double fused_against_unfused(uint64_t seed, int rank)
 static void conv_bn_relu(void **unused)
 {
     (void)unused;
-    static const char *const names[] = { [2] = "Linear", [3] = "Conv1d", [4] = "Conv2d" };
-    for (int rank = 2; rank <= 4; rank++) {
+    for (const kind *k = kinds; k < kinds + KINDS; k++) {
         double worst = 0;
         for (uint64_t seed = 0; seed < CASES; seed++) {
-            const double w = fused_against_unfused(seed, rank);
-            if (w > 1e-10) print_message("%s, seed %d: %g\n", names[rank], (int)seed, w);
+            const double w = fused_against_unfused(seed, k);
+            if (w > 1e-10) print_message("%s, seed %d: %g\n", k->name, (int)seed, w);
             worst = fmax(worst, w);
         }
-        print_message("%-6s %d cases, fused against unfused: %.1e\n", names[rank], CASES, worst);
+        print_message("%-15s %d cases, fused against unfused: %.1e\n", k->name, CASES, worst);
         assert_true(worst <= 1e-10);
     }
 }
@@ -221,7 +239,7 @@ static void update(plain_net *n, double rate)
     for (size_t i = 0; i < sizeof n->value / sizeof *value; i++) value[i] -= rate * gradient[i];
 }
 
-static double folded_against_reference(uint64_t seed, int rank, const octet_quantizer *quantizer, bool enabled)
+static double folded_against_reference(uint64_t seed, const kind *k, const octet_quantizer *quantizer, bool enabled)
 {
     static pair p;
     random_state r = { seed };
@@ -229,7 +247,7 @@ static double folded_against_reference(uint64_t seed, int rank, const octet_quan
     octet_mover *mover;
     size_t count;
     double worst = 0;
-    plain_layer layer = draw_layer(&r, rank);
+    plain_layer layer = draw_layer(&r, k);
     layer.frozen = layer.slow = layer.zero_gamma = false;
     begin(&p, &layer, &r, quantizer);
     p.plain.folded = true;
@@ -260,8 +278,8 @@ static void conv_bn_folded_vs_unfolded(void **unused)
     double worst[2] = { 0 };
     for (int enabled = 0; enabled < 2; enabled++)
         for (uint64_t seed = 0; seed < 60; seed++)
-            for (int rank = 2; rank <= 4; rank++)
-                worst[enabled] = fmax(worst[enabled], folded_against_reference(1000 + seed, rank, &quantizers[seed % 3],
+            for (const kind *k = kinds; k < kinds + KINDS; k++)
+                worst[enabled] = fmax(worst[enabled], folded_against_reference(1000 + seed, k, &quantizers[seed % 3],
                                                                                enabled));
     print_message("folded against unfolded, 5 steps: %.1e, with FakeQuantize %.1e\n", worst[0], worst[1]);
     assert_true(worst[0] <= 1e-5 && worst[1] <= 1e-5);
@@ -275,7 +293,7 @@ static void fusion_conv_with_bias(void **unused)
     static pair p;
     for (uint64_t seed = 0; seed < 20; seed++) {
         random_state r = { 2000 + seed };
-        plain_layer layer = draw_layer(&r, 4);
+        plain_layer layer = draw_layer(&r, conv2d);
         layer.bias = true;
         layer.frozen = false;
         begin(&p, &layer, &r, default_weights());
@@ -302,7 +320,7 @@ static void a_wrong_statistic_is_seen(void **unused)
     (void)unused;
     static pair p;
     random_state r = { 7 };
-    plain_layer layer = draw_layer(&r, 4);
+    plain_layer layer = draw_layer(&r, conv2d);
     layer.frozen = layer.zero_gamma = false;
     begin(&p, &layer, &r, default_weights());
     p.fake->enabled = false;

@@ -3,6 +3,7 @@
 #include "engine/native/native.h"
 
 #include "ops/attrs.h"
+#include "ops/check.h"
 #include "ops/rescale.h"
 
 #include <string.h>
@@ -29,9 +30,9 @@ static cut cut_window(const octet_axis_window *w, int64_t index, bool counts_pad
     int64_t       first = 0, last = w->kernel;
     while (first < last && start + first * w->dilation < 0) first++;
     while (last > first && start + (last - 1) * w->dilation >= w->in) last--;
-    const int64_t limit = w->in + w->pad_end, end = start + w->kernel < limit ? start + w->kernel : limit;
-    return (cut){ .first = start + first * w->dilation, .count = last - first,
-                  .divisor = counts_padding ? end - start : last - first };
+    const int64_t limit = w->in + w->pad_end, padded = start < limit ? (limit - 1 - start) / w->dilation + 1 : 0;
+    const int64_t taps = counts_padding ? (padded < w->kernel ? padded : w->kernel) : last - first;
+    return (cut){ .first = start + first * w->dilation, .count = last - first, .divisor = taps ? taps : 1 };
 }
 
 static void pool_pixel(const pool_step *s, uint8_t *y, const uint8_t *image, const cut *cy, const cut *cx)
@@ -76,12 +77,14 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
 /* ReduceMean over space is GlobalAveragePool (with or without the dimensions of one pixel). */
 static bool reduces_space(const octet_plan *plan, const octet_node *node)
 {
-    const octet_reduce_attrs *const attrs = node->attrs;
-    const int                       rank  = plan->shapes[node->inputs[0]->index].rank;
-    if (rank < 3 || rank > 4 || attrs->axes.count != rank - 2) return false;
-    for (int i = 0; i < attrs->axes.count; i++) {
-        const int64_t axis = attrs->axes.at[i] < 0 ? attrs->axes.at[i] + rank : attrs->axes.at[i];
-        if (axis < 2 || axis >= rank || (i > 0 && attrs->axes.at[i] == attrs->axes.at[i - 1])) return false;
+    octet_ints axes;
+    const int  rank = plan->shapes[node->inputs[0]->index].rank;
+    if (node->input_count < 2 || !node->inputs[1] || !octet_value_is_constant(node->inputs[1])) return false;
+    if (rank < 3 || rank > 4 || !octet_list_of(&axes, node->inputs[1]->constant)) return false;
+    if (axes.count != rank - 2) return false;
+    for (int i = 0; i < axes.count; i++) {
+        const int64_t axis = axes.at[i] < 0 ? axes.at[i] + rank : axes.at[i];
+        if (axis < 2 || axis >= rank || (i > 0 && axes.at[i] == axes.at[i - 1])) return false;
     }
     return true;
 }

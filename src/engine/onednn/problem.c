@@ -62,6 +62,11 @@ typedef struct window_dims {
     bool        overhangs; /* the last window reaches past the declared padding */
 } window_dims;
 
+static bool is_transposed(const octet_dnnl_problem *problem)
+{
+    return strcmp(problem->node->op->name, "ConvTranspose") == 0;
+}
+
 static bool window_of(window_dims *to, const octet_dnnl_problem *problem, const int64_t *kernel)
 {
     octet_window        window;
@@ -70,7 +75,9 @@ static bool window_of(window_dims *to, const octet_dnnl_problem *problem, const 
     octet_tensor       *out[] = { &y };
     const octet_call    call  = { .node = problem->node, .attrs = problem->node->attrs, .in = in, .out = out,
                                   .in_count = problem->bias ? 3 : problem->weights ? 2 : 1, .out_count = 1 };
-    if (octet_window_make(&window, &call, kernel, NULL) != OCTET_OK) return false;
+    const octet_status made = is_transposed(problem) ? octet_window_make_transposed(&window, &call, kernel, NULL)
+                                                     : octet_window_make(&window, &call, kernel, NULL);
+    if (made != OCTET_OK) return false;
     to->overhangs = false;
     for (int i = 0; i < window.rank; i++) {
         const int64_t range = (window.kernel[i] - 1) * window.dilation[i] + 1;
@@ -84,7 +91,7 @@ static bool window_of(window_dims *to, const octet_dnnl_problem *problem, const 
     return true;
 }
 
-/* ---- Conv ---- */
+/* ---- Conv, ConvTranspose ---- */
 
 /* How the weights are grouped. */
 typedef struct conv_groups {
@@ -109,17 +116,27 @@ static bool conv_groups_of(conv_groups *groups, const octet_dnnl_problem *proble
     return true;
 }
 
-/* Weights [groups,] [out, in, kernel...] of the given strides (NULL: dense) or of oneDNN's choice. */
-static bool weights_desc(dnnl_memory_desc_t *desc, const octet_tensor *weights, const conv_groups *groups, bool any)
+/* Weights [groups,] [out, in, kernel...] as they are packed (a ConvTranspose's lie [groups,] [in, out, kernel...]), or
+   as oneDNN chooses. */
+static bool weights_desc(dnnl_memory_desc_t *desc, const octet_dnnl_problem *problem, const conv_groups *groups,
+                         bool any)
 {
-    dnnl_dims_t dims;
-    int         rank = 0;
+    const octet_tensor *const weights = problem->weights;
+    dnnl_dims_t               dims, strides;
+    int                       rank = 0;
     if (groups->count > 1) dims[rank++] = groups->count;
-    dims[rank++] = groups->out;
-    dims[rank++] = groups->in;
+    const int out = rank++, in = rank++;
+    dims[out] = groups->out;
+    dims[in]  = groups->in;
     for (int i = 2; i < weights->rank; i++) dims[rank++] = weights->dims[i];
+    dnnl_dim_t step = 1;
+    for (int i = rank - 1; i >= 0; step *= dims[i--]) strides[i] = step;
+    if (is_transposed(problem)) {
+        strides[out] = strides[in];
+        strides[in]  = strides[out] * dims[out];
+    }
     return (any ? dnnl_memory_desc_init_by_tag(desc, rank, dims, dnnl_f32, dnnl_format_tag_any)
-                : dnnl_memory_desc_init_by_strides(desc, rank, dims, dnnl_f32, NULL)) == dnnl_success;
+                : dnnl_memory_desc_init_by_strides(desc, rank, dims, dnnl_f32, strides)) == dnnl_success;
 }
 
 static bool bias_desc(dnnl_memory_desc_t *desc, const octet_dnnl_problem *problem)
@@ -144,13 +161,19 @@ static bool conv_describe(octet_dnnl_problem *problem, octet_reason *why)
     if (!window_of(&window, problem, problem->weights->dims + 2) ||
         !memory_of(&x, problem->x, problem->layouts.in, problem) ||
         !memory_of(&y, problem->y, problem->layouts.out, problem) ||
-        !weights_desc(&weights, problem->weights, &groups, true) ||
-        !weights_desc(&problem->plain_weights, problem->weights, &groups, false) || !bias_desc(&bias, problem))
+        !weights_desc(&weights, problem, &groups, true) ||
+        !weights_desc(&problem->plain_weights, problem, &groups, false) || !bias_desc(&bias, problem))
         return octet_dnnl_decline(why, "shapes are outside oneDNN's limits");
+    const dnnl_memory_desc_t *const added = octet_dnnl_has_bias(problem) ? &bias : NULL;
+    if (is_transposed(problem))
+        return dnnl_dilated_deconvolution_forward_desc_init(
+                   &problem->operation.deconvolution, dnnl_forward_inference, dnnl_deconvolution_direct, &x, &weights,
+                   added, &y, window.stride, window.dilation, window.pad, window.pad_end) == dnnl_success ||
+               octet_dnnl_decline(why, "oneDNN refuses the deconvolution");
     return dnnl_dilated_convolution_forward_desc_init(&problem->operation.convolution, dnnl_forward_inference,
-                                                      dnnl_convolution_direct, &x, &weights,
-                                                      octet_dnnl_has_bias(problem) ? &bias : NULL, &y, window.stride,
-                                                      window.dilation, window.pad, window.pad_end) == dnnl_success ||
+                                                      dnnl_convolution_direct, &x, &weights, added, &y,
+                                                      window.stride, window.dilation, window.pad,
+                                                      window.pad_end) == dnnl_success ||
            octet_dnnl_decline(why, "oneDNN refuses the convolution");
 }
 
@@ -166,6 +189,25 @@ static void conv_pack_weights(float *to, const octet_dnnl_problem *problem)
         const float scale = norm_scale(problem->node->batch_norm, o);
         for (size_t i = 0; i < row; i++) to[o * to_row + i] = ((const float *)w->data)[o * row + i] * scale;
     }
+}
+
+/* Row i of an input holds all outputs of its group; blocks have room for more of both. */
+static void transpose_pack_weights(float *to, const octet_dnnl_problem *problem)
+{
+    const octet_tensor *const w     = problem->weights;
+    const dnnl_dim_t *const   dims  = problem->plain_weights.dims;
+    const bool                plain = problem->plain_weights.ndims == w->rank; /* no groups */
+    const size_t              rows  = (size_t)w->dims[0], outputs = (size_t)w->dims[1];
+    const size_t              per_group = rows / (size_t)((const octet_window_attrs *)problem->node->attrs)->group;
+    size_t                    taps      = 1;
+    for (int i = 2; i < w->rank; i++) taps *= (size_t)w->dims[i];
+    const size_t to_row = plain ? (size_t)dims[0] * taps : outputs * taps;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t o = 0; o < outputs; o++) {
+            const float        scale = norm_scale(problem->node->batch_norm, i / per_group * outputs + o);
+            const float *const from  = (const float *)w->data + (i * outputs + o) * taps;
+            for (size_t t = 0; t < taps; t++) to[i * to_row + o * taps + t] = from[t] * scale;
+        }
 }
 
 static void conv_pack_bias(float *to, const octet_dnnl_problem *problem)
@@ -279,6 +321,8 @@ static bool window_describe(octet_dnnl_problem *problem, octet_reason *why)
     const bool                      max   = strcmp(problem->node->op->name, "MaxPool") == 0;
     window_dims                     window;
     if (!window_of(&window, problem, NULL)) return octet_dnnl_decline(why, "shapes are outside oneDNN's limits");
+    for (int i = 0; !max && i < attrs->dilations.count; i++)
+        if (attrs->dilations.at[i] > 1) return octet_dnnl_decline(why, "an average with gaps");
     if (!max && attrs->count_include_pad && window.overhangs)
         return octet_dnnl_decline(why, "counts padding, and the last window reaches past it");
     return pool_describe(problem,
@@ -309,6 +353,7 @@ static const octet_dnnl_layouts blocks[] = { { OCTET_LAYOUT_BLOCKED, OCTET_LAYOU
 static const octet_dnnl_row rows[] = {
     { "AveragePool", blocks, 1, window_describe, NULL, NULL },
     { "Conv", conv_layouts, 3, conv_describe, conv_pack_weights, conv_pack_bias },
+    { "ConvTranspose", conv_layouts, 3, conv_describe, transpose_pack_weights, conv_pack_bias },
     { "Gemm", dense, 1, product_describe, product_pack_weights, product_pack_bias },
     { "GlobalAveragePool", blocks, 1, global_describe, NULL, NULL },
     { "MatMul", dense, 1, product_describe, product_pack_weights, product_pack_bias },

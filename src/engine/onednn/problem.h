@@ -20,6 +20,7 @@ typedef struct octet_dnnl_problem {
     const octet_tensor      *x, *y, *weights, *bias; /* logical; weights and bias NULL: none */
     union {
         dnnl_convolution_desc_t   convolution;
+        dnnl_deconvolution_desc_t deconvolution;
         dnnl_inner_product_desc_t inner_product;
         dnnl_pooling_v2_desc_t    pooling;
     } operation;

@@ -72,6 +72,32 @@ V_INLINE v_float v_clamp(v_float t, float lo, float hi)
     return _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(lo)), _mm512_set1_ps(hi));
 }
 
+V_INLINE v_float v_sub(v_float a, v_float b) { return _mm512_sub_ps(a, b); }
+
+V_INLINE v_float v_div(v_float a, v_float b) { return _mm512_div_ps(a, b); }
+
+V_INLINE v_float v_number(v_float t) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(t, t, _CMP_ORD_Q), t); }
+
+V_INLINE v_float v_most(v_float most, v_float t) { return _mm512_max_ps(_mm512_abs_ps(t), most); }
+
+typedef __m512d v_sums;
+
+V_INLINE v_sums v_load_sums(const double *at) { return _mm512_loadu_pd(at); }
+
+V_INLINE void v_store_sums(double *to, const v_sums *s) { _mm512_storeu_pd(to, *s); }
+
+/* A product of two floats is exact in double, so rounding once, with the sum, changes nothing. */
+V_INLINE void v_add_products(v_sums *s, int vector, v_float a, v_float b)
+{
+    (void)vector;
+    V_UNROLL
+    for (int half = 0; half < 2; half++) {
+        const __m256 x = half ? _mm512_extractf32x8_ps(a, 1) : _mm512_castps512_ps256(a);
+        const __m256 y = half ? _mm512_extractf32x8_ps(b, 1) : _mm512_castps512_ps256(b);
+        *s = _mm512_fmadd_pd(_mm512_cvtps_pd(x), _mm512_cvtps_pd(y), *s);
+    }
+}
+
 /* Packing works within 128 bits, which leaves the numbers in blocks of 4; the permutation puts the blocks in order.
    A branch that always goes the same way costs less than what it saves on the units that multiply. */
 V_INLINE v_bytes v_narrow(const v_int q[4], const octet_to_levels *to)

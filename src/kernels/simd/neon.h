@@ -74,6 +74,38 @@ V_INLINE v_float v_clamp(v_float t, float lo, float hi)
     return vbslq_f32(vcltq_f32(raised, high), raised, high);
 }
 
+V_INLINE v_float v_sub(v_float a, v_float b) { return vsubq_f32(a, b); }
+
+V_INLINE v_float v_div(v_float a, v_float b) { return vdivq_f32(a, b); }
+
+V_INLINE v_float v_number(v_float t) { return vbslq_f32(vceqq_f32(t, t), t, vdupq_n_f32(0)); }
+
+V_INLINE v_float v_most(v_float most, v_float t)
+{
+    const float32x4_t size = vabsq_f32(t);
+    return vbslq_f32(vcgtq_f32(size, most), size, most);
+}
+
+typedef struct v_sums { float64x2_t at[4]; } v_sums;
+
+V_INLINE v_sums v_load_sums(const double *at)
+{
+    return (v_sums){ { vld1q_f64(at), vld1q_f64(at + 2), vld1q_f64(at + 4), vld1q_f64(at + 6) } };
+}
+
+V_INLINE void v_store_sums(double *to, const v_sums *s)
+{
+    V_UNROLL
+    for (int i = 0; i < 4; i++) vst1q_f64(to + 2 * i, s->at[i]);
+}
+
+V_INLINE void v_add_products(v_sums *s, int vector, v_float a, v_float b)
+{
+    float64x2_t *const at = s->at + vector % 2 * 2;
+    at[0] = vfmaq_f64(at[0], vcvt_f64_f32(vget_low_f32(a)), vcvt_f64_f32(vget_low_f32(b)));
+    at[1] = vfmaq_f64(at[1], vcvt_high_f64_f32(a), vcvt_high_f64_f32(b));
+}
+
 V_INLINE v_bytes v_narrow(const v_int q[4], const octet_to_levels *to)
 {
     const int16x8_t  zero = vdupq_n_s16((int16_t)to->zero_point);

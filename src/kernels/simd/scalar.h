@@ -104,6 +104,46 @@ V_INLINE v_float v_clamp(v_float t, float lo, float hi)
     return t;
 }
 
+V_INLINE v_float v_sub(v_float a, v_float b)
+{
+    V_EACH a.lane[i] -= b.lane[i];
+    return a;
+}
+
+V_INLINE v_float v_div(v_float a, v_float b)
+{
+    V_EACH a.lane[i] /= b.lane[i];
+    return a;
+}
+
+V_INLINE v_float v_number(v_float t)
+{
+    V_EACH if (t.lane[i] != t.lane[i]) t.lane[i] = 0;
+    return t;
+}
+
+V_INLINE v_float v_most(v_float most, v_float t)
+{
+    V_EACH if (fabsf(t.lane[i]) > most.lane[i]) most.lane[i] = fabsf(t.lane[i]);
+    return most;
+}
+
+typedef struct v_sums { double lane[2 * V_LANES]; } v_sums;
+
+V_INLINE v_sums v_load_sums(const double *at)
+{
+    v_sums s;
+    memcpy(&s, at, sizeof s);
+    return s;
+}
+
+V_INLINE void v_store_sums(double *to, const v_sums *s) { memcpy(to, s, sizeof *s); }
+
+V_INLINE void v_add_products(v_sums *s, int vector, v_float a, v_float b)
+{
+    V_EACH s->lane[vector % 2 * V_LANES + i] += (double)a.lane[i] * (double)b.lane[i];
+}
+
 V_INLINE v_bytes v_narrow(const v_int q[4], const octet_to_levels *to)
 {
     v_bytes bytes;

@@ -15,8 +15,11 @@
    v_store_floats(to, t, n)  the first n <= V_LANES floats and nothing beyond
    v_load_levels(q)        V_LANES bytes, each as an int32; v_load_some_levels(q, n) reads only n of them
    v_to_float(i)           f32(i); v_round(t): rne(t), |t| < 2^31
-   v_set, v_mul, v_add     one IEEE operation per lane
+   v_set, v_mul, v_add, v_sub, v_div  one IEEE operation per lane
    v_clamp(t, lo, hi)      t > lo ? t : lo, then that < hi ? it : hi
+   v_number(t)             t, or 0 where it is NaN; v_most(most, t): |t| > most ? |t| : most
+   v_sums                  8 doubles; v_load_sums, v_store_sums at any address
+   v_add_products(s, vector, a, b)  s[(vector * V_LANES + lane) % 8] += a * b in double, lanes in order
    v_narrow(q, to)         clamp(q + zero_point, lo, hi) of 4 vectors (any int32) as bytes in order
    v_store_levels(to, b, first, vectors)  the bytes of vectors first..: 4 or 3 from 0, 2 from 0 or 2, or 1
    v_store_some_levels(to, b, n)  the first n bytes and nothing beyond */

@@ -60,6 +60,38 @@ V_INLINE v_float v_clamp(v_float t, float lo, float hi)
     return _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
 }
 
+V_INLINE v_float v_sub(v_float a, v_float b) { return _mm256_sub_ps(a, b); }
+
+V_INLINE v_float v_div(v_float a, v_float b) { return _mm256_div_ps(a, b); }
+
+V_INLINE v_float v_number(v_float t) { return _mm256_and_ps(t, _mm256_cmp_ps(t, t, _CMP_ORD_Q)); }
+
+V_INLINE v_float v_most(v_float most, v_float t)
+{
+    return _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), t), most);
+}
+
+typedef struct v_sums { __m256d at[2]; } v_sums;
+
+V_INLINE v_sums v_load_sums(const double *at) { return (v_sums){ { _mm256_loadu_pd(at), _mm256_loadu_pd(at + 4) } }; }
+
+V_INLINE void v_store_sums(double *to, const v_sums *s)
+{
+    _mm256_storeu_pd(to, s->at[0]);
+    _mm256_storeu_pd(to + 4, s->at[1]);
+}
+
+V_INLINE void v_add_products(v_sums *s, int vector, v_float a, v_float b)
+{
+    (void)vector;
+    V_UNROLL
+    for (int half = 0; half < 2; half++) {
+        const __m128 x = half ? _mm256_extractf128_ps(a, 1) : _mm256_castps256_ps128(a);
+        const __m128 y = half ? _mm256_extractf128_ps(b, 1) : _mm256_castps256_ps128(b);
+        s->at[half] = _mm256_add_pd(s->at[half], _mm256_mul_pd(_mm256_cvtps_pd(x), _mm256_cvtps_pd(y)));
+    }
+}
+
 /* Packing works within 128 bits, which leaves the numbers in blocks of 4; the permutation puts the blocks in order.
    A branch that always goes the same way costs less than what it saves on the units that multiply. */
 V_INLINE v_bytes v_narrow(const v_int q[4], const octet_to_levels *to)

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files as other tools write them: PyTorch's narrow ranges and 32-bit biases, levels of 16 bits, scales in blocks, and
+   the fused operators of ONNX Runtime's own domain. */
+#include "graph/attrs.h"
+#include "graph/graph.h"
+#include "graph/op.h"
+#include "proto.h"
+
+#include <octet/quantize.h>
+
+static const int64_t image[] = { 1, 2, 2, 2 };
+
+static void scalar(proto_model *p, const char *name, int type, const void *value)
+{
+    proto_tensor(p, name, type, value, NULL, 0);
+}
+
+/* x of shape image, output y, scale s = 0.5 and zero point z = 3 (u8). */
+static proto_model *with_scale(int opset)
+{
+    proto_model *p = proto_new(opset);
+    proto_input(p, "x", 1, image, 4);
+    proto_output(p, "y");
+    scalar(p, "s", 1, &(float){ 0.5f });
+    scalar(p, "z", 2, &(uint8_t){ 3 });
+    return p;
+}
+
+static const octet_qparams *parameters(const octet_graph *graph, const char *name)
+{
+    const octet_value *value = octet_graph_find_value(graph, name);
+    assert_non_null(value);
+    assert_non_null(value->fake_quantize);
+    return &value->fake_quantize->qparams;
+}
+
+/* ---- PyTorch's exporter ---- */
+
+/* Levels 0..127 of u8: Clip stands between the two. */
+static void test_clipped_levels(void **state)
+{
+    (void)state;
+    proto_model *p = with_scale(13);
+    scalar(p, "low", 2, &(uint8_t){ 0 });
+    scalar(p, "high", 2, &(uint8_t){ 127 });
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "Clip", "q low high", "c");
+    proto_node(p, "DequantizeLinear", "c s z", "d");
+    proto_node(p, "Relu", "d", "y");
+    octet_graph         *graph = proto_load_good(p);
+    const octet_qparams *q     = parameters(graph, "x");
+    assert_int_equal(graph->node_count, 1);
+    assert_int_equal(q->qmin, 0);
+    assert_int_equal(q->qmax, 127);
+    octet_graph_free(graph);
+}
+
+/* A Clip that would leave zero out is no range: all stays as it is. */
+static void test_clip_without_zero(void **state)
+{
+    (void)state;
+    proto_model *p = with_scale(13);
+    scalar(p, "low", 2, &(uint8_t){ 4 });
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "Clip", "q low", "c");
+    proto_node(p, "DequantizeLinear", "c s z", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 3);
+    octet_graph_free(graph);
+}
+
+/* bias: QuantizeLinear to s32, of a scale that is computed, and DequantizeLinear. */
+static void test_bias_of_32_bits(void **state)
+{
+    (void)state;
+    const int64_t two[] = { 2 }, weights[] = { 2, 2, 1, 1 };
+    const float   bias[] = { 1, -0.25f }, scales[] = { 0.25f, 0.125f };
+    proto_model  *p      = with_scale(13);
+    proto_tensor(p, "b", 1, bias, two, 1);
+    proto_tensor(p, "sw", 1, scales, two, 1);
+    proto_tensor(p, "zw", 3, (const int8_t[]){ 0, 0 }, two, 1);
+    proto_tensor(p, "zb", 6, (const int32_t[]){ 0, 0 }, two, 1);
+    proto_tensor(p, "wq", 3, (const int8_t[]){ 1, -2, 3, 4 }, weights, 4);
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "DequantizeLinear", "q s z", "d");
+    proto_int(p, proto_node(p, "DequantizeLinear", "wq sw zw", "w"), "axis", 0);
+    proto_node(p, "Mul", "sw s", "sb");
+    proto_int(p, proto_node(p, "QuantizeLinear", "b sb zb", "bq"), "axis", 0);
+    proto_int(p, proto_node(p, "DequantizeLinear", "bq sb zb", "bd"), "axis", 0);
+    proto_node(p, "Conv", "d w bd", "y");
+    octet_graph *graph = proto_load_good(p);
+    octet_error  err   = { 0 };
+    assert_int_equal(octet_fuse(graph, &err), OCTET_OK);
+    assert_int_equal(graph->node_count, 1);
+    const octet_tensor *levels = graph->first->inputs[2]->constant;
+    assert_int_equal(levels->dtype, OCTET_I32);
+    assert_int_equal(((const int32_t *)levels->data)[0], 8);
+    assert_int_equal(((const int32_t *)levels->data)[1], -4);
+    octet_graph_free(graph);
+}
+
+/* ---- more than 8 bits, and blocks ---- */
+
+static void test_levels_of_16_bits(void **state)
+{
+    (void)state;
+    proto_model      *p    = with_scale(21);
+    Onnx__TensorProto *zero = proto_tensor(p, "z16", 2, (const uint8_t[]){ 0xe8, 0x03 }, (const int64_t[]){ 2 }, 1);
+    zero->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__UINT16; /* 1000 */
+    zero->n_dims    = 0;
+    proto_node(p, "QuantizeLinear", "x s z16", "q");
+    proto_node(p, "DequantizeLinear", "q s z16", "d");
+    proto_node(p, "Relu", "d", "y");
+    octet_graph         *graph = proto_load_good(p);
+    const octet_qparams *q     = parameters(graph, "x");
+    assert_int_equal(q->dtype, OCTET_U16);
+    assert_int_equal(q->zero_point[0], 1000);
+    assert_int_equal(q->qmax, 65535);
+    octet_graph_free(graph);
+}
+
+/* Rows 0..2 of a 3 x 2 weight in blocks of two: rows 0 and 1 share scales, row 2 has its own. */
+static void add_blocks(proto_model *p, const int64_t *scale_dims)
+{
+    const int64_t x[] = { 1, 3 }, w[] = { 3, 2 };
+    const float   scales[] = { 0.5f, 2, 0.25f, 1 };
+    proto_input(p, "x", 1, x, 2);
+    proto_output(p, "y");
+    proto_tensor(p, "wq", 3, (const int8_t[]){ 1, 2, 3, 4, 5, 6 }, w, 2);
+    proto_tensor(p, "sw", 1, scales, scale_dims, 2);
+    proto_tensor(p, "zw", 3, (const int8_t[]){ 1, 0, -1, 0 }, scale_dims, 2);
+    Onnx__NodeProto *n = proto_node(p, "DequantizeLinear", "wq sw zw", "w");
+    proto_int(p, n, "axis", 0);
+    proto_int(p, n, "block_size", 2);
+    proto_node(p, "MatMul", "x w", "y");
+}
+
+static void test_blocks(void **state)
+{
+    (void)state;
+    static const float expected[] = { 0, 4, 1, 8, 1.5f, 6 };
+    octet_error        err        = { 0 };
+    proto_model       *p          = proto_new(21);
+    add_blocks(p, (const int64_t[]){ 2, 2 });
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(octet_fuse(graph, &err), OCTET_OK);
+    assert_int_equal(graph->node_count, 1);
+    const octet_tensor *w = graph->first->inputs[1]->constant;
+    assert_non_null(w);
+    assert_int_equal(w->dtype, OCTET_F32);
+    assert_memory_equal(w->data, expected, sizeof expected);
+    octet_graph_free(graph);
+    p = proto_new(21);
+    add_blocks(p, (const int64_t[]){ 4, 1 });
+    assert_null(proto_load(p, &err));
+    assert_string_equal(err.field, "scale");
+}
+
+/* ---- com.microsoft ---- */
+
+static void microsoft(proto_model *p)
+{
+    onnx__operator_set_id_proto__init(&p->opsets[1]);
+    p->opsets[1].domain      = (char *)"com.microsoft";
+    p->opsets[1].has_version = 1;
+    p->opsets[1].version     = 1;
+    p->opset_list[1]         = &p->opsets[1];
+    p->model.n_opset_import  = 2;
+}
+
+static Onnx__NodeProto *fused(proto_model *p, const char *op, const char *inputs, const char *outputs)
+{
+    Onnx__NodeProto *n = proto_node(p, op, inputs, outputs);
+    n->domain          = (char *)"com.microsoft";
+    return n;
+}
+
+static void assert_operators(const octet_graph *graph, const char *expected)
+{
+    char text[256] = "";
+    for (const octet_node *n = graph->first; n; n = n->next) {
+        strcat(text, n == graph->first ? "" : " ");
+        strcat(text, n->op->name);
+    }
+    assert_string_equal(text, expected);
+    assert_string_equal(graph->last->outputs[0]->name, "y");
+}
+
+static float attribute(const octet_node *node, const char *name)
+{
+    const octet_attr *row = octet_attr_find(node->op, name);
+    float             value;
+    assert_non_null(row);
+    memcpy(&value, octet_attr_get(node->attrs, row), sizeof value);
+    return value;
+}
+
+static void test_fused_conv(void **state)
+{
+    (void)state;
+    const int64_t weights[] = { 2, 2, 1, 1 };
+    proto_model  *p         = with_scale(13);
+    microsoft(p);
+    proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, weights, 4);
+    proto_string(p, fused(p, "FusedConv", "x w  x", "y"), "activation", "Relu");
+    octet_graph *graph = proto_load_good(p);
+    assert_operators(graph, "Conv Add Relu");
+    assert_ptr_equal(graph->first->next->inputs[1], octet_graph_find_value(graph, "x"));
+    assert_int_equal(graph->first->input_count, 2);
+    octet_graph_free(graph);
+}
+
+static void test_fused_products(void **state)
+{
+    (void)state;
+    const int64_t row[] = { 1, 2 }, square[] = { 2, 2 };
+    proto_model  *p = proto_new(13);
+    microsoft(p);
+    proto_input(p, "x", 1, row, 2);
+    proto_output(p, "y");
+    proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, square, 2);
+    proto_float(p, fused(p, "FusedMatMul", "x w", "m"), "alpha", 0.5f);
+    Onnx__NodeProto *gemm = fused(p, "FusedGemm", "m w", "y");
+    proto_string(p, gemm, "activation", "LeakyRelu");
+    proto_float(p, gemm, "activation_alpha", 0.125f);
+    octet_graph *graph = proto_load_good(p);
+    assert_operators(graph, "MatMul Mul Gemm LeakyRelu");
+    assert_true(attribute(graph->last, "alpha") == 0.125f);
+    assert_true(*(const float *)graph->first->next->inputs[1]->constant->data == 0.5f);
+    octet_graph_free(graph);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    octet_error  err = { 0 };
+    proto_model *p   = with_scale(13);
+    microsoft(p);
+    proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, (const int64_t[]){ 2, 2, 1, 1 }, 4);
+    proto_string(p, fused(p, "FusedConv", "x w", "y"), "activation", "Sine");
+    assert_null(proto_load(p, &err));
+    assert_int_equal(err.status, OCTET_ERR_UNSUPPORTED);
+    assert_string_equal(err.field, "activation");
+    p = with_scale(13);
+    microsoft(p);
+    fused(p, "MoE", "x", "y");
+    assert_null(proto_load(p, &err));
+    assert_non_null(strstr(err.text, "com.microsoft:MoE"));
+}
+
+/* Functions of transformers, where octet has the operators that they stand for. */
+static void test_transformer_functions(void **state)
+{
+    (void)state;
+    if (!octet_op_find("Gelu", NULL) || !octet_op_find("LayerNormalization", NULL)) {
+        print_message("SKIPPED: Gelu and LayerNormalization are not operators of this build\n");
+        skip();
+    }
+    const int64_t two[] = { 2 };
+    proto_model  *p     = with_scale(17);
+    microsoft(p);
+    proto_tensor(p, "g", 1, (const float[]){ 1, 2 }, two, 1);
+    proto_tensor(p, "b", 1, (const float[]){ 0, 1 }, two, 1);
+    fused(p, "BiasGelu", "x b", "a");
+    proto_float(p, fused(p, "SkipLayerNormalization", "a x g b b", "n   t"), "epsilon", 0.25f);
+    fused(p, "FastGelu", "n", "f");
+    proto_node(p, "Add", "f t", "y");
+    octet_graph *graph = proto_load_good(p);
+    assert_operators(graph, "Add Gelu Add Add Identity LayerNormalization Gelu Add");
+    const octet_node *norm = octet_graph_find_value(graph, "n")->producer;
+    assert_true(attribute(norm, "epsilon") == 0.25f);
+    assert_int_equal(norm->input_count, 3);
+    assert_string_equal(norm->inputs[1]->name, "g");
+    assert_string_equal(norm->inputs[2]->name, "b");
+    octet_graph_free(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
+        cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
+        cmocka_unit_test(test_blocks),            cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_transformer_functions),
+    };
+    return cmocka_run_group_tests(tests, NULL, proto_teardown);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PyTorch's test_quantize_eager_ptq.py, the static half, in meaning: what quantized networks compute, what hooks and
+   recording observers see, what a file keeps. */
+#include "ptq_flow.h"
+
+#include <octet/file.h>
+
+/* ---- numbers ---- */
+
+/* The reference module: dequantized input and weights, a float sum in double, quantized again. */
+static void check_reference(const octet_graph *graph, const float *got, int64_t rows, int64_t in, int64_t out)
+{
+    const octet_node *const    node = octet_graph_find_node(graph, "fc1");
+    const octet_tensor *const  w = node->inputs[1]->constant, *const b = node->inputs[2]->constant;
+    const octet_qparams *const x = octet_value_levels(graph, node->inputs[0]);
+    const octet_qparams *const y = octet_value_levels(graph, node->outputs[0]);
+    for (int64_t i = 0; i < rows * out; i++) {
+        double sum = (double)((const float *)b->data)[i % out];
+        for (int64_t k = 0; k < in; k++) {
+            const double level = fmin(fmax(rint((double)(samples[i / out * in + k] * (1 / x->scale[0]))) +
+                                               x->zero_point[0], 0), 255);
+            sum += (level - x->zero_point[0]) * (double)x->scale[0] *
+                   ((const int8_t *)w->data)[i % out * in + k] * (double)w->qparams->scale[0];
+        }
+        const double level = fmin(fmax(rint(sum / (double)y->scale[0]) + y->zero_point[0], 0), 255);
+        assert_true(fabs((double)got[i] - (level - y->zero_point[0]) * (double)y->scale[0]) <= 1e-5);
+    }
+}
+
+/* test_linear: is_reference gives the same numbers. */
+static void a_reference_module_gives_the_same(void **unused)
+{
+    (void)unused;
+    static const char *const profiles[] = { "torch-qnnpack", "torch-onednn", "torch-fbgemm", "torch-x86" };
+    const octet_qconfig      qconfig    = torch_default(NULL, 0);
+    octet_graph *const       graph      = quantized(linear_network(single), &qconfig);
+    const octet_tensor       x          = input_of(graph, 8);
+    for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
+        float got[ROOM];
+        assert_int_equal(run_graph(graph, &x, got, ROOM, &(octet_plan_options){ .profile = profiles[i] }), 40);
+        check_reference(graph, got, 8, 5, 5);
+    }
+    octet_graph_free(graph);
+}
+
+/* test_int16_reference_module: levels of 16 bits are nearly exact. */
+static void activations_of_16_bits(void **unused)
+{
+    (void)unused;
+    float              want[ROOM], got[ROOM];
+    octet_qconfig      qconfig = *octet_qconfig_find("octet");
+    octet_graph *const plain   = linear_network(two);
+    qconfig.activation         = (octet_quantizer){ .method = OCTET_METHOD_MINMAX, .dtype = OCTET_I16 };
+    octet_graph *const graph   = quantized(linear_network(two), &qconfig);
+    assert_int_equal(octet_graph_find_value(graph, "fc1")->fake_quantize->qparams.dtype, OCTET_I16);
+    const octet_tensor x = input_of(plain, 10);
+    const size_t       n = run_graph(plain, &x, want, ROOM, NULL);
+    run_graph(graph, &x, got, ROOM, NULL);
+    const double db = sqnr_db(want, got, n);
+    print_message("16-bit activations: %.1f dB\n", db);
+    assert_true(db > 38); /* what weights of 8 bits leave */
+    octet_graph_free(plain);
+    octet_graph_free(graph);
+}
+
+/* test_save_load_state_dict: the reloaded model gives the same output, by the same names. */
+static void a_saved_model_gives_the_same_output(void **unused)
+{
+    (void)unused;
+    const octet_layer_rule rules[] = { { "*", .keep_float = true }, { "sub2.fc1" }, { "fc3" } };
+    char                folder[512], path[600];
+    float               want[ROOM], got[ROOM];
+    octet_graph        *again;
+    const octet_qconfig qconfig = torch_default(RULES(rules));
+    octet_graph *const  graph   = quantized(linear_network(nested), &qconfig);
+    make_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/net.onnx", folder);
+    MUST(octet_graph_save(graph, path, &err));
+    MUST(octet_graph_load(&again, path, &err));
+    MUST(octet_fuse(again, &err));
+    unlink(path);
+    rmdir(folder);
+    assert_modes(again, "sub2.fc1 fc3", "sub1.fc.raw sub2.fc2");
+    const octet_tensor x = input_of(graph, 10);
+    const size_t       n = run_graph(graph, &x, want, ROOM, NULL);
+    assert_int_equal(run_graph(again, &x, got, ROOM, NULL), n);
+    assert_memory_equal(want, got, n * sizeof *got);
+    for (const octet_node *a = graph->first; a; a = a->next)
+        if (a->op->quant == OCTET_QUANT_MAC) assert_non_null(octet_graph_find_node(again, a->name));
+    octet_graph_free(graph);
+    octet_graph_free(again);
+}
+
+/* ---- hooks ---- */
+
+typedef struct counts {
+    const octet_graph *graph;
+    int                seen[64];
+} counts;
+
+static octet_status count_value(void *context, const char *name, const octet_tensor *tensor, octet_error *err)
+{
+    counts *const            c     = context;
+    const octet_value *const value = octet_graph_find_value(c->graph, name);
+    (void)tensor;
+    if (!value || value->index >= 64) return octet_fail(err, OCTET_ERR_ARGUMENT, "an unknown value");
+    c->seen[value->index]++;
+    return OCTET_OK;
+}
+
+static void assert_seen_once(const octet_graph *graph)
+{
+    counts           c = { .graph = graph };
+    octet_plan      *plan;
+    octet_workspace *ws;
+    octet_tensor     out[1];
+    const octet_tensor x = input_of(graph, 3);
+    MUST(octet_plan_create(&plan, graph, &(octet_plan_options){ .batch = 3, .keep_values = true }, &err));
+    MUST(octet_workspace_create(&ws, plan, &err));
+    octet_workspace_set_hook(ws, count_value, &c);
+    MUST(octet_run(ws, &x, out, &err));
+    for (const octet_node *n = graph->first; n; n = n->next) assert_int_equal(c.seen[n->outputs[0]->index], 1);
+    octet_workspace_free(ws);
+    octet_plan_free(plan);
+}
+
+/* test_forward_hooks_preserved: before, while and after quantization a hook sees every value once a run. */
+static void hooks_see_every_value_once(void **unused)
+{
+    (void)unused;
+    const octet_qconfig qconfig = torch_default(NULL, 0);
+    octet_graph *const  graph   = linear_network(nested);
+    assert_seen_once(graph);
+    MUST(octet_prepare(graph, &qconfig, &err));
+    assert_seen_once(graph);
+    octet_observer *const observer =
+        &graph->calibration->watches[octet_graph_find_value(graph, "fc3")->index].group->observer;
+    assert_int_equal(observer->count, 0); /* only calibration is observed */
+    calibrate_and_convert(graph);
+    assert_seen_once(graph);
+    octet_graph_free(graph);
+}
+
+/* RecordingObserver: every tensor in order, as it was; then nothing can be converted. */
+static void a_recording_observer_keeps_all(void **unused)
+{
+    (void)unused;
+    octet_qconfig        qconfig = *octet_qconfig_find("default_debug_qconfig");
+    octet_graph *const   graph   = linear_network(two);
+    octet_dataset *const data    = data_for(graph);
+    octet_error          why     = { 0 };
+    qconfig.target               = "torch-1.13";
+    MUST(octet_prepare(graph, &qconfig, &err));
+    MUST(octet_calibrate(graph, data, &(octet_calibrate_options){ .batch = 16 }, &err));
+    const octet_recorded *kept = graph->calibration->watches[graph->inputs[0]->index].group->recorded;
+    const int64_t         sizes[] = { 16, 16, 8 };
+    size_t                at      = 0;
+    for (int i = 0; i < 3; i++, kept = kept->next) {
+        assert_non_null(kept);
+        assert_int_equal(kept->tensor.dims[0], sizes[i]);
+        assert_memory_equal(kept->tensor.data, samples + at, (size_t)octet_tensor_bytes(&kept->tensor));
+        at += (size_t)octet_tensor_count(&kept->tensor);
+    }
+    assert_null(kept);
+    assert_int_equal(octet_convert(graph, &why), OCTET_ERR_ARGUMENT);
+    assert_non_null(strstr(why.text, "recording"));
+    octet_dataset_free(data);
+    octet_graph_free(graph);
+}
+
+/* Qconfigs that are not of static quantization are refused by name. */
+static void others_are_refused(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = { "float16_static", "default_reuse_input", "float_qparams_weight_only" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        octet_error        err   = { 0 };
+        octet_graph *const graph = linear_network(two);
+        assert_int_equal(octet_prepare(graph, octet_qconfig_find(names[i]), &err), OCTET_ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.text, names[i]));
+        octet_graph_free(graph);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reference_module_gives_the_same),
+        cmocka_unit_test(activations_of_16_bits),
+        cmocka_unit_test(a_saved_model_gives_the_same_output),
+        cmocka_unit_test(hooks_see_every_value_once),
+        cmocka_unit_test(a_recording_observer_keeps_all),
+        cmocka_unit_test(others_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
