@@ -318,7 +318,7 @@ static octet_status check_complete(const cli_args *args, const cli_syntax *synta
         return octet_fail(err, OCTET_ERR_ARGUMENT, "unexpected operand '%s' (need %s)", args->operands[syntax->high],
                           *syntax->operands ? syntax->operands : "options only");
     const cli_option *row;
-    for (size_t i = 0; (row = cli_option_at(syntax, i)); i++)
+    for (size_t i = 0; (row = cli_option_at(syntax, i)) != NULL; i++)
         if (row->required && !cli_option_given(args, row))
             return octet_fail(err, OCTET_ERR_ARGUMENT, "option '--%s %s' is missing", row->name, row->argument);
     return OCTET_OK;

@@ -59,6 +59,8 @@ typedef struct cli_example {
     const char *line, *what;
 } cli_example;
 
+struct cli_args;
+
 typedef struct cli_syntax {
     const char        *operands;  /* "MODEL INPUT..." */
     int                low, high; /* how many; high 0: any number */
@@ -85,7 +87,7 @@ typedef struct cli_args {
     const char       *qconfig, *method, *activations, *weights, *target, *config, *overrides;
     double            percentile;
     const char       *bias_correct, *rounding;
-    bool              per_channel, per_tensor, symmetric, equalize, print_config;
+    bool              per_channel, per_tensor, dynamic, symmetric, equalize, print_config;
     size_t            held_back;
     const char       *statistics;
     bool              merge;

@@ -35,11 +35,14 @@ static void job_free(job *j)
     octet_graph_free(j->real);
 }
 
+/* Whether data are needed: ranges of activations are found before the network runs. */
+static bool calibrates(const octet_qconfig *config) { return !config->activation.off && !config->activation.dynamic; }
+
 /* Statistics without samples serve only methods that look at one value at a time. */
 static octet_status choose_method(job *j, cli_call *call, octet_error *err)
 {
     const cli_args *const a = &call->args;
-    if (a->data_path || j->config.activation.method != OCTET_METHOD_OUTPUT) return OCTET_OK;
+    if (a->data_path || !calibrates(&j->config) || j->config.activation.method != OCTET_METHOD_OUTPUT) return OCTET_OK;
     if (a->method)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--method output needs samples: --data beside --calib, or another "
                                                    "method (minmax, percentile, mse)");
@@ -51,7 +54,7 @@ static octet_status choose_method(job *j, cli_call *call, octet_error *err)
 static octet_status open_inputs(job *j, cli_call *call, octet_error *err)
 {
     const cli_args *const a = &call->args;
-    if (!a->data_path && !a->statistics)
+    if (!a->data_path && !a->statistics && calibrates(&j->config))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "option '--data PATH' is missing (or --calib FILE)");
     OCTET_TRY(choose_method(j, call, err));
     OCTET_TRY(cli_load_float(&j->real, call, err));
@@ -163,18 +166,40 @@ static void report_steps(const job *j, cli_call *call)
     cli_json_set(call->document, "steps", list);
 }
 
+/* What was found without a range of activations in mind. */
+static void report_uncalibrated(const job *j, cli_call *call, const char *target)
+{
+    const bool        halves = j->config.weight.dtype == OCTET_F16;
+    const char *const dynamic = halves ? NULL : octet_dynamic_name(j->config.activation.dynamic);
+    cli_say(call, "%-14s%s%s%s, target %s\n", "ranges",
+            dynamic ? "of inputs are found when layers run, for each " : "of weights alone", dynamic ? dynamic : "",
+            dynamic ? "" : "; activations stay real", target);
+    cli_json_set(call->document, "dynamic", dynamic ? cli_json_text(dynamic) : json_null());
+}
+
+static void report_measured(const job *j, cli_call *call)
+{
+    char text[32];
+    report_steps(j, call);
+    cli_json_set(call->document, "output_sqnr_db", cli_json_number(j->comparison ? j->scores[0].sqnr_db : NAN));
+    cli_json_set(call->document, "output_sqnr_samples", cli_json_count(j->scores[0].count));
+    if (!j->comparison) {
+        cli_say(call, "%-14snot measured%s\n", "output SQNR", j->data ? "" : " (no --data)");
+        return;
+    }
+    cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
+            cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
+    report_layers(call, j->comparison);
+}
+
 static void report(job *j, cli_call *call)
 {
-    char          text[32];
     json_t *const document = call->document;
     const char   *method   = octet_method_name(j->config.activation.method);
     const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
-    cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
-    if (j->comparison)
-        cli_say(call, "%-14s%s on %zu samples of the calibration data\n", "output SQNR",
-                cli_decibel(text, j->scores[0].sqnr_db), j->scores[0].count);
-    report_steps(j, call);
-    if (j->comparison) report_layers(call, j->comparison);
+    if (!calibrates(&j->config)) report_uncalibrated(j, call, target);
+    else cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
+    report_measured(j, call);
     cli_report_nodes(call, j->quantized);
     cli_report_cost(call, j->began);
     cli_json_set(document, "model", cli_json_text(call->args.operands[0]));
@@ -182,8 +207,6 @@ static void report(job *j, cli_call *call)
     cli_json_set(document, "method", cli_json_text(method));
     cli_json_set(document, "target", cli_json_text(target));
     cli_json_set(document, "samples", cli_json_count(j->count));
-    cli_json_set(document, "output_sqnr_db", cli_json_number(j->comparison ? j->scores[0].sqnr_db : NAN));
-    cli_json_set(document, "output_sqnr_samples", cli_json_count(j->scores[0].count));
 }
 
 static octet_status work(job *j, cli_call *call, octet_error *err)
@@ -274,10 +297,12 @@ static const cli_example quantize_examples[] = {
       "another range method; layers named fc... stay float" },
     { "quantize net.onnx --data photos/ --equalize --round feedback --bias-correct -o net.int8.onnx",
       "everything that may help; what does not is left out" },
+    { "quantize net.onnx --dynamic -o net.int8.onnx", "without data: inputs of layers become levels when these run" },
     { "quantize net.onnx --data calib.npz --target portable --json=report.json -o net.int8.onnx",
       "for other runtimes, with a machine-readable report" },
     { "quantize net.onnx --calib net.calib --method percentile -o net.int8.onnx",
       "from statistics that 'octet calibrate' has gathered" },
     { NULL },
 };
+
 const cli_syntax cli_quantize_syntax = { "MODEL", 1, 1, quantize_groups, quantize_examples };

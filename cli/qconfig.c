@@ -39,10 +39,12 @@ static octet_status apply_types(octet_qconfig *config, const cli_args *args, oct
 
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
-    const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : "octet");
+    const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : args->dynamic ? "octet_dynamic"
+                                                                                                     : "octet");
     if (!row)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists all)", args->qconfig);
     *config = *row;
+    if (args->dynamic && !config->activation.dynamic) config->activation.dynamic = OCTET_DYNAMIC_TENSOR;
     OCTET_TRY(apply_range(config, args, err));
     OCTET_TRY(apply_types(config, args, err));
     if (args->target) config->target = args->target;
@@ -73,6 +75,9 @@ const cli_option cli_type_options[] = {
 const cli_option cli_qconfig_options[] = {
     { "qconfig", 0, CLI_TEXT, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },
+    { "dynamic", 0, CLI_FLAG, NULL, AT(dynamic), NULL,
+      "no calibration: inputs of layers become levels when these run (without --qconfig: octet_dynamic)",
+      .section = "quantize" },
     { "target", 0, CLI_WORD, "NAME", AT(target), "native", "who will run the result", .section = "quantize",
       .word = octet_target_name },
     { "per-channel", 0, CLI_FLAG, NULL, AT(per_channel), NULL, "one scale per output channel of a weight",

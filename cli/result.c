@@ -89,6 +89,17 @@ static void report_modes(cli_call *call, const octet_graph *graph)
     cli_json_set(call->document, "macs_int8", cli_json_number(share));
 }
 
+/* Layers whose inputs become levels when they run, by themselves: nothing said so on the command line. */
+static void print_dynamic(cli_call *call, const octet_graph *graph)
+{
+    char clean[2][96];
+    for (size_t i = 0; i < octet_graph_decision_count(graph); i++) {
+        const octet_decision d = octet_graph_decision(graph, i);
+        if (!strcmp(d.what, "dynamic") || !strcmp(d.what, "float16"))
+            cli_say(call, "  %s: %s %s\n", d.what, cli_clean(clean[0], d.node), cli_clean(clean[1], d.why));
+    }
+}
+
 static void print_float(cli_call *call, const octet_graph *graph)
 {
     char clean[2][96];
@@ -114,6 +125,7 @@ void cli_print_decisions(cli_call *call, const octet_graph *graph)
 void cli_report_nodes(cli_call *call, const octet_graph *graph)
 {
     report_modes(call, graph);
+    print_dynamic(call, graph);
     print_float(call, graph);
     cli_print_decisions(call, graph);
 }

@@ -107,11 +107,24 @@ OCTET_API size_t     octet_graph_output_count(const octet_graph *graph);
 OCTET_API octet_port octet_graph_input(const octet_graph *graph, size_t index);
 OCTET_API octet_port octet_graph_output(const octet_graph *graph, size_t index);
 
+/* Dynamic quantization: over what the range of a node's input is taken when it runs. */
+typedef enum octet_dynamic {
+    OCTET_DYNAMIC_OFF = 0,
+    OCTET_DYNAMIC_TENSOR,  /* the whole input (of a recurrent operator: the input of all steps; each step's states) */
+    OCTET_DYNAMIC_ROW,     /* each row that is multiplied (of Conv: each sample) has its own */
+    OCTET_DYNAMIC_REDUCED, /* as TENSOR, in 7 bits: PyTorch's reduce_range */
+    OCTET_DYNAMIC_COUNT
+} octet_dynamic;
+
+/* "tensor", "row", "reduced"; NULL for OCTET_DYNAMIC_OFF and what is none. */
+OCTET_API const char *octet_dynamic_name(octet_dynamic dynamic);
+
 /* How a node computes. */
 typedef enum octet_node_mode {
     OCTET_MODE_REAL = 0,     /* float32 (or whatever its type is) */
     OCTET_MODE_INTEGER,      /* integer levels in, integer levels out */
     OCTET_MODE_INTEGER_REAL, /* integer levels in, real numbers out: a last layer */
+    OCTET_MODE_DYNAMIC,      /* real numbers in and out; the input becomes levels when the node runs */
 } octet_node_mode;
 
 /* One node, in execution order. Strings belong to the graph. */

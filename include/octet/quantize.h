@@ -52,6 +52,7 @@ typedef struct octet_quantizer {
     bool          per_channel; /* weights only */
     float         averaging;   /* of the moving average; 0: 0.01 */
     octet_formula formula;
+    octet_dynamic dynamic;      /* activations only: parameters are made of every input while the network runs */
     bool          off;          /* this side stays real: weight-only and activation-only quantization */
     bool          reduce_range; /* PyTorch's: qmin and qmax are floor-divided by 2 */
     float         eps;          /* PyTorch's formulas: the least scale; 0: 2^-23 */
@@ -59,7 +60,6 @@ typedef struct octet_quantizer {
     float         fixed_scale;      /* of OCTET_FAKE_FIXED: normal and positive */
     int32_t       fixed_zero_point; /* of OCTET_FAKE_FIXED: one of the levels */
     octet_observing observing;
-    bool            dynamic; /* activations only: parameters are made from every input while the network runs */
 } octet_quantizer;
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */

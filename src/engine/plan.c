@@ -163,7 +163,9 @@ static octet_status find_inputs(octet_plan *plan, octet_step *step, octet_error 
         octet_form want = { .layout = step->in_layout[i] };
         want.value      = i < node->input_count ? node->inputs[i] : add->inputs[add->inputs[0] == node->outputs[0]];
         if (!want.value) continue;
-        if (step->mode != OCTET_MODE_REAL) want.kind = octet_plan_kind(plan, want.value);
+        const bool levels = step->mode == OCTET_MODE_DYNAMIC ? node->op->dynamic_weights >> i & 1
+                                                             : step->mode != OCTET_MODE_REAL;
+        if (levels) want.kind = octet_plan_kind(plan, want.value);
         OCTET_TRY(octet_plan_want_form(&step->in[i], plan, want, err));
     }
     return OCTET_OK;

@@ -9,6 +9,13 @@
 
 static bool is_integer(const octet_step *step) { return step->mode != OCTET_MODE_REAL; }
 
+static octet_forward forward_of(const octet_step *step)
+{
+    const octet_op *const op = step->node->op;
+    if (step->mode == OCTET_MODE_DYNAMIC) return op->forward_dynamic;
+    return is_integer(step) ? op->forward_integer : op->forward;
+}
+
 /* ---- layouts ---- */
 
 static bool same_shape(const octet_tensor *a, const octet_tensor *b)
@@ -76,11 +83,11 @@ static octet_status prepare(const octet_plan *plan, octet_step *step, octet_aren
     const octet_tensor  **in;
     octet_tensor        **out;
     const bool            integer = is_integer(step);
-    if (integer ? !op->forward_integer : !op->forward)
+    if (!forward_of(step))
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s cannot run in %s", op->name,
                           integer ? "integer levels" : "real numbers");
     if (step->out_count == 1 && step->out[0] >= 0) step->filling = filling(&plan->forms[step->out[0]]);
-    if (!op->scratch_size) return OCTET_OK;
+    if (!op->scratch_size && step->mode != OCTET_MODE_DYNAMIC) return OCTET_OK;
     OCTET_TRY(octet_arena_get(&in, arena, (size_t)step->in_count, sizeof *in, err));
     OCTET_TRY(octet_arena_get(&out, arena, (size_t)step->out_count, sizeof *out, err));
     for (int i = 0; i < step->in_count; i++) in[i] = step->in[i] < 0 ? NULL : &plan->forms[step->in[i]].stored;
@@ -88,7 +95,8 @@ static octet_status prepare(const octet_plan *plan, octet_step *step, octet_aren
     const octet_call call = { .node = step->node, .attrs = step->node->attrs, .in = in, .out = out,
                               .in_count = step->in_count, .out_count = step->out_count, .threads = plan->threads,
                               .profile = plan->profile, .real_unit = step->real_unit };
-    step->scratch_bytes   = op->scratch_size(&call, integer);
+    step->scratch_bytes =
+        step->mode == OCTET_MODE_DYNAMIC ? op->dynamic_scratch(&call) : op->scratch_size(&call, integer);
     return OCTET_OK;
 }
 
@@ -109,8 +117,7 @@ static void clear_filling(const octet_tensor *out, int lanes)
 static octet_status run(const octet_step *step, const octet_call *call, void *bound, octet_error *err)
 {
     (void)bound;
-    const octet_op *const op = step->node->op;
-    OCTET_TRY((is_integer(step) ? op->forward_integer : op->forward)(call, err));
+    OCTET_TRY(forward_of(step)(call, err));
     if (step->filling) clear_filling(call->out[0], step->filling);
     return OCTET_OK;
 }

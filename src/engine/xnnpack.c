@@ -166,7 +166,8 @@ static bool is_taken(const octet_plan *plan, const octet_step *step, octet_arena
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     octet_foreign_conv conv;
-    if (step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
+    if (step->mode == OCTET_MODE_REAL || step->mode == OCTET_MODE_DYNAMIC)
+        return octet_native_decline(why, "real numbers");
     if (!octet_foreign_take(&conv, plan, step, why)) return false;
     bool taken = false;
     if (conv.real) octet_native_decline(why, "output is real");

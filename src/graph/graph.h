@@ -40,6 +40,7 @@ struct octet_value {
     const octet_tensor  *constant;      /* NULL unless known; with qparams: integer levels */
     octet_fake_quantize *fake_quantize; /* NULL: stays real */
     bool                 is_input, is_output;
+    bool                 half;     /* a constant of float32 whose numbers are IEEE halves: so they are in a file */
     bool                 borrowed; /* the constant's data lies in the graph that this one is a copy of (copy.h) */
     int                  index; /* dense number of this value in the graph, for side tables */
     octet_value         *next;
@@ -74,6 +75,7 @@ struct octet_node {
     const octet_batch_norm *batch_norm; /* NULL: none */
     const octet_batch_norm *folded; /* the batch norm that weights and bias contain by now; NULL: none */
     const char             *merged;     /* "a + b": original nodes that this one stands for; NULL: itself */
+    octet_dynamic           dynamic;    /* where its weights are levels and its input is real; ops/dynamic.h */
     int                     index;      /* position in execution order */
     octet_node             *prev, *next;
 };

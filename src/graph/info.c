@@ -122,3 +122,9 @@ double octet_graph_macs(const octet_graph *graph)
     }
     return sum;
 }
+
+const char *octet_dynamic_name(octet_dynamic dynamic)
+{
+    static const char *const names[OCTET_DYNAMIC_COUNT] = { NULL, "tensor", "row", "reduced" };
+    return (unsigned)dynamic < OCTET_DYNAMIC_COUNT ? names[dynamic] : NULL;
+}

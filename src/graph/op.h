@@ -155,6 +155,11 @@ struct octet_op {
     octet_backward    backward;
     size_t          (*backward_scratch)(const octet_call *call);
     unsigned          fixed_inputs;
+    /* Dynamic quantization (node->dynamic): the inputs of which dynamic_weights has the bits are levels, all others
+       real. Input 0 becomes levels when the node runs. NULL: cannot. */
+    octet_forward     forward_dynamic;
+    size_t          (*dynamic_scratch)(const octet_call *call);
+    unsigned          dynamic_weights;
     /* Multiply-accumulates, for reports; NULL: 0. */
     int64_t         (*macs)(const octet_call *call);
 };

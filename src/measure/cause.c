@@ -168,7 +168,8 @@ octet_finding octet_finding_of(const octet_pairing *p, const octet_compared *sum
         return f;
     }
     const double shifted = shifted_share(o);
-    if (octet_node_compute_mode(p->quantized, p->layers[layer].node) == OCTET_MODE_REAL)
+    const octet_node_mode mode = octet_node_compute_mode(p->quantized, p->layers[layer].node);
+    if (mode == OCTET_MODE_REAL || mode == OCTET_MODE_DYNAMIC)
         f = (octet_finding){ .cause = OCTET_CAUSE_FLOAT, .share = 1 };
     else if (shifted > SHIFTED) f = (octet_finding){ .cause = OCTET_CAUSE_BIAS, .share = shifted };
     else judge(&f, p, sums, layer, arena);

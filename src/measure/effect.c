@@ -56,7 +56,8 @@ static bool others_want_levels(const octet_pairing *p, const octet_value *value,
 {
     for (size_t i = 0; i < value->use_count; i++) {
         const octet_node *const node = value->uses[i].node;
-        if (node != reader && octet_node_compute_mode(p->quantized, node) != OCTET_MODE_REAL) return true;
+        const octet_node_mode   mode = octet_node_compute_mode(p->quantized, node);
+        if (node != reader && mode != OCTET_MODE_REAL && mode != OCTET_MODE_DYNAMIC) return true;
     }
     return false;
 }

@@ -48,8 +48,7 @@ static octet_status quantize_constant(octet_reader *reader, octet_node *node, bo
     return OCTET_OK;
 }
 
-/* "w" of "w_q", where that name is free. */
-static const char *bare_name(octet_reader *reader, const char *name)
+const char *octet_qdq_bare_name(octet_reader *reader, const char *name)
 {
     static const char *const endings[] = {"_q", "_quantized"};
     const size_t             length = strlen(name);
@@ -79,7 +78,7 @@ static octet_status dequantize_constant(octet_reader *reader, octet_node *node, 
         return octet_value_replace(reader->graph, result, before, err);
     octet_tensor tensor = *levels->constant;
     tensor.qparams = &qparams;
-    const char *bare = bare_name(reader, levels->name);
+    const char *bare = octet_qdq_bare_name(reader, levels->name);
     if (bare) {
         octet_value *fresh;
         OCTET_TRY(octet_value_new_constant(&fresh, reader->graph, bare, &tensor, true, err));

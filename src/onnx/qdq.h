@@ -13,6 +13,9 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
 /* Same scale, zero point, type and axis. */
 bool octet_qdq_same(const octet_qparams *a, const octet_qparams *b);
 
+/* "w" of "w_q", where that name is free; else NULL. */
+const char *octet_qdq_bare_name(octet_reader *reader, const char *name);
+
 bool octet_is_quantize(const octet_node *node);
 bool octet_is_dequantize(const octet_node *node);
 

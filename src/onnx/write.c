@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A graph as a model: nodes in their order, each with the nodes it absorbed behind it and its Q/DQ around it. */
+#include "onnx/dynamic.h"
 #include "onnx/onnx.pb-c.h"
 #include "onnx/write.h"
 #include "ops/mode.h"
@@ -108,7 +109,7 @@ static octet_status write_absorbed(octet_writer *writer, const octet_node *node,
         OCTET_TRY(inner_name(&own, writer, near, value));
         OCTET_TRY(write_batch_norm(writer, node->batch_norm, own, before_activation));
     }
-    if (has_row(node)) OCTET_TRY(write_row(&own, writer, node, bias, own));
+    if (bias) OCTET_TRY(write_row(&own, writer, node, bias, own));
     proto->output[0] = unconst(own);
     return node->activation.on ? write_activation(writer, &node->activation, before_activation, result) : OCTET_OK;
 }
@@ -138,23 +139,32 @@ static octet_status input_names(const char **names, octet_writer *writer, const 
     return OCTET_OK;
 }
 
+/* The node itself; *last is what its first result comes from. */
+static octet_status write_operator(Onnx__NodeProto **last, octet_writer *writer, const octet_node *node,
+                                   const char **inputs, const char *const *outputs)
+{
+    if (octet_write_is_dynamic(writer, node)) return octet_write_dynamic(last, writer, node, outputs[0]);
+    const int written = has_row(node) ? 2 : node->input_count;
+    OCTET_TRY(input_names(inputs, writer, node));
+    OCTET_TRY(octet_write_node(
+        last, writer,
+        &(octet_write_spec){node->op->name, node->name, inputs, written, outputs, node->output_count}));
+    return octet_write_attributes(writer, *last, node);
+}
+
 static octet_status write_node(octet_writer *writer, const octet_node *node)
 {
     const char **inputs, **outputs;
-    const int    written = has_row(node) ? 2 : node->input_count;
     octet_error *err = writer->err;
     OCTET_TRY(octet_arena_get(&inputs, writer->arena, (size_t)node->input_count, sizeof *inputs, err));
     OCTET_TRY(octet_arena_get(&outputs, writer->arena, (size_t)node->output_count, sizeof *outputs, err));
-    OCTET_TRY(input_names(inputs, writer, node));
     for (int i = 0; i < node->output_count; i++)
         if (node->outputs[i]) OCTET_TRY(result_name(&outputs[i], writer, node->outputs[i]));
     Onnx__NodeProto *proto;
-    OCTET_TRY(octet_write_node(
-        &proto, writer,
-        &(octet_write_spec){node->op->name, node->name, inputs, written, outputs, node->output_count}));
-    OCTET_TRY(octet_write_attributes(writer, proto, node));
-    if (node->activation.on || node->batch_norm || has_row(node))
-        OCTET_TRY(write_absorbed(writer, node, outputs[0], has_row(node) ? inputs[2] : NULL, proto));
+    const bool       row = has_row(node) && !octet_write_is_dynamic(writer, node);
+    OCTET_TRY(write_operator(&proto, writer, node, inputs, outputs));
+    if (node->activation.on || node->batch_norm || row)
+        OCTET_TRY(write_absorbed(writer, node, outputs[0], row ? inputs[2] : NULL, proto));
     for (int i = 0; i < node->output_count; i++) {
         const octet_value *value = node->outputs[i];
         if (!value) continue;
@@ -218,15 +228,25 @@ static octet_status add_metadata(octet_writer *writer, Onnx__ModelProto *model, 
     return OCTET_OK;
 }
 
+/* How a dynamic node is meant, where its operators do not say it. */
+static octet_status add_dynamic(octet_writer *writer, Onnx__ModelProto *model, const octet_node *node)
+{
+    if (!octet_node_is_dynamic(writer->graph, node) || octet_write_is_dynamic(writer, node)) return OCTET_OK;
+    const char *const key = octet_arena_format(writer->arena, "%s%s", OCTET_DYNAMIC_METADATA, node->name);
+    return key ? add_metadata(writer, model, key, octet_dynamic_name(node->dynamic)) : octet_fail_memory(writer->err);
+}
+
 static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model)
 {
     const octet_graph *graph = writer->graph;
-    OCTET_TRY(octet_arena_get(&model->metadata_props, writer->arena, graph->metadata_count + 1,
-                              sizeof *model->metadata_props, writer->err));
+    const size_t       most = graph->metadata_count + 1 + (size_t)graph->node_count;
+    OCTET_TRY(octet_arena_get(&model->metadata_props, writer->arena, most, sizeof *model->metadata_props, writer->err));
     for (size_t i = 0; i < graph->metadata_count; i++)
-        OCTET_TRY(add_metadata(writer, model, graph->metadata[i].key, graph->metadata[i].value));
+        if (strncmp(graph->metadata[i].key, OCTET_DYNAMIC_METADATA, strlen(OCTET_DYNAMIC_METADATA)) != 0)
+            OCTET_TRY(add_metadata(writer, model, graph->metadata[i].key, graph->metadata[i].value));
     if (writer->quantized && !octet_graph_metadata(graph, "octet.version"))
-        return add_metadata(writer, model, "octet.version", OCTET_VERSION);
+        OCTET_TRY(add_metadata(writer, model, "octet.version", OCTET_VERSION));
+    for (const octet_node *n = graph->first; n; n = n->next) OCTET_TRY(add_dynamic(writer, model, n));
     return OCTET_OK;
 }
 

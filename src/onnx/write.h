@@ -19,6 +19,7 @@ typedef struct octet_written {
     const char *levels, *scale, *zero_point; /* names, once its levels exist; zero_point NULL: none is written */
     const char *result;                      /* name that its producer gives it, where that is not its own */
     bool        initializer;
+    const char *dynamic[3];                  /* names of what DynamicQuantizeLinear made of it */
 } octet_written;
 
 typedef struct octet_writer {
@@ -86,6 +87,15 @@ octet_status octet_write_dequantize(const char **name, octet_writer *writer, con
 
 /* The name of node's bias (input 2), of levels, written as real numbers that the reader makes the same levels of. */
 octet_status octet_write_real_bias(const char **name, octet_writer *writer, const octet_node *node);
+
+/* ---- write_dynamic.c ---- */
+
+/* Whether node is written as integer operators: DynamicQuantizeLinear, MatMulInteger or ConvInteger, Cast, Mul, Add. */
+bool octet_write_is_dynamic(const octet_writer *writer, const octet_node *node);
+
+/* Writes it so, without what it absorbed. *last: the node that makes result. */
+octet_status octet_write_dynamic(Onnx__NodeProto **last, octet_writer *writer, const octet_node *node,
+                                 const char *result);
 
 /* ---- write.c ---- */
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* FakeQuantize as QuantizeLinear and DequantizeLinear: one Q behind the value's producer, one DQ before each reader. */
 #include "onnx/onnx.pb-c.h"
+#include "onnx/tensor_proto.h"
 #include "onnx/write.h"
 #include "ops/mode.h"
+#include "ops/wide.h"
 
 #include <math.h>
 #include <string.h>
@@ -108,6 +110,28 @@ octet_status octet_write_quantize(octet_writer *writer, const octet_value *value
     return octet_write_info(writer, written->levels, q->dtype, value);
 }
 
+/* A constant of halves: an initializer of float16 and a Cast. */
+static octet_status write_half(const char **name, octet_writer *writer, const octet_value *value)
+{
+    octet_written *written = &writer->written[value->index];
+    *name = value->name;
+    if (written->initializer) return OCTET_OK;
+    written->initializer = true;
+    octet_tensor  halves = *value->constant;
+    uint16_t     *to;
+    const char   *stored;
+    const int64_t count = octet_tensor_count(&halves);
+    OCTET_TRY(octet_arena_get(&to, writer->arena, (size_t)count, sizeof *to, writer->err));
+    for (int64_t i = 0; i < count; i++) to[i] = octet_half_from_double((double)((const float *)halves.data)[i]);
+    halves.dtype = OCTET_F16;
+    halves.data = to;
+    Onnx__NodeProto *node;
+    OCTET_TRY(near_name(&stored, writer, value, "_f16"));
+    OCTET_TRY(octet_write_initializer(writer, stored, &halves));
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"Cast", value->name, &stored, 1, &value->name, 1}));
+    return octet_write_int(writer, node, "to", octet_dtype_to_onnx(OCTET_F32));
+}
+
 octet_status octet_write_dequantize(const char **name, octet_writer *writer, const octet_value *value,
                                     const char *wanted)
 {
@@ -115,6 +139,7 @@ octet_status octet_write_dequantize(const char **name, octet_writer *writer, con
     const octet_qparams *q = octet_write_qparams(writer, value);
     *name = value->name;
     const bool plain = value->constant && !value->constant->qparams;
+    if (plain && value->half) return write_half(name, writer, value);
     if (plain && !written->initializer) {
         written->initializer = true;
         OCTET_TRY(octet_write_initializer(writer, value->name, value->constant));

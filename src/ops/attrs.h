@@ -16,6 +16,8 @@ typedef struct octet_window_attrs {
     int64_t     p; /* LpPool, GlobalLpPool */
 } octet_window_attrs;
 
+extern const octet_attr octet_conv_attrs[]; /* of Conv and what computes like it */
+
 typedef struct octet_gemm_attrs {
     float   alpha, beta;
     int64_t trans_a, trans_b;

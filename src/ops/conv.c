@@ -2,13 +2,14 @@
 /* Conv: its row and the validation of its shapes. The arithmetic is in conv_run.c. */
 #include "ops/check.h"
 #include "ops/conv_run.h"
+#include "ops/dynamic.h"
 #include "ops/rows.h"
 
 #include <inttypes.h>
 
 #define AT(field) offsetof(octet_window_attrs, field)
 
-static const octet_attr conv_attrs[] = {
+const octet_attr octet_conv_attrs[] = {
     { "auto_pad", OCTET_ATTR_STRING, AT(auto_pad), .default_s = "NOTSET" },
     { "dilations", OCTET_ATTR_INTS, AT(dilations), .min = 1, .max = INT32_MAX },
     { "group", OCTET_ATTR_INT, AT(group), .default_i = 1, .min = 1, .max = INT32_MAX },
@@ -78,7 +79,7 @@ const octet_op octet_op_conv = {
     .min_outputs = 1,
     .max_outputs = 1,
     .types = OCTET_TYPES_FLOAT,
-    .attrs = conv_attrs,
+    .attrs = octet_conv_attrs,
     .attrs_size = sizeof(octet_window_attrs),
     .quant = OCTET_QUANT_MAC,
     .flags = OCTET_OP_LINEAR_CLAMP | OCTET_OP_SAMPLES,
@@ -88,5 +89,8 @@ const octet_op octet_op_conv = {
     .scratch_size = octet_conv_scratch,
     .backward = octet_conv_backward,
     .backward_scratch = octet_conv_backward_scratch,
+    .forward_dynamic = octet_dynamic_mac,
+    .dynamic_scratch = octet_dynamic_mac_scratch,
+    .dynamic_weights = 1u << 1,
     .macs = macs,
 };

@@ -3,6 +3,7 @@
 #include "base/parallel.h"
 #include "ops/attrs.h"
 #include "ops/check.h"
+#include "ops/dynamic.h"
 #include "ops/gradient.h"
 #include "ops/product.h"
 #include "ops/rows.h"
@@ -225,6 +226,9 @@ const octet_op octet_op_gemm = {
     .scratch_size = gemm_scratch,
     .backward = gemm_backward,
     .backward_scratch = gemm_backward_scratch,
+    .forward_dynamic = octet_dynamic_mac,
+    .dynamic_scratch = octet_dynamic_mac_scratch,
+    .dynamic_weights = 1u << 1,
     .macs = gemm_macs,
 };
 
@@ -366,5 +370,8 @@ const octet_op octet_op_mat_mul = {
     .scratch_size = matmul_scratch,
     .backward = matmul_backward,
     .backward_scratch = matmul_backward_scratch,
+    .forward_dynamic = octet_dynamic_mac,
+    .dynamic_scratch = octet_dynamic_mac_scratch,
+    .dynamic_weights = 1u << 1,
     .macs = matmul_macs,
 };

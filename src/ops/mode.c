@@ -156,8 +156,41 @@ static bool reads_fused(const octet_graph *graph, const octet_node *node, int sl
     return producer && octet_node_fused_add(graph, producer) == node;
 }
 
+/* Gemm with nothing around its product but a constant bias. */
+static bool is_plain_gemm(const octet_node *node)
+{
+    const octet_gemm_attrs *const a = node->attrs;
+    const octet_value *const      c = node->input_count > 2 ? node->inputs[2] : NULL;
+    const bool one = !c || (c->constant && c->dtype == OCTET_F32 && (c->rank < 2 || c->dims[0] == 1));
+    return a->alpha == 1.0f && a->beta == 1.0f && !a->trans_a && one;
+}
+
+const char *octet_dynamic_refusal(const octet_node *node)
+{
+    if (!node->op->forward_dynamic) return "operator has no dynamic form";
+    for (int i = 0; i < node->input_count; i++) {
+        const octet_value *const in = node->inputs[i];
+        if (node->op->dynamic_weights >> i & 1 && (!in || !in->constant)) return "weights are computed";
+    }
+    if (!node->inputs[0] || node->inputs[0]->dtype != OCTET_F32) return "input is not float32";
+    if (node->op->quant != OCTET_QUANT_MAC) return NULL;
+    if (!strcmp(node->op->name, "Gemm") && !is_plain_gemm(node)) return "Gemm with alpha, beta, transA or a computed C";
+    if (!strcmp(node->op->name, "MatMul") && node->inputs[1]->rank != 2) return "weights are no matrix";
+    const octet_value *const bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    return bias && !bias->constant ? "bias is computed" : NULL;
+}
+
+bool octet_node_is_dynamic(const octet_graph *graph, const octet_node *node)
+{
+    if (!node->dynamic || graph->stage != OCTET_STAGE_QUANTIZED || octet_dynamic_refusal(node)) return false;
+    for (int i = 0; i < node->input_count; i++)
+        if (node->op->dynamic_weights >> i & 1 && !octet_value_levels(graph, node->inputs[i])) return false;
+    return !octet_value_levels(graph, node->inputs[0]);
+}
+
 octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node)
 {
+    if (octet_node_is_dynamic(graph, node)) return OCTET_MODE_DYNAMIC;
     if (octet_node_refusal(node) || node->output_count < 1 || !node->outputs[0]) return OCTET_MODE_REAL;
     for (int i = 0; i < octet_node_data_inputs(node); i++)
         if (!octet_value_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;

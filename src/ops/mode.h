@@ -11,6 +11,12 @@ int octet_node_data_inputs(const octet_node *node);
 /* Why node cannot compute on levels, whatever its values hold; NULL: it can. */
 const char *octet_node_refusal(const octet_node *node);
 
+/* Why node cannot quantize its input when it runs; NULL: it can, once its weights are levels. */
+const char *octet_dynamic_refusal(const octet_node *node);
+
+/* Whether it does: node->dynamic is set, its weights are levels, its input is real. */
+bool octet_node_is_dynamic(const octet_graph *graph, const octet_node *node);
+
 /* Whether node only moves or compares levels: its outputs share the parameters of input 0. */
 bool octet_node_moves(const octet_node *node);
 

@@ -129,8 +129,16 @@ static void rescale(int32_t *level, const int32_t *offset_level, float scale, si
     ROUND_EACH((float)offset_level[i] * m);
 }
 
+static octet_affine dynamic(octet_range range, int32_t qmax)
+{
+    octet_affine affine;
+    octet_qparams_from_range(&affine, range, 0, qmax, false);
+    return affine;
+}
+
 const octet_profile octet_profile_octet = {
     .name = "octet",
+    .dynamic = dynamic,
     .quantize = quantize,
     .mac_prepare = mac_prepare,
     .mac_levels = mac_levels,

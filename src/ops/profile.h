@@ -6,6 +6,7 @@
 #define OCTET_OPS_PROFILE_H
 
 #include "graph/op.h"
+#include "observe/qparams.h"
 
 /* Where a result goes. */
 typedef struct octet_level_rule {
@@ -66,6 +67,10 @@ typedef struct octet_table_rule {
 
 struct octet_profile {
     const char *name;
+
+    /* Parameters of what becomes levels 0..qmax when a node runs. */
+    octet_affine (*dynamic)(octet_range range, int32_t qmax);
+    bool dynamic_is_full; /* always 255, also where 7 bits are asked for */
 
     /* Real numbers to levels. */
     void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);

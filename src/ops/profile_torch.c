@@ -297,8 +297,14 @@ static void rescale(int32_t *level, const int32_t *offset_level, float scale, si
     }
 }
 
+/* ---- dynamic ---- */
+
+static octet_affine dynamic(octet_range range, int32_t qmax) { return octet_qparams_choose(range, 0, qmax, false); }
+
 const octet_profile octet_profile_torch_qnnpack = {
     .name = "torch-qnnpack",
+    .dynamic = dynamic,
+    .dynamic_is_full = true,
     .quantize = quantize,
     .mac_prepare = mac_prepare_qnnpack,
     .mac_levels = mac_levels_qnnpack,
@@ -318,6 +324,7 @@ const octet_profile octet_profile_torch_qnnpack = {
 
 const octet_profile octet_profile_torch_onednn = {
     .name = "torch-onednn",
+    .dynamic = dynamic,
     .quantize = quantize,
     .mac_prepare = mac_prepare_onednn,
     .mac_levels = mac_levels_onednn,

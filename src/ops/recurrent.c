@@ -48,7 +48,7 @@ static octet_status check_shape(const octet_call *call, int slot, const char *na
     char text[2][160];
     if (!octet_has_input(call, slot)) return OCTET_OK;
     const octet_tensor *const t = call->in[slot];
-    if (slot != OCTET_RECURRENT_LENGTHS) OCTET_TRY(octet_check_same_type(call, slot, name, err));
+    if (slot != OCTET_RECURRENT_LENGTHS && !t->qparams) OCTET_TRY(octet_check_same_type(call, slot, name, err));
     if (t->rank == rank && !memcmp(t->dims, dims, (size_t)rank * sizeof *dims)) return OCTET_OK;
     return octet_fail_field(err, OCTET_ERR_SHAPE, name, "shape %s, need %s",
                             octet_shape_text(text[0], sizeof text[0], t->dims, t->rank),
@@ -202,7 +202,10 @@ static const octet_attr gru_attrs[] = {
     .since = 14, .min_inputs = 3, .min_outputs = 1, .types = OCTET_TYPES_FLOAT, .attrs = rows,              \
     .attrs_size = sizeof(octet_recurrent_attrs), .infer = infer, .forward = octet_recurrent_forward,        \
     .scratch_size = octet_recurrent_scratch, .backward = octet_recurrent_backward,                          \
-    .backward_scratch = octet_recurrent_backward_scratch, .fixed_inputs = 1u << OCTET_RECURRENT_LENGTHS,    \
+    .backward_scratch = octet_recurrent_backward_scratch, .forward_dynamic = octet_recurrent_dynamic,       \
+    .dynamic_scratch = octet_recurrent_dynamic_scratch,                                                     \
+    .dynamic_weights = 1u << OCTET_RECURRENT_W | 1u << OCTET_RECURRENT_R,                                   \
+    .fixed_inputs = 1u << OCTET_RECURRENT_LENGTHS,    \
     .macs = macs
 
 const octet_op octet_op_gru = { .name = "GRU", .max_inputs = 6, .max_outputs = 2, RECURRENT(gru_attrs) };

@@ -112,6 +112,8 @@ const void *octet_recurrent_at(const octet_recurrent *run, int slot, int64_t at)
 
 size_t       octet_recurrent_scratch(const octet_call *call, bool integer);
 octet_status octet_recurrent_forward(const octet_call *call, octet_error *err);
+size_t       octet_recurrent_dynamic_scratch(const octet_call *call);
+octet_status octet_recurrent_dynamic(const octet_call *call, octet_error *err);
 size_t       octet_recurrent_backward_scratch(const octet_call *call);
 octet_status octet_recurrent_backward(const octet_backward_call *call, octet_error *err);
 

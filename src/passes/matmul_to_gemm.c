@@ -25,15 +25,17 @@ static octet_value *row_of(const octet_node *add, const octet_value *product, in
 
 static octet_status rewrite(octet_graph *graph, octet_node *matmul, octet_node *add, octet_value *row, octet_error *err)
 {
-    octet_node          *gemm;
-    const octet_new_node as = { .op = octet_op_find("Gemm", NULL), .name = matmul->name, .inputs = 3, .outputs = 1,
-                                .before = matmul };
-    OCTET_TRY(octet_node_new(&gemm, graph, &as, err));
+    octet_node        *gemm;
     octet_value *const x = matmul->inputs[0], *const w = matmul->inputs[1], *const out = add->outputs[0];
-    gemm->merged = octet_arena_format(graph->arena, "%s + %s", matmul->name, add->name);
-    if (!gemm->merged) return octet_fail_memory(err);
+    const char *const  merged = octet_arena_format(graph->arena, "%s + %s", matmul->name, add->name);
+    if (!merged) return octet_fail_memory(err);
+    const octet_new_node as = { .op = octet_op_find("Gemm", NULL), .name = matmul->name, .inputs = 3, .outputs = 1,
+                                .before = add->next };
     octet_node_remove(graph, add);
-    octet_node_remove(graph, matmul);
+    octet_node_remove(graph, matmul); /* whose name is free now */
+    OCTET_TRY(octet_node_new(&gemm, graph, &as, err));
+    gemm->merged = merged;
+    gemm->dynamic = matmul->dynamic;
     OCTET_TRY(octet_node_set_input(graph, gemm, 0, x, err));
     OCTET_TRY(octet_node_set_input(graph, gemm, 1, w, err));
     OCTET_TRY(octet_node_set_input(graph, gemm, 2, row, err));

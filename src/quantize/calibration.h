@@ -100,6 +100,8 @@ typedef struct octet_calibration {
     octet_node        **weighted; /* nodes whose constant weights become levels */
     octet_original     *originals; /* one per weighted node */
     size_t              weighted_count;
+    octet_node        **recurrent; /* whose weights become levels at conversion */
+    size_t              recurrent_count;
     octet_value       **operands; /* constants that Add, Mul, ... read as levels */
     size_t              operand_count;
     uint64_t            samples;
@@ -175,6 +177,26 @@ octet_status octet_calibrate_like(octet_graph *graph, const octet_graph *from, o
 
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* The same of the constant input slot, whose output channels lie along axis. */
+octet_status octet_prepare_constant(octet_graph *graph, octet_node *node, int slot, int axis, octet_error *err);
+
+/* ---- dynamic.c ---- */
+
+/* LSTM, GRU or RNN. */
+bool octet_is_recurrent(const octet_node *node);
+
+/* Sets node->dynamic and records that. */
+octet_status octet_make_dynamic(octet_graph *graph, octet_node *node, octet_dynamic dynamic, octet_error *err);
+
+/* Decides how a recurrent node is quantized: dynamically unless the qconfig wants it otherwise. */
+octet_status octet_place_recurrent(octet_graph *graph, octet_node *node, bool keep_float, octet_error *err);
+
+/* The weights of recurrent nodes get FakeQuantize. */
+octet_status octet_convert_dynamic(octet_graph *graph, octet_error *err);
+
+/* float16: constant weights are rounded to IEEE halves, and stay real. */
+octet_status octet_halve_weights(octet_graph *graph, octet_error *err);
 
 /* The smallest float32 scale of node's weights with which channel's bias stays within +-2^30; 0 where any does. */
 float octet_least_weight_scale(const octet_node *node, int64_t channel);

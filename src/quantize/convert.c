@@ -43,6 +43,7 @@ octet_status octet_convert(octet_graph *graph, octet_error *err)
     if (c->qconfig.activation.observing == OCTET_OBSERVE_RECORD)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "recording observers find no parameters: nothing can be converted");
     const bool integer_bias = !c->target->real_bias;
+    OCTET_TRY(octet_convert_dynamic(graph, err));
     OCTET_TRY(octet_correct_means(graph, err));
     OCTET_TRY(octet_integerize_constants(graph, octet_profile_find(c->target->profile), err));
     if (integer_bias) OCTET_TRY(octet_integerize_biases(graph, err));

@@ -94,17 +94,31 @@ static const char *side_off(const octet_node *node, const octet_qconfig *qconfig
     return qconfig->weight.off && node->op->quant == OCTET_QUANT_MAC ? "weights stay real" : NULL;
 }
 
+/* A node whose sums stay real, or become levels when it runs. */
+static octet_status decide_off(placing *p, octet_node *node, const char *off, octet_error *err)
+{
+    const octet_dynamic dynamic = p->calibration->qconfig.activation.dynamic;
+    if (!dynamic || node->op->quant != OCTET_QUANT_MAC || octet_dynamic_refusal(node))
+        return octet_decide(p->graph, node->name, "float", err, "%s", off);
+    return octet_make_dynamic(p->graph, node, dynamic, err);
+}
+
 static octet_status decide_nodes(placing *p, octet_error *err)
 {
     for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++) {
         const octet_node *const producer = p->graph->outputs[i]->producer; /* a layer kept float ends in real numbers */
         p->wanted[p->graph->outputs[i]->index] = producer && !refusal(producer, &p->calibration->qconfig);
     }
-    for (const octet_node *n = p->graph->last; n; n = n->prev) {
+    for (octet_node *n = p->graph->last; n; n = n->prev) {
+        const octet_layer_rule *const rule = rule_for(&p->calibration->qconfig, n);
+        if (octet_is_recurrent(n)) {
+            OCTET_TRY(octet_place_recurrent(p->graph, n, rule && rule->keep_float, err));
+            continue;
+        }
         const char *const why = refusal(n, &p->calibration->qconfig);
         p->integer[n->index]  = !why && runs_integer(p, n);
         const char *const off = p->integer[n->index] ? side_off(n, &p->calibration->qconfig) : NULL;
-        if (off) OCTET_TRY(octet_decide(p->graph, n->name, "float", err, "%s", off));
+        if (off) OCTET_TRY(decide_off(p, n, off, err));
         if (p->integer[n->index])
             for (int i = 0; i < octet_node_data_inputs(n); i++) p->wanted[n->inputs[i]->index] = true;
         else if (!is_plumbing(n))
@@ -346,13 +360,13 @@ static octet_status list_constants(placing *p, octet_error *err)
 
 /* ---- the whole ---- */
 
-/* Static quantization needs levels with a whole zero point on both sides, or on one. */
+/* Levels need a whole zero point on both sides, or on one. */
 static octet_status check_static(const octet_qconfig *qconfig, octet_error *err)
 {
     const octet_quantizer *const sides[] = { &qconfig->activation, &qconfig->weight };
-    const char *why = qconfig->activation.dynamic ? "its activations are quantized dynamically" : NULL;
+    const char *why = NULL;
     for (int i = 0; i < 2 && !why; i++) {
-        if (sides[i]->off) continue;
+        if (sides[i]->off || (i && sides[i]->dtype == OCTET_F16)) continue;
         if (sides[i]->dtype == OCTET_F16) why = "float16 is not quantized to levels";
         else if (sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
         else if (sides[i]->observing == OCTET_OBSERVE_INPUT) why = "it takes its input's parameters";
@@ -382,6 +396,9 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     OCTET_TRY(octet_target_apply(&c->qconfig, c->target, err));
     if (c->target->truncating_histogram && from->activation.method == OCTET_METHOD_HISTOGRAM)
         c->qconfig.activation.method = OCTET_METHOD_HISTOGRAM_1_13;
+    const bool halves = c->qconfig.weight.dtype == OCTET_F16 && c->qconfig.activation.dynamic;
+    if (c->qconfig.activation.dynamic) c->qconfig.activation.off = true; /* nothing of them is calibrated */
+    if (halves) c->qconfig.activation.dynamic = OCTET_DYNAMIC_OFF;
     OCTET_TRY(check_static(&c->qconfig, err));
     if (from->weight.off && from->activation.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "neither weights nor activations are to be quantized");

@@ -77,6 +77,7 @@ static octet_status quantize_constants(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c       = graph->calibration;
     const bool               correct = !c->qconfig.no_bias_correction && !c->target->real_bias;
+    if (c->qconfig.weight.dtype == OCTET_F16) return octet_halve_weights(graph, err);
     OCTET_TRY(octet_arena_get(&c->means, graph->arena, c->weighted_count, sizeof *c->means, err));
     OCTET_TRY(octet_arena_get(&c->originals, graph->arena, c->weighted_count, sizeof *c->originals, err));
     for (size_t i = 0; i < c->weighted_count; i++) {

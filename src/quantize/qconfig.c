@@ -26,7 +26,7 @@
 
 /* Activations whose parameters are made while the network runs: ChooseQuantizationParams of all 256 levels. */
 #define DYNAMIC          .method = OCTET_METHOD_MINMAX, .formula = OCTET_FORMULA_TORCH, .qmax = 255, \
-                         .dynamic = true, UNSEEN
+                         .dynamic = OCTET_DYNAMIC_TENSOR, UNSEEN
 #define HALF             .dtype = OCTET_F16, UNSEEN
 
 /* Both versions of PyTorch's qconfig of one backend. */
@@ -73,7 +73,7 @@ static const octet_qconfig qconfigs[] = {
     /* dynamic, and embeddings */
     { .name = "default_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT } },
     { .name = "per_channel_dynamic", .activation = { DYNAMIC }, .weight = { MINMAX_WEIGHT, .per_channel = true } },
-    { .name = "float16_dynamic", .activation = { HALF, .dynamic = true }, .weight = { HALF } },
+    { .name = "float16_dynamic", .activation = { HALF, .dynamic = OCTET_DYNAMIC_TENSOR }, .weight = { HALF } },
     { .name = "float16_static", .activation = { HALF }, .weight = { HALF } },
     { .name       = "float_qparams_weight_only",
       .activation = { UNSEEN, .off = true },
@@ -82,7 +82,7 @@ static const octet_qconfig qconfigs[] = {
       .activation = { UNSEEN, .off = true },
       .weight     = { .method = OCTET_METHOD_MINMAX, ROWS(15) } },
     { .name       = "default_dynamic_qat",
-      .activation = { TORCH_ACTIVATION, .averaging = 1, .dynamic = true },
+      .activation = { TORCH_ACTIVATION, .averaging = 1, .dynamic = OCTET_DYNAMIC_TENSOR },
       .weight     = { TORCH_WEIGHT } },
     { .name       = "default_embedding_qat",
       .activation = { UNSEEN, .off = true },
@@ -90,6 +90,16 @@ static const octet_qconfig qconfigs[] = {
     { .name       = "default_embedding_qat_4bit",
       .activation = { UNSEEN, .off = true },
       .weight     = { .method = OCTET_METHOD_MOVING_AVERAGE, .averaging = 1, ROWS(15) } },
+
+    { .name       = "octet_dynamic",
+      .activation = { .dynamic = OCTET_DYNAMIC_TENSOR },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
+    { .name       = "octet_per_token",
+      .activation = { .dynamic = OCTET_DYNAMIC_ROW },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
+    { .name       = "octet_weight_only",
+      .activation = { .off = true },
+      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
 
     /* octet's own for training: weights' ranges are those of the moment */
     { .name   = "octet_qat",

@@ -10,11 +10,11 @@
 #include <math.h>
 
 /* Another reader wants other channels: node gets a copy of its own. */
-static octet_status own_copy(octet_graph *graph, octet_node *node, int axis, octet_error *err)
+static octet_status own_copy(octet_graph *graph, octet_node *node, int slot, int axis, octet_error *err)
 {
-    const octet_fake_quantize *const fq = node->inputs[1]->fake_quantize;
+    const octet_fake_quantize *const fq = node->inputs[slot]->fake_quantize;
     if (fq->qparams.count == 1 || fq->qparams.axis == axis) return OCTET_OK;
-    return octet_replace_constant(graph, node, 1, node->inputs[1]->constant, err);
+    return octet_replace_constant(graph, node, slot, node->inputs[slot]->constant, err);
 }
 
 /* Scales that a rule for the tensor gives. */
@@ -32,10 +32,14 @@ static octet_status take_given(octet_graph *graph, octet_fake_quantize *fq, cons
 
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err)
 {
+    return octet_prepare_constant(graph, node, 1, octet_weight_axis(node), err);
+}
+
+octet_status octet_prepare_constant(octet_graph *graph, octet_node *node, int slot, int axis, octet_error *err)
+{
     const octet_quantizer *const quantizer = &graph->calibration->qconfig.weight;
-    const int                    axis      = octet_weight_axis(node);
-    if (node->inputs[1]->fake_quantize) OCTET_TRY(own_copy(graph, node, axis, err));
-    octet_value *const        value = node->inputs[1];
+    if (node->inputs[slot]->fake_quantize) OCTET_TRY(own_copy(graph, node, slot, axis, err));
+    octet_value *const        value = node->inputs[slot];
     const octet_tensor *const w     = value->constant;
     if (value->fake_quantize) return OCTET_OK;
     const octet_tensor_rule *const rule = octet_tensor_rule_find(graph->calibration, value->name);

@@ -177,5 +177,7 @@ void golden_zoo(golden_case *c);
 void golden_zoo_static(golden_case *c);
 void golden_bias_correction(golden_case *c);
 void golden_numeric_suite(golden_case *c);
+void golden_linear_dynamic(golden_case *c);
+void golden_dynamic(golden_case *c);
 
 #endif

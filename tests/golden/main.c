@@ -39,7 +39,7 @@ static const group groups[] = {
     { "ops/channel_shuffle", golden_shuffle, NULL },
     { "ops/conv1d_*", golden_mac, NULL },
     { "ops/conv2d_*", golden_mac, NULL },
-    { "ops/linear_dynamic*", NULL, "dynamic Linear" },
+    { "ops/linear_dynamic*", golden_linear_dynamic, NULL },
     { "ops/linear_*", golden_mac, NULL },
     { "ops/matmul*", golden_matmul, NULL },
     { "ops/add_scalar*", golden_scalar, NULL },
@@ -74,6 +74,7 @@ static const group groups[] = {
     { "zoo/*", golden_zoo, NULL },
     { "bias_correction/*", golden_bias_correction, NULL },
     { "numeric_suite/*", golden_numeric_suite, NULL },
+    { "dynamic/*", golden_dynamic, NULL },
     { "*", NULL, NULL },
 };
 

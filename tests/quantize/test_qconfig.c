@@ -13,7 +13,8 @@ typedef struct side {
     bool        off;
     octet_method method; /* 0: not looked at */
     octet_observing observing;
-    bool        dynamic, real; /* real zero points */
+    int         dynamic; /* octet_dynamic */
+    bool        real;    /* zero points */
 } side;
 
 #define PLAIN                 OCTET_FAKE_OBSERVED
@@ -40,6 +41,9 @@ static const struct {
     { "octet_lsq", U8(0, 255, LEARNED), NARROW(LEARNED, 0), true, false },
     { "default", U8(0, 127, PLAIN), WEIGHT(PLAIN), false, true },
     { "per_channel", U8(0, 127, PLAIN), WEIGHT(PLAIN), true, true },
+    { "octet_dynamic", { OCTET_U8, 0, 255, .dynamic = true }, NARROW(PLAIN, 0), true, false },
+    { "octet_per_token", { OCTET_U8, 0, 255, .dynamic = 2 }, NARROW(PLAIN, 0), true, false },
+    { "octet_weight_only", OFF, NARROW(PLAIN, 0), true, false },
     { "fbgemm", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
     { "x86", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
     { "qnnpack", HIST(0, 255, 0), WEIGHT(PLAIN), false, true },

@@ -146,6 +146,7 @@ const octet_node *octet_native_add(const octet_plan *plan, const octet_node *nod
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_native_row *const row = row_of(step);
+    if (step->mode == OCTET_MODE_DYNAMIC) return octet_native_decline(why, "its input becomes levels when it runs");
     if (!row && step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
     if (!row) return octet_native_decline(why, "no int8 kernel for this operator");
     step->add = octet_native_add(plan, step->node);

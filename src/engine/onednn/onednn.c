@@ -166,6 +166,7 @@ static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_dnnl_row *const row = octet_dnnl_row_find(step->node->op->name);
     octet_dnnl_cap();
+    if (step->mode == OCTET_MODE_DYNAMIC) return octet_dnnl_decline(why, "its input becomes levels when it runs");
     if (step->mode != OCTET_MODE_REAL) return octet_dnnl_accepts_levels(plan, step, why);
     if (!row) return octet_dnnl_decline(why, "not an operator of this engine");
     if (!is_real_node(plan, step, why)) return false;
