@@ -209,6 +209,19 @@ static void report(job *j, cli_call *call)
     cli_json_set(document, "samples", cli_json_count(j->count));
 }
 
+/* Said once, whatever -v says. */
+static void warn_of_input(const job *j, cli_call *call)
+{
+    char text[400];
+    for (size_t i = 0; i < octet_graph_decision_count(j->quantized); i++) {
+        const octet_decision d = octet_graph_decision(j->quantized, i);
+        if (strcmp(d.what, OCTET_INPUT_UNUSUAL) != 0) continue;
+        snprintf(text, sizeof text, "input '%s' looks as if it were not prepared as in training: %s", d.node, d.why);
+        cli_warn(call, text);
+        return;
+    }
+}
+
 static octet_status work(job *j, cli_call *call, octet_error *err)
 {
     OCTET_TRY(cli_qconfig(&j->config, &call->args, err));
@@ -226,6 +239,7 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     }
     const char *const recipe = j->statistics ? octet_statistics_recipe(j->statistics) : NULL;
     OCTET_TRY(cli_prepared(quantize(j, call, err), &call->args, err));
+    warn_of_input(j, call);
     OCTET_TRY(cli_describe(j->quantized, j->data, recipe, call, err));
     OCTET_TRY(check(j, call, err));
     OCTET_TRY(cli_save(j->quantized, call, err));

@@ -43,7 +43,8 @@ const cli_option cli_engine_options[] = {
 
 #define DATA_ROW(...)                                                                                              \
     { "data", 0, CLI_TEXT, "PATH", AT(data_path), NULL,                                                             \
-      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz), .tar (WebDataset)", __VA_ARGS__ }
+      "samples: a folder of images, an image, a list, .npy, .npz, idx, CIFAR (also .gz), .tar (WebDataset)",         \
+      __VA_ARGS__ }
 #define LABELS_ROW                                                                                                 \
     { "labels", 0, CLI_TEXT, "FILE", AT(data.labels), "those beside the data",                                      \
       "true classes: .npy, idx, one a line, or tsv/csv of file and class", .section = "data" }

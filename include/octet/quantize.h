@@ -156,6 +156,9 @@ typedef struct octet_calibrate_options {
                                                   observed, and data serves OCTET_METHOD_OUTPUT alone */
 } octet_calibrate_options;
 
+/* What the decision is about that calibration makes where samples cannot be what the network was trained on. */
+#define OCTET_INPUT_UNUSUAL "unusual input"
+
 /* Runs the samples through the float network, lets every observer see its value, and chooses all ranges. data may be
    NULL where nothing observes (activations stay real); options may be NULL. */
 OCTET_API octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,

@@ -91,8 +91,8 @@ static octet_status convert(void *out, octet_dtype dtype, const float *values, s
             continue;
         }
         if (x < kind->low || x > kind->high || x != rint(x))
-            return octet_fail(err, OCTET_ERR_FORMAT, "element %zu is %.9g (need a whole number within %.0f..%.0f)", i, x,
-                              kind->low, kind->high);
+            return octet_fail(err, OCTET_ERR_FORMAT, "element %zu is %.9g (need a whole number within %.0f..%.0f)", i,
+                              x, kind->low, kind->high);
         const int64_t number = (int64_t)x;
         memcpy((uint8_t *)out + i * kind->size, &number, kind->size); /* little-endian */
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers and nothing else: what they are and how many make a sample, only the user knows. "3,32,32" or "u8:3,32,32". */
+/* Numbers and nothing else: what they are and how many make a sample, only the user knows: "3,32,32", "u8:3,32,32". */
 #include "data/data.h"
 
 #include "base/checked.h"
@@ -65,8 +65,9 @@ static octet_status open_raw(octet_dataset *data, const char *path, octet_error 
     a->count = 1;
     if (!octet_array_strides(a, false, &each)) return refuse(data->options.shape, err);
     if (size % each || !size)
-        return octet_fail(err, OCTET_ERR_FORMAT, "%zu bytes are no whole number of samples of %zu bytes (--shape %.60s)",
-                          size, each, data->options.shape);
+        return octet_fail(err, OCTET_ERR_FORMAT,
+                          "%zu bytes are no whole number of samples of %zu bytes (--shape %.60s)", size, each,
+                          data->options.shape);
     a->count = size / each;
     OCTET_TRY(octet_array_plan(data, err));
     return octet_array_load(data, size, 0, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WebDataset: a plain tar whose members KEY.jpg (.jpeg, .png) and KEY.cls (a class as text) or KEY.json (with "label" or
-   "cls") make one sample. Read where it lies, never extracted; names serve messages alone. Order is that of the file. */
+/* WebDataset: a plain tar whose members KEY.jpg (.jpeg, .png) and KEY.cls (a class as text) or KEY.json (with "label"
+   or "cls") make one sample. Read where it lies, never extracted; names serve messages alone, order is the file's. */
 #include "data/data.h"
 
 #include "base/text.h"
@@ -126,7 +126,8 @@ static octet_status add_image(archive *a, const member *m, octet_error *err)
         !octet_arena_grow(arena, &t->labels, t->count, &t->label_capacity, sizeof *t->labels) ||
         !octet_arena_grow(arena, &a->blobs, t->count, &a->blob_capacity, sizeof *a->blobs))
         return octet_fail_memory(err);
-    const bool mine     = a->waiting >= 0 && strlen(a->waiting_key) == a->key && !memcmp(a->waiting_key, m->name, a->key);
+    const bool same     = strlen(a->waiting_key) == a->key && !memcmp(a->waiting_key, m->name, a->key);
+    const bool mine     = a->waiting >= 0 && same;
     t->labels[t->count] = mine ? a->waiting : -1;
     a->labelled += mine;
     a->waiting         = -1;

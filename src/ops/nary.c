@@ -40,7 +40,8 @@ static octet_status apply(const octet_call *call, const octet_tensor *a, const o
 static octet_status fold(const octet_call *call, octet_binary what)
 {
     const octet_tensor *const out = call->out[0], *const first = call->in[0];
-    if (call->in_count == 1) memcpy(out->data, first->data, (size_t)octet_tensor_bytes(out));
+    const size_t              size = (size_t)octet_tensor_bytes(out);
+    if (call->in_count == 1 && size) memcpy(out->data, first->data, size); /* nothing has no address */
     for (int i = 1; i < call->in_count; i++) OCTET_TRY(apply(call, i == 1 ? first : out, call->in[i], what));
     return OCTET_OK;
 }

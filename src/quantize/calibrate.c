@@ -169,6 +169,7 @@ octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, const octe
     if (!data && !statistics) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to calibrate with");
     OCTET_TRY(statistics ? use_statistics(graph, data, statistics, err) : observe_all(graph, data, options, err));
     OCTET_TRY(octet_calibration_check_finite(c, err));
+    OCTET_TRY(octet_check_input(graph, err));
     for (size_t i = 0; i < c->group_count; i++) OCTET_TRY(set_range(graph, &c->groups[i], err));
     const octet_levels_range levels = octet_quantizer_levels(&c->qconfig.activation, false);
     if (c->qconfig.activation.method == OCTET_METHOD_OUTPUT && octet_dtype_size(levels.dtype) == 1)

@@ -209,6 +209,17 @@ octet_status octet_raise_weight_scales(octet_graph *graph, octet_node *node, oct
 octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const float *before, const octet_tensor *mean,
                                 octet_error *err);
 
+/* node, a Conv, Gemm or MatMul, applied to x with other weights and no bias; out lives in arena. */
+octet_status octet_weighted_apply(octet_tensor *out, const octet_node *node, const octet_tensor *x,
+                                  const octet_tensor *weight, octet_arena *arena, octet_error *err);
+
+/* The mean of node's input over all samples, which calibration must have seen. */
+octet_status octet_mean_image(octet_tensor *x, const octet_calibration *c, const octet_node *node, octet_arena *arena,
+                              octet_error *err);
+
+/* Decides OCTET_INPUT_UNUSUAL where the samples cannot be what the network was trained on (input_check.c). */
+octet_status octet_check_input(octet_graph *graph, octet_error *err);
+
 /* Raises weight scales where they must be, and, unless biases have been corrected or shall not be, for every node that
    sums integers: bias += mean over positions of (W - Wq) applied to the mean input. */
 octet_status octet_correct_means(octet_graph *graph, octet_error *err);

@@ -40,9 +40,8 @@ static octet_status rounding_error(float *error, const octet_node *node, const f
     return OCTET_OK;
 }
 
-/* The mean input as real numbers. */
-static octet_status mean_image(octet_tensor *x, const octet_calibration *c, const octet_node *node, octet_arena *arena,
-                               octet_error *err)
+octet_status octet_mean_image(octet_tensor *x, const octet_calibration *c, const octet_node *node, octet_arena *arena,
+                              octet_error *err)
 {
     const octet_mean *const mean = mean_of(c, node->inputs[0]);
     float                  *image;
@@ -53,9 +52,8 @@ static octet_status mean_image(octet_tensor *x, const octet_calibration *c, cons
     return OCTET_OK;
 }
 
-/* node applied to x with other weights and no bias. */
-static octet_status apply(octet_tensor *out, const octet_node *node, const octet_tensor *x, const octet_tensor *weight,
-                          octet_arena *arena, octet_error *err)
+octet_status octet_weighted_apply(octet_tensor *out, const octet_node *node, const octet_tensor *x,
+                                  const octet_tensor *weight, octet_arena *arena, octet_error *err)
 {
     octet_node bare = *node;
     bare.activation = (octet_activation){ 0 };
@@ -96,7 +94,7 @@ static octet_status correct(octet_graph *graph, octet_node *node, const known *k
     octet_tensor weight = *node->inputs[1]->constant, shift;
     OCTET_TRY(octet_arena_get(&weight.data, arena, (size_t)octet_tensor_count(&weight), sizeof(float), err));
     OCTET_TRY(rounding_error(weight.data, node, k->before, arena, err));
-    OCTET_TRY(apply(&shift, node, &k->mean, &weight, arena, err));
+    OCTET_TRY(octet_weighted_apply(&shift, node, &k->mean, &weight, arena, err));
     const int     axis     = octet_channel_axis(node, shift.rank);
     const int64_t channels = shift.dims[axis];
     OCTET_TRY(octet_ensure_bias(graph, node, channels, err));
@@ -118,7 +116,7 @@ octet_status octet_correct_bias(octet_graph *graph, octet_node *node, const floa
     octet_status status = OCTET_OK;
     known        k      = { before ? before : octet_constant_floats(node->inputs[1]), { 0 } };
     if (mean) k.mean = *mean;
-    else status = mean_image(&k.mean, graph->calibration, node, arena, err);
+    else status = octet_mean_image(&k.mean, graph->calibration, node, arena, err);
     if (status == OCTET_OK) status = correct(graph, node, &k, arena, err);
     octet_arena_free(arena);
     return status;

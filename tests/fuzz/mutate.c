@@ -38,7 +38,7 @@ static int64_t hostile_int(int64_t old)
     static const int64_t values[] = { 0, -1, 1, 2, -2, 3, 7, 64, 255, 65536, INT32_MAX, INT32_MIN, (int64_t)1 << 32,
                                       (int64_t)1 << 62, INT64_MAX, INT64_MIN, 1000000007, -128 };
     const size_t         at       = below(sizeof values / sizeof *values + 3);
-    return at < sizeof values / sizeof *values ? values[at] : old + (int64_t)below(5) - 2;
+    return at < sizeof values / sizeof *values ? values[at] : (int64_t)((uint64_t)old + below(5) - 2);
 }
 
 static float hostile_float(float old)
