@@ -192,7 +192,7 @@ void golden_matmul(golden_case *c)
     check_engines(c, &node, "%s matmul", 0);
 }
 
-/* ---- Add, Concat, Relu ---- */
+/* ---- Add, Concat ---- */
 
 void golden_add(golden_case *c)
 {
@@ -363,14 +363,6 @@ void golden_cat(golden_case *c)
         node.inputs[i] = &parts[i];
     }
     check_engines(c, &node, "%s cat", 0);
-}
-
-void golden_relu(golden_case *c)
-{
-    octet_tensor x;
-    if (!golden_tensor_read(&x, c, golden_input(c, "x"))) return;
-    golden_node node = { .op = "Relu", .inputs = { &x }, .input_count = 1 };
-    check_engines(c, &node, "%s relu", 0);
 }
 
 /* ---- pooling ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators over space in the torch profiles: ConvTranspose, interpolation, padding, shuffled channels; and batch norm
-   on levels. */
+/* Operators over space in the torch profiles: ConvTranspose, interpolation, padding, shuffled channels; batch norm
+   and Relu on levels. */
 #include "golden.h"
 
 #include <string.h>
@@ -131,4 +131,12 @@ void golden_shuffle(golden_case *c)
     memcpy(x.dims, dims, sizeof dims);
     golden_node node = { .op = "Transpose", .attributes = attributes, .inputs = { &x }, .input_count = 1 };
     golden_check_engines(c, &node, &(golden_check){ .row = "%s channel_shuffle" });
+}
+
+void golden_relu(golden_case *c)
+{
+    octet_tensor x;
+    if (!golden_tensor_read(&x, c, golden_input(c, "x"))) return;
+    golden_node node = { .op = "Relu", .inputs = { &x }, .input_count = 1 };
+    golden_check_engines(c, &node, &(golden_check){ .row = "%s relu" });
 }
