@@ -95,14 +95,6 @@ static bool saturates(const golden_case *c, const engine *e, const octet_tensor 
 static bool is_mac(const char *op) { return !strcmp(op, "Conv"); }
 static bool is_pool(const char *op) { return !strcmp(op, "AveragePool") || !strcmp(op, "ReduceMean"); }
 
-/* Input and output of a function of one number differ in their order of memory: torch's scalar code does it all. */
-static octet_profile scalar_only(const octet_profile *profile)
-{
-    octet_profile scalar = *profile;
-    scalar.table_block = SIZE_MAX;
-    return scalar;
-}
-
 void golden_check_engines(golden_case *c, golden_node *node, const golden_check *check)
 {
     if (!any_output(c)) golden_skip(c, "what upstream refuses");
@@ -120,7 +112,8 @@ void golden_check_engines(golden_case *c, golden_node *node, const golden_check 
         if ((!json_is_object(other) && !planes) || check->planes) continue; /* channels-last gave something else */
         if (!strcmp(node->op, "Clip")) continue; /* it is scrambled there (the vectors' README, trap 3) */
         node->profile = octet_profile_find(engines[i].profile);
-        const octet_profile scalar = scalar_only(node->profile);
+        octet_profile scalar = *node->profile; /* other orders of memory in and out: torch's scalar code throughout */
+        scalar.table_block = SIZE_MAX;
         const bool table = octet_op_find(node->op, NULL)->quant == OCTET_QUANT_TABLE;
         if (table) node->profile = &scalar;
         if ((planes || table) && !run(&got, c, *node)) return;
