@@ -342,8 +342,9 @@ const octet_profile octet_profile_torch_onednn = {
 
 #define TORCH_2_8(profile, prepare, levels, averages)                                                             \
     const octet_profile octet_profile_torch_##profile = {                                                         \
-        .name = "torch-" #profile, .quantize = quantize, .mac_prepare = prepare, .mac_levels = levels,            \
-        .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply, .prelu = prelu, .table = table,     \
+        .name = "torch-" #profile, .dynamic = dynamic, .quantize = quantize, .mac_prepare = prepare,              \
+        .mac_levels = levels, .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply,               \
+        .prelu = prelu, .table = table,                                                                           \
         .table_block = VECTORS, .average = averages, .norm = norm, .resize_single = true, .rescale = rescale,     \
     };
 TORCH_2_8(fbgemm, mac_prepare_fbgemm, mac_levels_fbgemm, average)
