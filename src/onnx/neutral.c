@@ -24,7 +24,6 @@ static const neutral_row neutral_rows[] = {
     {NULL, "broadcast", 7, 1, .any = true},       /* without axis: the last dimensions, as now */
     {NULL, "axis", 7, 1, .neutral = INT64_MIN},   /* of a broadcast: other dimensions than the last */
     {"AveragePool", "dilations", ANY_OPSET, 19, .neutral = 1},
-    {"BatchNormalization", "is_test", 7, 1, .neutral = 1},
     {"Cast", "saturate", ANY_OPSET, 19, .any = true},   /* of floats of 8 bits only */
     {"Cast", "round_mode", ANY_OPSET, 24, .any = true}, /* likewise */
     {"CastLike", "saturate", ANY_OPSET, 19, .any = true},

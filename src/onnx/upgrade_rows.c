@@ -206,6 +206,17 @@ static octet_status batch_norm_spatial(octet_reader *reader, octet_raw_node *raw
                             (long long)spatial->i);
 }
 
+/* Unless told otherwise, it trained below opset 7. */
+static octet_status batch_norm_test(octet_reader *reader, octet_raw_node *raw, octet_error *err)
+{
+    (void)reader;
+    const Onnx__AttributeProto *test;
+    OCTET_TRY(octet_raw_take(&test, raw, "is_test", TYPE_INT, err));
+    if (test && test->i) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "is_test",
+                            "got 0, need 1: below opset 7 BatchNormalization is for training unless told otherwise");
+}
+
 /* Without an axis: the second dimension. */
 static octet_status default_axis(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
@@ -233,6 +244,7 @@ enum { ALWAYS = 1 << 20 };
 
 /* Applied from top to bottom, so that an upgrade may lead to another. */
 const octet_upgrade_row octet_upgrade_rows[] = {
+    {"BatchNormalization", 7, batch_norm_test},
     {"BatchNormalization", 9, batch_norm_spatial},
     {"Cast", 6, cast_by_name},
     {"Clip", 11, clip},

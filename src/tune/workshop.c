@@ -30,7 +30,8 @@ void octet_workshop_free(octet_workshop *w)
     for (size_t i = 0; i < OCTET_TUNE_KEPT; i++) drop_base(&w->bases[i]);
 }
 
-/* The user's qconfig with config's ranges, and one rule more for each layer that stays float. */
+/* The user's qconfig with config's ranges, and one rule more for each layer that stays float. Which layers 8 bits ruin is
+   for the search to find: conversion gives none of them 16. */
 static octet_status qconfig_of(octet_qconfig *qconfig, const octet_workshop *w, const octet_tune_config *config,
                                octet_arena *arena, octet_error *err)
 {
@@ -38,6 +39,7 @@ static octet_status qconfig_of(octet_qconfig *qconfig, const octet_workshop *w, 
     *qconfig                       = w->qconfig;
     qconfig->activation.method     = config->method;
     qconfig->activation.percentile = config->percentile;
+    if (!qconfig->activation.dtype) qconfig->activation.dtype = OCTET_U8;
     OCTET_TRY(octet_arena_get(&rules, arena, w->qconfig.layer_count + config->float_count, sizeof *rules, err));
     if (w->qconfig.layer_count) memcpy(rules, w->qconfig.layers, w->qconfig.layer_count * sizeof *rules);
     for (size_t i = 0; i < config->float_count; i++)

@@ -69,7 +69,7 @@ static void same_graph(const octet_graph *a, const octet_graph *b)
 
 static const char *const models[] = { "ad01_autoencoder", "fastestdet_coco",      "kws_dscnn",   "lenet_mnist",
                                       "resnet20_cifar10", "resnet20_cifar10_natural", "resnet8_cifar10_nhwc",
-                                      "super_resolution_x3", "sww_dscnn1d", "vww_mobilenetv1" };
+                                      "super_resolution_x3", "sww_dscnn1d", "vit_mnist", "vww_mobilenetv1" };
 
 static octet_graph *load_shared(const char *model)
 {

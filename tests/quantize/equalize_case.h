@@ -69,12 +69,12 @@ static inline void add_ints_node(octet_graph *graph, const statement *s, const c
     add_node(graph, op, s->out, NULL, INPUTS(s->in[0], name));
 }
 
-/* x + 1, x * noise, Pad with 1. */
+/* x + noise, x * noise. */
 static inline void add_constant(octet_graph *graph, random_state *r, const statement *s, const char *op)
 {
     char name[40];
     snprintf(name, sizeof name, "c_%s", s->out);
-    add_random(graph, r, name, (const int64_t[]){ 8, 1, 1 }, 3, between(0.5f, 2));
+    add_random(graph, r, name, (const int64_t[]){ 8, EQ_SIDE, EQ_SIDE }, 3, between(0.5f, 2)); /* what folds is gone */
     add_node(graph, op, s->out, NULL, INPUTS(s->in[0], name));
 }
 

@@ -219,8 +219,9 @@ static octet_graph *upsampler(const char *mode)
     add_node(graph, "Conv", "conv", NULL, INPUTS("x", "w1"));
     add_node(graph, "Resize", "up", resize, INPUTS("conv", "", "scales"));
     add_batch_norm(graph, &r, "norm", "up");
+    add_node(graph, "Relu", "relu", NULL, INPUTS("norm")); /* else the Conv behind would take the batch norm up */
     add_random(graph, &r, "w2", (const int64_t[]){ 4, 8, 3, 3 }, 4, between(-0.3f, 0.3f));
-    add_node(graph, "Conv", "out", NULL, INPUTS("norm", "w2"));
+    add_node(graph, "Conv", "out", NULL, INPUTS("relu", "w2"));
     MUST(octet_graph_set_output(graph, "out", &err));
     return graph;
 }
