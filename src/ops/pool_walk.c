@@ -31,29 +31,38 @@ static bool clip(octet_pool_stretch *stretch, const octet_pool_walk *walk, int64
     return true;
 }
 
-/* The stretch of one tap; false where it lies in the padding for the whole part. */
-static bool stretch_of(octet_pool_stretch *stretch, const octet_pool_walk *walk, int64_t tap)
+/* Where the input row lies that a row of the window's taps reads; false: in the padding. */
+static bool row_of(int64_t *row, const octet_pool_walk *walk, int64_t taps)
 {
     const octet_window *const window = walk->window;
-    const int                 last = window->rank - 1;
-    const int64_t             column = tap % window->kernel[last] * window->dilation[last] - window->pad[last];
-    tap /= window->kernel[last];
-    int64_t row = 0, step = 1;
-    for (int i = last - 1; i >= 0; i--) {
-        const int64_t at = walk->origin[i] + tap % window->kernel[i] * window->dilation[i];
+    int64_t                   step   = 1;
+    *row = 0;
+    for (int i = window->rank - 2; i >= 0; i--) {
+        const int64_t at = walk->origin[i] + taps % window->kernel[i] * window->dilation[i];
         if (at < 0 || at >= window->in[i]) return false;
-        tap /= window->kernel[i];
-        row += at * step;
+        taps /= window->kernel[i];
+        *row += at * step;
         step *= window->in[i];
     }
-    if (!clip(stretch, walk, column)) return false;
-    stretch->at += row * window->in[last];
     return true;
 }
 
 bool octet_pool_next(octet_pool_stretch *stretch, octet_pool_walk *walk)
 {
-    while (walk->tap < walk->taps)
-        if (stretch_of(stretch, walk, walk->tap++)) return true;
+    const octet_window *const window = walk->window;
+    const int                 last   = window->rank - 1;
+    const int64_t             width  = window->kernel[last];
+    while (walk->tap < walk->taps) {
+        const int64_t tap = walk->tap;
+        int64_t       row;
+        if (!row_of(&row, walk, tap / width)) {
+            walk->tap = (tap / width + 1) * width;
+            continue;
+        }
+        walk->tap++;
+        if (!clip(stretch, walk, tap % width * window->dilation[last] - window->pad[last])) continue;
+        stretch->at += row * window->in[last];
+        return true;
+    }
     return false;
 }

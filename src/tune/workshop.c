@@ -30,8 +30,8 @@ void octet_workshop_free(octet_workshop *w)
     for (size_t i = 0; i < OCTET_TUNE_KEPT; i++) drop_base(&w->bases[i]);
 }
 
-/* The user's qconfig with config's ranges, and one rule more for each layer that stays float. Which layers 8 bits ruin is
-   for the search to find: conversion gives none of them 16. */
+/* The user's qconfig with config's ranges, and one rule more for each layer that stays float. Which layers 8 bits ruin
+   is for the search to find: conversion gives none of them 16. */
 static octet_status qconfig_of(octet_qconfig *qconfig, const octet_workshop *w, const octet_tune_config *config,
                                octet_arena *arena, octet_error *err)
 {
