@@ -14,7 +14,7 @@ static octet_status print_operators(cli_call *call)
     octet_operator_info info;
     json_t *const       list = cli_json_array();
     if (call->args.markdown)
-        cli_say(call, "# Operators\n\n<!-- made by: octet inspect --operators --markdown > docs/operators.md -->\n\n"
+        cli_say(call, "# Operators\n\n<!-- made by: tools/make_docs -->\n\n"
                       "| operator | opset it states | float | int8 | gradient |\n|---|---|---|---|---|\n");
     else cli_say(call, "%-24s %-8s %-6s %-6s %s\n", "operator", "opset", "float", "int8", "gradient");
     for (size_t i = 0; octet_operator(&info, i); i++) {

@@ -45,12 +45,16 @@ static octet_tensor stored_of(const octet_plan *plan, const octet_tensor *logica
     return tensor;
 }
 
+/* Of one value: what no network needs, and a file may ask for. */
+static const size_t MOST_BYTES = (size_t)8 << 30;
+
 static octet_status add_buffer(int *buffer, octet_plan *plan, const octet_tensor *stored, octet_error *err)
 {
     const int64_t bytes = octet_tensor_bytes(stored);
-    if (bytes < 0 || (size_t)bytes > plan->max_memory)
-        return octet_fail(err, OCTET_ERR_LIMIT, "a value of %lld bytes is larger than the limit of %zu (--max-memory)",
-                          (long long)bytes, plan->max_memory);
+    const size_t  limit = plan->max_memory < MOST_BYTES ? plan->max_memory : MOST_BYTES;
+    if (bytes < 0 || (size_t)bytes > limit)
+        return octet_fail(err, OCTET_ERR_LIMIT, "a value of %lld bytes is larger than the limit of %zu%s",
+                          (long long)bytes, limit, limit < MOST_BYTES ? " (--max-memory)" : "");
     if (!octet_arena_grow(plan->arena, &plan->buffers, plan->buffer_count, &plan->buffer_capacity,
                           sizeof *plan->buffers))
         return octet_fail_memory(err);

@@ -93,22 +93,14 @@ octet_status octet_check_scalar(const octet_call *call, int slot, const char *na
     return OCTET_OK;
 }
 
-/* Of one tensor: what no network needs, and a file may ask for. */
-static const int64_t MOST_BYTES = (int64_t)8 << 30;
-
 octet_status octet_set_output(octet_tensor *out, octet_dtype dtype, const int64_t *dims, int rank, octet_error *err)
 {
     if (rank < 0 || rank > OCTET_MAX_RANK)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "the result has %d dimensions, at most %d are supported", rank,
                           OCTET_MAX_RANK);
     octet_tensor result = {.dtype = dtype, .rank = rank};
-    bool         fits = true;
-    for (int i = 0; i < rank; i++) {
-        result.dims[i] = dims[i];
-        fits = fits && dims[i] <= INT32_MAX;
-    }
-    const int64_t bytes = octet_tensor_bytes(&result);
-    if (!fits || bytes < 0 || bytes > MOST_BYTES) {
+    for (int i = 0; i < rank; i++) result.dims[i] = dims[i];
+    if (octet_tensor_bytes(&result) < 0) {
         char text[160];
         return octet_fail(err, OCTET_ERR_SHAPE, "a result of shape %s is not possible",
                           octet_shape_text(text, sizeof text, dims, rank));

@@ -42,8 +42,8 @@ octet_status octet_check_known(const octet_call *call, int slot, const char *nam
 /* An optional input of one element, of the type of input 0. */
 octet_status octet_check_scalar(const octet_call *call, int slot, const char *name, octet_error *err);
 
-/* Sets type and dimensions; refuses more than OCTET_MAX_RANK dimensions, negative ones and those above 2^31 - 1, and
-   tensors above 8 GiB. */
+/* Sets type and dimensions; refuses more than OCTET_MAX_RANK dimensions, negative ones, and more bytes than int64_t
+   holds. */
 octet_status octet_set_output(octet_tensor *out, octet_dtype dtype, const int64_t *dims, int rank, octet_error *err);
 
 /* Input slot, called name, has the type of input 0. */

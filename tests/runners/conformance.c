@@ -3,7 +3,8 @@
    and compared; one line per failure with the first difference, then the counts. A case that needs an operator, type
    or opset octet does not have is skipped, and every reason is counted.
 
-   conformance [DIR] [NAME]    all cases below DIR; with NAME only those whose path contains it */
+   conformance [DIR] [NAME]    all cases below DIR; with NAME only those whose path contains it
+   conformance --markdown [DIR]  the end of docs/operators.md: every case that is not passed, and why */
 #include <octet/octet.h>
 
 #include "base/arena.h"
@@ -31,6 +32,7 @@ typedef struct reason {
 
 typedef struct tally {
     size_t passed, failed, skipped, reason_count;
+    bool   lists; /* every skipped case, as a row of a table */
     reason reasons[MOST_REASONS];
 } tally;
 
@@ -262,11 +264,12 @@ static const char *wrong(const char *folder)
 
 /* ---- counting ---- */
 
-static void count_reason(tally *all, const octet_error *err)
+static void count_reason(tally *all, const char *folder, const octet_error *err)
 {
     char   text[320];
     size_t i = 0;
     snprintf(text, sizeof text, "%s%s%s", err->field, *err->field ? ": " : "", err->text);
+    if (all->lists) printf("| %s | %s |\n", strrchr(folder, '/') + 1, text);
     while (i < all->reason_count && strcmp(all->reasons[i].text, text) != 0) i++;
     if (i == MOST_REASONS) return;
     if (i == all->reason_count) memcpy(all->reasons[all->reason_count++].text, text, sizeof text);
@@ -284,10 +287,10 @@ static void count_case(tally *all, const char *folder)
         all->skipped++;
         err = (octet_error){0};
         octet_fail(&err, OCTET_ERR_UNSUPPORTED, "%s", wrong(folder));
-        count_reason(all, &err);
+        count_reason(all, folder, &err);
     } else if (status == OCTET_ERR_UNSUPPORTED && !supported) {
         all->skipped++;
-        count_reason(all, &err);
+        count_reason(all, folder, &err);
     } else {
         char line[700];
         octet_error_line(line, sizeof line, &err);
@@ -324,25 +327,46 @@ static void find_cases(char **cases, size_t *count, const char *path, int depth)
     closedir(folder);
 }
 
+static void count_cases(tally *all, char **cases, size_t count, const char *part)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!part || strstr(cases[i], part)) count_case(all, cases[i]);
+        free(cases[i]);
+    }
+}
+
+static void print_markdown(tally *all, char **cases, size_t count)
+{
+    all->lists = true;
+    printf("\n## ONNX's node tests that are not passed\n\n<!-- made by: tools/make_docs -->\n\n"
+           "| case | why |\n|---|---|\n");
+    count_cases(all, cases, count, NULL);
+    printf("\n%zu of the %zu node tests of this release of ONNX pass.\n", all->passed, count);
+}
+
+static void print_counts(tally *all, char **cases, size_t count, const char *part)
+{
+    count_cases(all, cases, count, part);
+    qsort(all->reasons, all->reason_count, sizeof *all->reasons, by_count);
+    for (size_t i = 0; i < all->reason_count; i++)
+        printf("skipped %3zu: %s\n", all->reasons[i].count, all->reasons[i].text);
+    printf("%zu passed, %zu failed, %zu skipped\n", all->passed, all->failed, all->skipped);
+}
+
 int main(int argc, char **argv)
 {
     static tally      all;
     static char      *cases[MOST_CASES];
-    const char *const folder = argc > 1 ? argv[1] : OCTET_CONFORMANCE_DIR;
+    const bool        markdown = argc > 1 && !strcmp(argv[1], "--markdown");
+    const char *const folder = argc > 1 + markdown ? argv[1 + markdown] : OCTET_CONFORMANCE_DIR;
     size_t            count = 0;
     find_cases(cases, &count, folder, 0);
-    if (count == 0 && argc < 2) {
+    if (count == 0 && argc < 2 + markdown) {
         printf("%s has no cases: install libonnx-testdata, or name a folder\n", folder);
         return 77;
     }
     qsort(cases, count, sizeof *cases, by_name);
-    for (size_t i = 0; i < count; i++) {
-        if (argc < 3 || strstr(cases[i], argv[2])) count_case(&all, cases[i]);
-        free(cases[i]);
-    }
-    qsort(all.reasons, all.reason_count, sizeof *all.reasons, by_count);
-    for (size_t i = 0; i < all.reason_count; i++)
-        printf("skipped %3zu: %s\n", all.reasons[i].count, all.reasons[i].text);
-    printf("%zu passed, %zu failed, %zu skipped\n", all.passed, all.failed, all.skipped);
-    return all.failed > 0 || all.passed == 0;
+    if (markdown) print_markdown(&all, cases, count);
+    else print_counts(&all, cases, count, argc > 2 ? argv[2] : NULL);
+    return all.failed || !all.passed;
 }
