@@ -43,11 +43,27 @@ static bool is_extra(const octet_node *node)
     return false;
 }
 
+/* Whether b's node computes a's operator and the activation behind it, which the quantized network (PyTorch's targets)
+   keeps apart. */
+static bool absorbs(const octet_value *b, const octet_node *a)
+{
+    return b && b->producer && a && b->producer->op == a->op && b->producer->activation.on;
+}
+
+/* Such an operator, and such an activation. */
+static bool is_part(const octet_node *node, const octet_value *twin, const octet_graph *real)
+{
+    const octet_value *const out = node->outputs[0];
+    if (twin) return node->input_count && absorbs(twin, node->inputs[0]->producer);
+    const octet_value *const next = out->use_count == 1 ? out->uses[0].node->outputs[0] : NULL;
+    return next && absorbs(octet_graph_find_value(real, next->name), node);
+}
+
 static octet_status check_twin(const octet_node *node, const octet_graph *real, octet_error *err)
 {
     const octet_value *const out  = node->output_count ? node->outputs[0] : NULL;
     const octet_value *const twin = out ? octet_graph_find_value(real, out->name) : NULL;
-    if (!out || is_extra(node)) return OCTET_OK;
+    if (!out || is_extra(node) || is_part(node, twin, real)) return OCTET_OK;
     if (!twin || !twin->producer)
         return differs(node, "the networks do not match: the float network has no value of this node's name (this is "
                              "the first node that differs)", err);
@@ -105,7 +121,8 @@ static void add_layer(octet_pairing *p, const octet_node *node)
     *layer = (octet_layer){
         .node = node, .value = out, .reference = twin, .add = octet_node_fused_add(p->quantized, node),
         .unrounded = octet_graph_find_node(p->unrounded, node->name),
-        .rounds    = !(node->op->flags & OCTET_OP_VIEW) && reads_levels(p->quantized, node),
+        .rounds    = !(node->op->flags & OCTET_OP_VIEW) && reads_levels(p->quantized, node) &&
+                  twin->producer->op == node->op,
     };
     p->by_value[out->index] = layer;
 }

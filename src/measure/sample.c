@@ -34,12 +34,22 @@ static octet_status compare_summed(octet_comparing *c, const octet_layer *layer,
     return look_closer(c, layer, reference, own, err);
 }
 
+/* A layer, and what only it reads and the float network does not know: the sum before an activation. */
+static octet_status run_fed(octet_comparing *c, const octet_layer *layer, octet_error *err)
+{
+    const octet_pairing *const p     = c->pairing;
+    const octet_node *const    first = layer->node->input_count ? layer->node->inputs[0]->producer : NULL;
+    if (first && !octet_graph_find_value(p->real, first->outputs[0]->name))
+        OCTET_TRY(octet_workspace_run_node(c->fed, first, err));
+    return octet_workspace_run_node(c->fed, layer->node, err);
+}
+
 static octet_status compare_layer(octet_comparing *c, const octet_layer *layer, octet_error *err)
 {
     const octet_pairing *const p    = c->pairing;
     octet_layer_sums *const    sums = &c->sums.layers[layer - p->layers];
     if (!octet_workspace_raw(c->real, layer->reference).data) return OCTET_OK;
-    OCTET_TRY(octet_workspace_run_node(c->fed, layer->node, err));
+    OCTET_TRY(run_fed(c, layer, err));
     const bool closer = layer->rounds && (c->wanted || c->look);
     if (!closer && octet_compare_blocks(c, layer)) return OCTET_OK;
     const float *const reference = octet_workspace_reals(c->real, layer->reference, c->rooms[0]);
