@@ -12,8 +12,9 @@ enum { HELD_BACK = 4, MOST_OLD = 8 * OCTET_STEPS };
 /* Less gain than this is what other samples would take back. */
 #define LEAST_GAIN_DB 0.1
 
-/* Other ranges than those that the search's own rule takes must gain more: the rule has seen more samples. */
-#define LEAST_RANGES_GAIN_DB 0.5
+/* Of several variants the best gains by chance alone, so it must gain more; and so must other ranges than those that the
+   search's own rule takes, which has seen more samples. */
+#define LEAST_CHOSEN_GAIN_DB 0.5
 
 typedef struct way {
     octet_graph                  *origin; /* fused float network, which the judge goes by */
@@ -128,7 +129,7 @@ static octet_status try_other_ranges(attempt *a, way *w, octet_error *err)
     octet_status    status = octet_graph_copy(&other, a->calibrated, err);
     if (status == OCTET_OK) status = take_other_ranges(other, err);
     if (status == OCTET_OK) status = judge(&judged, w, other, err);
-    if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_RANGES_GAIN_DB) {
+    if (status == OCTET_OK && octet_judgement_gain(&a->judged, &judged) >= LEAST_CHOSEN_GAIN_DB) {
         w->old[w->old_count++] = a->calibrated;
         a->calibrated          = other;
         a->judged              = judged;
@@ -190,10 +191,11 @@ static void take(way *w, const attempt *a)
 
 static octet_status try_step(way *w, const step *s, octet_step_gain *gain, octet_error *err)
 {
-    attempt best;
+    const double least = s->variants > 1 ? LEAST_CHOSEN_GAIN_DB : LEAST_GAIN_DB;
+    attempt      best;
     OCTET_TRY(best_attempt(&best, w, s, err));
     *gain = (octet_step_gain){ s->name, octet_judgement_db(&w->judged), octet_judgement_db(&best.judged), best.gain_db,
-                               best.gain_db >= LEAST_GAIN_DB };
+                               best.gain_db >= least };
     if (gain->kept) take(w, &best);
     else attempt_free(&best);
     return OCTET_OK;
