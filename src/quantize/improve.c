@@ -12,8 +12,8 @@ enum { HELD_BACK = 4, MOST_OLD = 8 * OCTET_STEPS };
 /* Less gain than this is what other samples would take back. */
 #define LEAST_GAIN_DB 0.1
 
-/* Of several variants the best gains by chance alone, so it must gain more; and so must other ranges than those that the
-   search's own rule takes, which has seen more samples. */
+/* Of several variants the best gains by chance alone, so it must gain more; and so must other ranges than those that
+   the search's own rule takes, which has seen more samples. */
 #define LEAST_CHOSEN_GAIN_DB 0.5
 
 typedef struct way {
