@@ -41,7 +41,7 @@ static void make_walk(group_walk *w, const octet_call *call)
         *(normal[i] ? &w->each : &w->groups) *= w->x->dims[i];
     }
     w->sums = call->scratch;
-    w->squares = w->sums + w->groups;
+    w->squares = w->sums ? w->sums + w->groups : NULL;
 }
 
 static size_t scratch_size(const octet_call *call, bool integer)

@@ -174,8 +174,8 @@ static void test_packed(void **state)
     (void)state;
     octet_tensor tensor;
     int64_t      dims[] = { 3 };
-    uint8_t      bytes[] = { 0x92, 0x0f };
-    int32_t      words[] = { 0x92, 0x0f };
+    uint8_t      bytes[3] = { 0x92, 0x0f }; /* and one too many */
+    int32_t      words[3] = { 0x92, 0x0f };
     const struct {
         int         type;
         size_t      bytes;

@@ -39,7 +39,7 @@ static void make_clips(void)
 static const char *fixed(octet_graph *graph, const char *name, const int64_t *dims, int rank, const float *data)
 {
     octet_tensor t = { .dtype = OCTET_F32, .rank = rank, .data = (void *)(uintptr_t)data };
-    memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
+    for (int i = 0; i < rank; i++) t.dims[i] = dims[i];
     MUST(octet_graph_add_constant(graph, name, &t, &err));
     return name;
 }
