@@ -22,21 +22,8 @@ typedef struct conv_gradient {
     void                      *weights; /* for each group and product, those of all its output channels */
 } conv_gradient;
 
-#define X float
-#define SUM float
-#define NAME(x) x##_f32
-#include "ops/conv_backward_template.h"
-#undef X
-#undef SUM
-#undef NAME
-
-#define X double
-#define SUM double
-#define NAME(x) x##_f64
-#include "ops/conv_backward_template.h"
-#undef X
-#undef SUM
-#undef NAME
+#define OCTET_TEMPLATE "ops/conv_backward_template.h"
+#include "ops/reals_template.h"
 
 /* Plans a call and lays out its scratch memory. False: too large. */
 static bool lay_out(conv_gradient *g, const octet_call *call, const octet_window *window)

@@ -65,39 +65,12 @@ static bool next_row(tile_rows *rows, const conv_run *run)
 
 /* ---- real numbers ---- */
 
-#define X float
-#define SUM float
-#define NAME(x) x##_f32
-#include "ops/conv_template.h"
-#undef X
-#undef SUM
-#undef NAME
-
-#define X double
-#define SUM double
-#define NAME(x) x##_f64
-#include "ops/conv_template.h"
-#undef X
-#undef SUM
-#undef NAME
+#define OCTET_TEMPLATE "ops/conv_template.h"
+#include "ops/reals_template.h"
 
 /* ---- levels ---- */
 
-#define X int16_t
-#define SUM int32_t
-#define NAME(x) x##_narrow
-#include "ops/conv_template.h"
-#undef X
-#undef SUM
-#undef NAME
-
-#define X int32_t
-#define SUM int64_t
-#define NAME(x) x##_wide
-#include "ops/conv_template.h"
-#undef X
-#undef SUM
-#undef NAME
+#include "ops/levels_template.h"
 
 /* The weights of output channel c as prepared elements. */
 static void prepare_weights(void *context, size_t c)

@@ -24,37 +24,10 @@ typedef struct transpose_run {
     octet_scratch     scratch;
 } transpose_run;
 
-#define X float
-#define SUM float
-#define NAME(x) x##_f32
-#include "ops/conv_transpose_template.h"
-#undef X
-#undef SUM
-#undef NAME
+#define OCTET_TEMPLATE "ops/conv_transpose_template.h"
+#include "ops/reals_template.h"
 
-#define X double
-#define SUM double
-#define NAME(x) x##_f64
-#include "ops/conv_transpose_template.h"
-#undef X
-#undef SUM
-#undef NAME
-
-#define X int16_t
-#define SUM int32_t
-#define NAME(x) x##_narrow
-#include "ops/conv_transpose_template.h"
-#undef X
-#undef SUM
-#undef NAME
-
-#define X int32_t
-#define SUM int64_t
-#define NAME(x) x##_wide
-#include "ops/conv_transpose_template.h"
-#undef X
-#undef SUM
-#undef NAME
+#include "ops/levels_template.h"
 
 /* The Conv that call turns around: output and input change places. */
 typedef struct turned_conv {

@@ -37,17 +37,8 @@ product_block octet_product_block(const product_run *run, size_t i)
 }
 
 /* Integers are multiplied as unsigned ones: the same low bits, and overflow wraps. */
-#define T float
-#define NAME(x) x##_f32
-#include "ops/product_template.h"
-#undef T
-#undef NAME
-
-#define T double
-#define NAME(x) x##_f64
-#include "ops/product_template.h"
-#undef T
-#undef NAME
+#define OCTET_TEMPLATE "ops/product_template.h"
+#include "ops/reals_template.h"
 
 #define T uint32_t
 #define NAME(x) x##_u32

@@ -16,17 +16,8 @@ typedef struct back {
     void                      *dh, *dc, *dgates, *dstate, *dextra, *dpeephole;
 } back;
 
-#define T float
-#define NAME(x) x##_f32
-#include "ops/recurrent_backward_template.h"
-#undef T
-#undef NAME
-
-#define T double
-#define NAME(x) x##_f64
-#include "ops/recurrent_backward_template.h"
-#undef T
-#undef NAME
+#define OCTET_TEMPLATE "ops/recurrent_backward_template.h"
+#include "ops/reals_template.h"
 
 /* ---- where things are ---- */
 

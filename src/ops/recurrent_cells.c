@@ -41,17 +41,8 @@ static double gate_slope(const octet_recurrent_step *s, int function, double x)
     return within_clip(s->run, x) ? slope_of(s, function, x) : 0;
 }
 
-#define T float
-#define NAME(x) x##_f32
-#include "ops/recurrent_template.h"
-#undef T
-#undef NAME
-
-#define T double
-#define NAME(x) x##_f64
-#include "ops/recurrent_template.h"
-#undef T
-#undef NAME
+#define OCTET_TEMPLATE "ops/recurrent_template.h"
+#include "ops/reals_template.h"
 
 #define BOTH(x) { x##_f32, x##_f64 }
 

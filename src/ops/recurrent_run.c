@@ -7,17 +7,8 @@
 
 #include <string.h>
 
-#define T float
-#define NAME(x) x##_f32
-#include "ops/recurrent_product_template.h"
-#undef T
-#undef NAME
-
-#define T double
-#define NAME(x) x##_f64
-#include "ops/recurrent_product_template.h"
-#undef T
-#undef NAME
+#define OCTET_TEMPLATE "ops/recurrent_product_template.h"
+#include "ops/reals_template.h"
 
 int64_t octet_recurrent_length(const octet_recurrent *run, int64_t sample)
 {

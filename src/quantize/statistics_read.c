@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/taker.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -12,26 +13,11 @@
 
 enum { DIGITS = 16 };
 
-typedef struct reader {
-    const uint8_t *at;
-    size_t         left;
-} reader;
-
-/* The next size bytes, NULL where there are fewer. */
-static const uint8_t *take(reader *r, size_t size)
-{
-    if (size > r->left) return NULL;
-    const uint8_t *const bytes = r->at;
-    r->at += size;
-    r->left -= size;
-    return bytes;
-}
-
-static bool take_number(uint64_t *value, reader *r)
+static bool take_number(uint64_t *value, octet_taker *r)
 {
     *value = 0;
     for (int shift = 0; shift < 64; shift += 7) {
-        const uint8_t *const byte = take(r, 1);
+        const uint8_t *const byte = octet_take(r, 1);
         if (!byte || (shift == 63 && *byte > 1)) return false;
         *value |= (uint64_t)(*byte & 127) << shift;
         if (*byte < 128) return true;
@@ -39,7 +25,7 @@ static bool take_number(uint64_t *value, reader *r)
     return false;
 }
 
-static bool take_signed(int64_t *value, reader *r)
+static bool take_signed(int64_t *value, octet_taker *r)
 {
     uint64_t bits;
     if (!take_number(&bits, r)) return false;
@@ -47,15 +33,15 @@ static bool take_signed(int64_t *value, reader *r)
     return true;
 }
 
-static bool take_float(float *value, reader *r)
+static bool take_float(float *value, octet_taker *r)
 {
-    const uint8_t *const bytes = take(r, sizeof *value);
+    const uint8_t *const bytes = octet_take(r, sizeof *value);
     if (bytes) memcpy(value, bytes, sizeof *value);
     return bytes && isfinite(*value);
 }
 
 /* A count of things of which each takes at least size bytes. */
-static bool take_count(size_t *count, reader *r, size_t size)
+static bool take_count(size_t *count, octet_taker *r, size_t size)
 {
     uint64_t number;
     if (!take_number(&number, r) || number > r->left / size) return false;
@@ -71,7 +57,7 @@ static octet_status damaged(const char *what, const char *name, octet_error *err
 
 /* ---- the parts ---- */
 
-static octet_status read_bins(octet_seen_values *v, reader *r, octet_arena *arena, octet_error *err)
+static octet_status read_bins(octet_seen_values *v, octet_taker *r, octet_arena *arena, octet_error *err)
 {
     uint64_t bin = 0;
     OCTET_TRY(octet_arena_get(&v->bins, arena, v->bin_count, sizeof *v->bins, err));
@@ -85,7 +71,7 @@ static octet_status read_bins(octet_seen_values *v, reader *r, octet_arena *aren
     return OCTET_OK;
 }
 
-static octet_status read_values(octet_seen_values *v, reader *r, octet_arena *arena, octet_error *err)
+static octet_status read_values(octet_seen_values *v, octet_taker *r, octet_arena *arena, octet_error *err)
 {
     uint64_t seen;
     if (!take_number(&v->count, r) || !take_number(&v->rejected, r) || !take_number(&seen, r) ||
@@ -97,7 +83,7 @@ static octet_status read_values(octet_seen_values *v, reader *r, octet_arena *ar
     return read_bins(v, r, arena, err);
 }
 
-static octet_status read_sums(octet_seen_sums *m, reader *r, octet_arena *arena, octet_error *err)
+static octet_status read_sums(octet_seen_sums *m, octet_taker *r, octet_arena *arena, octet_error *err)
 {
     if (!take_count(&m->count, r, 2)) return damaged("cut off", m->name, err);
     OCTET_TRY(octet_arena_get(&m->sum, arena, m->count, sizeof *m->sum, err));
@@ -107,9 +93,9 @@ static octet_status read_sums(octet_seen_sums *m, reader *r, octet_arena *arena,
     return OCTET_OK;
 }
 
-static octet_status read_samples(octet_statistics *s, reader *r, octet_error *err)
+static octet_status read_samples(octet_statistics *s, octet_taker *r, octet_error *err)
 {
-    const uint8_t *const bytes = s->sample_count <= r->left / 8 ? take(r, 8 * s->sample_count) : NULL;
+    const uint8_t *const bytes = s->sample_count <= r->left / 8 ? octet_take(r, 8 * s->sample_count) : NULL;
     if (!bytes) return damaged("cut off", "samples", err);
     OCTET_TRY(octet_arena_get(&s->samples, s->arena, s->sample_count, sizeof *s->samples, err));
     if (s->sample_count) memcpy(s->samples, bytes, 8 * s->sample_count);
@@ -172,16 +158,16 @@ static octet_status read_members(octet_statistics *s, const json_t *root, octet_
     return read_names(s, root, err);
 }
 
-static octet_status read_header(octet_statistics *s, reader *r, octet_error *err)
+static octet_status read_header(octet_statistics *s, octet_taker *r, octet_error *err)
 {
     octet_statistics_head head;
     json_error_t          why;
     memcpy(&head, r->at, sizeof head); /* the hash was there: the head is */
-    take(r, sizeof head);
+    octet_take(r, sizeof head);
     if (head.version != OCTET_STATISTICS_VERSION)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "statistics of version %u (need %d)", head.version,
                           (int)OCTET_STATISTICS_VERSION);
-    const uint8_t *const text = take(r, head.header);
+    const uint8_t *const text = octet_take(r, head.header);
     if (!text) return damaged("cut off in its header", NULL, err);
     json_t *const root = json_loadb((const char *)text, head.header, JSON_REJECT_DUPLICATES, &why);
     if (!root) return octet_fail(err, OCTET_ERR_FORMAT, "header: %d:%d: %.150s", why.line, why.column, why.text);
@@ -192,7 +178,7 @@ static octet_status read_header(octet_statistics *s, reader *r, octet_error *err
 
 /* ---- the whole ---- */
 
-static octet_status check_hash(reader *r, octet_error *err)
+static octet_status check_hash(octet_taker *r, octet_error *err)
 {
     static const uint8_t magic[] = OCTET_STATISTICS_MAGIC;
     octet_hash           hash;
@@ -207,7 +193,7 @@ static octet_status check_hash(reader *r, octet_error *err)
     return octet_fail(err, OCTET_ERR_FORMAT, "statistics are damaged or cut off (hash differs)");
 }
 
-static octet_status read_all(octet_statistics *s, reader *r, octet_error *err)
+static octet_status read_all(octet_statistics *s, octet_taker *r, octet_error *err)
 {
     OCTET_TRY(check_hash(r, err));
     OCTET_TRY(read_header(s, r, err));
@@ -221,7 +207,7 @@ octet_status octet_statistics_parse(octet_statistics **statistics, const uint8_t
 {
     octet_statistics  *s     = NULL;
     octet_arena *const arena = octet_arena_new();
-    reader             r     = { bytes, size };
+    octet_taker        r     = { bytes, size };
     *statistics              = NULL;
     if (!arena) return octet_fail_memory(err);
     octet_status status = octet_arena_get(&s, arena, 1, sizeof *s, err);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/taker.h"
 
 #include <string.h>
 
@@ -67,25 +68,10 @@ octet_status octet_checkpoint_write(const char *path, const octet_checkpoint *ch
 
 /* ---- reading ---- */
 
-typedef struct reader {
-    const uint8_t *at;
-    size_t         left;
-} reader;
-
-/* The next size bytes, NULL where there are fewer. */
-static const uint8_t *take(reader *r, uint64_t size)
-{
-    if (size > r->left) return NULL;
-    const uint8_t *const bytes = r->at;
-    r->at += size;
-    r->left -= (size_t)size;
-    return bytes;
-}
-
 /* Copied out: nothing in the file is aligned. */
-static bool take_into(reader *r, void *to, size_t size)
+static bool take_into(octet_taker *r, void *to, size_t size)
 {
-    const uint8_t *const bytes = take(r, size);
+    const uint8_t *const bytes = octet_take(r, size);
     if (bytes) memcpy(to, bytes, size);
     return bytes;
 }
@@ -96,7 +82,7 @@ static octet_status fail_format(octet_error *err, const char *why)
 }
 
 /* Leaves out the hash at the end. */
-static octet_status check_hash(reader *r, octet_error *err)
+static octet_status check_hash(octet_taker *r, octet_error *err)
 {
     octet_hash hash;
     uint64_t   stored;
@@ -131,13 +117,13 @@ static octet_status check_identity(const char *theirs, size_t left, const char *
     }
 }
 
-static octet_status check_head(reader *r, const octet_checkpoint *c, octet_error *err)
+static octet_status check_head(octet_taker *r, const octet_checkpoint *c, octet_error *err)
 {
     head first;
     if (!take_into(r, &first, sizeof first)) return fail_format(err, "checkpoint is cut off");
     if (first.version != VERSION)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "checkpoint has version %u (need %d)", first.version, VERSION);
-    const uint8_t *const identity = take(r, first.identity);
+    const uint8_t *const identity = octet_take(r, first.identity);
     if (!identity) return fail_format(err, "checkpoint is cut off in its identity");
     OCTET_TRY(check_identity((const char *)identity, (size_t)first.identity, c->identity, err));
     if (first.sections == c->count) return OCTET_OK;
@@ -145,23 +131,23 @@ static octet_status check_head(reader *r, const octet_checkpoint *c, octet_error
 }
 
 /* Finds the bytes of one section. */
-static octet_status next_section(const uint8_t **data, reader *r, const octet_section *s, octet_error *err)
+static octet_status next_section(const uint8_t **data, octet_taker *r, const octet_section *s, octet_error *err)
 {
     section_head         at;
     const bool           whole = take_into(r, &at, sizeof at);
-    const uint8_t *const name  = whole ? take(r, at.name) : NULL;
+    const uint8_t *const name  = whole ? octet_take(r, at.name) : NULL;
     if (!name) return octet_fail(err, OCTET_ERR_FORMAT, "checkpoint is cut off before '%s'", s->name);
     if (at.name != strlen(s->name) || memcmp(name, s->name, at.name) != 0 || at.dtype != (uint32_t)s->dtype)
         return octet_fail(err, OCTET_ERR_FORMAT, "checkpoint has another section where '%s' belongs", s->name);
     if (at.count != s->count)
         return octet_fail(err, OCTET_ERR_FORMAT, "'%s' has %llu entries (need %zu)", s->name,
                           (unsigned long long)at.count, s->count);
-    *data = take(r, s->count * octet_dtype_size(s->dtype));
+    *data = octet_take(r, s->count * octet_dtype_size(s->dtype));
     return *data ? OCTET_OK : octet_fail(err, OCTET_ERR_FORMAT, "checkpoint is cut off in '%s'", s->name);
 }
 
 /* Walks all sections; copies them where asked to. */
-static octet_status walk(reader r, const octet_checkpoint *c, bool copy, octet_error *err)
+static octet_status walk(octet_taker r, const octet_checkpoint *c, bool copy, octet_error *err)
 {
     for (size_t i = 0; i < c->count; i++) {
         const octet_section *const s = &c->sections[i];
@@ -174,7 +160,7 @@ static octet_status walk(reader r, const octet_checkpoint *c, bool copy, octet_e
 
 static octet_status read_bytes(const octet_file *file, const octet_checkpoint *c, octet_error *err)
 {
-    reader r = { file->data, file->size };
+    octet_taker r = { file->data, file->size };
     OCTET_TRY(check_hash(&r, err));
     OCTET_TRY(check_head(&r, c, err));
     OCTET_TRY(walk(r, c, false, err));

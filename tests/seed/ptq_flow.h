@@ -55,6 +55,15 @@ UNUSED static octet_graph *linear_network(const layer *l)
     return graph;
 }
 
+/* fc2 alone; sub2.fc1 and fc3; all of sub2, and fc3. */
+UNUSED static const octet_layer_rule only_fc2[]    = { { .match = "*", .keep_float = true }, { .match = "fc2" } };
+UNUSED static const octet_layer_rule first_rules[] = { { .match = "*", .keep_float = true },
+                                                       { .match = "sub2.fc1" },
+                                                       { .match = "fc3" } };
+UNUSED static const octet_layer_rule whole_sub2[]  = { { .match = "*", .keep_float = true },
+                                                       { .match = "sub2.*" },
+                                                       { .match = "fc3" } };
+
 #define RULES(rules) rules, sizeof rules / sizeof *rules
 
 /* ---- data and flow ---- */

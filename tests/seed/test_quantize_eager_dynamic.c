@@ -3,14 +3,7 @@
    is calibrated. Upstream checks types only; here the numbers are near the float ones, too. */
 #include "ptq_flow.h"
 
-static const octet_layer_rule only_fc2[]    = { { .match = "*", .keep_float = true }, { .match = "fc2" } };
-static const octet_layer_rule first_rules[] = { { .match = "*", .keep_float = true },
-                                                { .match = "sub2.fc1" },
-                                                { .match = "fc3" } };
-static const octet_layer_rule whole_sub2[]  = { { .match = "*", .keep_float = true },
-                                                { .match = "sub2.*" },
-                                                { .match = "fc3" } };
-static const octet_layer_rule not_fc1[]     = { { .match = "sub2.fc1", .keep_float = true } };
+static const octet_layer_rule not_fc1[] = { { .match = "sub2.fc1", .keep_float = true } };
 
 /* test_single_layer, test_two_layers, test_nested1 to 3, test_type_match_rule (None beats the rule for the type),
    test_linear_relu_fusion (sub1.fc has a Relu). */

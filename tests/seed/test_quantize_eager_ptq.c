@@ -8,13 +8,6 @@
 
 /* ---- which layers are quantized ---- */
 
-static const octet_layer_rule only_fc2[]    = { { .match = "*", .keep_float = true }, { .match = "fc2" } };
-static const octet_layer_rule first_rules[] = { { .match = "*", .keep_float = true },
-                                                { .match = "sub2.fc1" },
-                                                { .match = "fc3" } };
-static const octet_layer_rule whole_sub2[]  = { { .match = "*", .keep_float = true },
-                                                { .match = "sub2.*" },
-                                                { .match = "fc3" } };
 static const octet_layer_rule child_first[] = { { .match = "*", .keep_float = true },
                                                 { .match = "sub2.*", .ranges = true, .method = OCTET_METHOD_MINMAX },
                                                 { .match = "sub2.fc1", .ranges = true, .percentile = 80,
