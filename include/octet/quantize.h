@@ -55,7 +55,7 @@ typedef struct octet_quantizer {
     octet_dynamic dynamic;      /* activations only: parameters are made of every input while the network runs */
     bool          off;          /* this side stays real: weight-only and activation-only quantization */
     bool          reduce_range; /* PyTorch's: qmin and qmax are floor-divided by 2 */
-    float         eps;          /* PyTorch's formulas: the least scale; 0: 2^-23 */
+    float         eps;          /* the least scale; 0: 2^-23 in PyTorch's formulas, any normal one in octet's */
     octet_fake    fake;
     float         fixed_scale;      /* of OCTET_FAKE_FIXED: normal and positive */
     int32_t       fixed_zero_point; /* of OCTET_FAKE_FIXED: one of the levels */

@@ -2,6 +2,7 @@
 /* Named choices: qconfigs, targets, methods. */
 #include "quantize/calibration.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,6 +203,9 @@ const octet_target *octet_target_find(const char *name)
 octet_status octet_target_apply(octet_qconfig *qconfig, const octet_target *target, octet_error *err)
 {
     octet_quantizer *const a = &qconfig->activation, *const w = &qconfig->weight;
+    /* Its kernels want normal multipliers below 256 and biases of 32 bits, which dead channels would not give. */
+    if (target->profile && a->eps <= 0) a->eps = FLT_EPSILON;
+    if (target->profile && w->eps <= 0) w->eps = FLT_EPSILON;
     if (!target->symmetric) return OCTET_OK;
     const char *why = NULL;
     if (!a->off && a->dtype != OCTET_I8 && (a->dtype || a->qmin || a->qmax)) why = "activations of s8";

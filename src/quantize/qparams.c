@@ -4,6 +4,8 @@
 
 #include "passes/pass.h"
 
+#include <math.h>
+
 /* u8 without given levels has its own middle in PyTorch, 128: of 0..255 given by hand it is 127. */
 static octet_affine by_torch(const octet_quantizer *quantizer, const octet_levels_range *levels, octet_range range)
 {
@@ -20,12 +22,21 @@ static octet_affine by_torch(const octet_quantizer *quantizer, const octet_level
     return octet_qparams_torch(NULL, &torch, range);
 }
 
+/* At least so wide; nothing seen stays nothing. */
+static octet_range widened(octet_range range, double width)
+{
+    const double lo = fmin(range.min, 0);
+    if (range.seen && fmax(range.max, 0) - lo < width) range.max = (float)(lo + width);
+    return range;
+}
+
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range)
 {
     const octet_levels_range levels = octet_quantizer_levels(quantizer, weight);
     octet_affine             affine = { quantizer->fixed_scale, quantizer->fixed_zero_point };
     if (quantizer->fake == OCTET_FAKE_FIXED) return affine;
     if (quantizer->formula != OCTET_FORMULA_OCTET) return by_torch(quantizer, &levels, range);
+    if (quantizer->eps > 0) range = widened(range, (double)quantizer->eps * (levels.qmax - levels.qmin));
     octet_qparams_from_range(&affine, range, levels.qmin, levels.qmax, quantizer->symmetric);
     return affine;
 }

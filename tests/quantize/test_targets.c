@@ -167,12 +167,40 @@ static void test_convs(void **state)
     count_convs(residual_network(1, true), "openvino", 2); /* one is summed into the Add */
 }
 
+/* ---- torch-1.13 ---- */
+
+/* The scale of a channel whose weights are next to nothing, in a network for the target. */
+static float scale_of_dead_channel(const char *target)
+{
+    octet_graph *const graph = ends_in_conv();
+    float *const       dead  = (float *)octet_graph_find_value(graph, "w")->constant->data + 2 * CHANNELS * 9;
+    for (int i = 0; i < CHANNELS * 9; i++) dead[i] *= 1e-14f;
+    quantized_for(graph, target);
+    const octet_tensor *weight = NULL;
+    for (const octet_value *v = graph->values; v; v = v->next)
+        if (v->constant && v->constant->qparams && v->constant->rank == 4) weight = v->constant;
+    assert_non_null(weight);
+    assert_int_equal(weight->qparams->count, 4);
+    const float scale = weight->qparams->scale[2];
+    octet_graph_free(graph);
+    return scale;
+}
+
+static void test_dead_channels(void **state)
+{
+    (void)state;
+    assert_true(scale_of_dead_channel("torch-1.13") >= 0x1p-23f); /* refused if its multiplier were not normal */
+    assert_true(scale_of_dead_channel("torch-1.13") <= 0x1p-22f);
+    assert_true(scale_of_dead_channel("native") < 1e-14f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tensorrt),
         cmocka_unit_test(test_tensorrt_refuses),
         cmocka_unit_test(test_convs),
+        cmocka_unit_test(test_dead_channels),
     };
     const int failed = cmocka_run_group_tests(tests, make_data, remove_data);
     proto_teardown(NULL);
