@@ -2,6 +2,7 @@
 /* Checks shared by infer functions (check.h). */
 #include "ops/check.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -116,6 +117,17 @@ octet_status octet_check_same_type(const octet_call *call, int slot, const char 
     if (call->in[slot]->dtype == call->in[0]->dtype) return OCTET_OK;
     return octet_fail_field(err, OCTET_ERR_SHAPE, name, "input '%s' has type %s, the data has %s", name,
                             octet_dtype_name(call->in[slot]->dtype), octet_dtype_name(call->in[0]->dtype));
+}
+
+octet_status octet_check_bias(const octet_call *call, int slot, int64_t channels, octet_error *err)
+{
+    if (!octet_has_input(call, slot)) return OCTET_OK;
+    const octet_tensor *const b = call->in[slot];
+    OCTET_TRY(octet_check_same_type(call, slot, "B", err));
+    if (b->rank == 1 && b->dims[0] == channels) return OCTET_OK;
+    char text[160];
+    return octet_fail_field(err, OCTET_ERR_SHAPE, "B", "the bias has shape %s; [%" PRId64 "] is needed",
+                            octet_shape_text(text, sizeof text, b->dims, b->rank), channels);
 }
 
 octet_status octet_infer_same(const octet_call *call, octet_error *err)

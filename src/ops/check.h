@@ -49,6 +49,9 @@ octet_status octet_set_output(octet_tensor *out, octet_dtype dtype, const int64_
 /* Input slot, called name, has the type of input 0. */
 octet_status octet_check_same_type(const octet_call *call, int slot, const char *name, octet_error *err);
 
+/* An optional input "B" of one number a channel, of the type of input 0. */
+octet_status octet_check_bias(const octet_call *call, int slot, int64_t channels, octet_error *err);
+
 /* Infer of operators whose outputs have input 0's type and shape. */
 octet_status octet_infer_same(const octet_call *call, octet_error *err);
 

@@ -50,15 +50,7 @@ static octet_status infer(const octet_call *call, octet_error *err)
         return octet_fail(err, OCTET_ERR_SHAPE, "the input has rank %d; at least 3 is needed (batch, channels, space)",
                           x->rank);
     OCTET_TRY(check_weights(call, err));
-    if (octet_has_input(call, 2)) {
-        const octet_tensor *const b = call->in[2];
-        OCTET_TRY(octet_check_same_type(call, 2, "B", err));
-        if (b->rank != 1 || b->dims[0] != w->dims[0]) {
-            char text[160];
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "B", "the bias has shape %s; [%" PRId64 "] is needed",
-                                    octet_shape_text(text, sizeof text, b->dims, b->rank), w->dims[0]);
-        }
-    }
+    OCTET_TRY(octet_check_bias(call, 2, w->dims[0], err));
     octet_window window;
     OCTET_TRY(octet_window_make(&window, call, w->dims + 2, err));
     return octet_window_output(call, 0, x->dtype, w->dims[0], &window, err);

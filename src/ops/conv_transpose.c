@@ -50,15 +50,7 @@ static octet_status infer(const octet_call *call, octet_error *err)
     OCTET_TRY(check_weights(call, err));
     const int64_t channels = octet_product((const int64_t[]){ ((const octet_window_attrs *)call->attrs)->group,
                                                               w->dims[1] }, 2);
-    if (octet_has_input(call, 2)) {
-        const octet_tensor *const b = call->in[2];
-        OCTET_TRY(octet_check_same_type(call, 2, "B", err));
-        if (b->rank != 1 || b->dims[0] != channels) {
-            char text[160];
-            return octet_fail_field(err, OCTET_ERR_SHAPE, "B", "the bias has shape %s; [%" PRId64 "] is needed",
-                                    octet_shape_text(text, sizeof text, b->dims, b->rank), channels);
-        }
-    }
+    OCTET_TRY(octet_check_bias(call, 2, channels, err));
     octet_window window;
     OCTET_TRY(octet_window_make_transposed(&window, call, w->dims + 2, err));
     int64_t dims[OCTET_MAX_RANK] = { x->dims[0], channels };
