@@ -24,7 +24,9 @@ static octet_status apply_range(octet_qconfig *config, const cli_args *args, oct
 
 static octet_status apply_types(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
-    OCTET_TRY(octet_qconfig_bits(config, args->weights, args->activations, err));
+    const bool        chosen      = args->activations || config->activation.dtype; /* else --symmetric decides */
+    const char *const activations = args->symmetric && !chosen ? octet_dtype_name(OCTET_I8) : args->activations;
+    OCTET_TRY(octet_qconfig_bits(config, args->weights, activations, err));
     if (config->activation.off && config->weight.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--weights f32 --activations f32 leave nothing to quantize");
     if (args->symmetric) {
@@ -83,7 +85,8 @@ const cli_option cli_qconfig_options[] = {
     { "per-channel", 0, CLI_FLAG, NULL, AT(per_channel), NULL, "one scale per output channel of a weight",
       .section = "quantize", .opposite = "per-tensor" },
     { "per-tensor", 0, CLI_FLAG, NULL, AT(per_tensor), NULL, "one scale per weight", .opposite = "per-channel" },
-    { "symmetric", 0, CLI_FLAG, NULL, AT(symmetric), NULL, "zero point of activations fixed (signed ones only)",
+    { "symmetric", 0, CLI_FLAG, NULL, AT(symmetric), NULL,
+      "zero point of activations fixed at 0 (s8 unless --activations says otherwise)",
       .section = "quantize" },
     { "method", 0, CLI_WORD, "NAME", AT(method), "as qconfig says", "how ranges are found", .section = "calibration",
       .word = cli_method_word },

@@ -326,6 +326,11 @@ done
 expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --qconfig fbgemm --target torch-1.13
 has out 'method histogram'
 expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --method entropy
+expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --symmetric
+expect 0 quantize net.onnx --data calib.npy -f -o symmetric.onnx --symmetric --activations s8
+expect 0 diff named.onnx symmetric.onnx --data calib.npy
+has out '^y .* equal'
+refused 2 'needs signed' quantize net.onnx --data calib.npy -o n.onnx --symmetric --activations u8
 refused 2 'unknown name' quantize net.onnx --data calib.npy -o n.onnx --qconfig magic
 refused 2 'recording' quantize net.onnx --data calib.npy -o n.onnx --qconfig default_debug
 
