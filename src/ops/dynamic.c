@@ -28,7 +28,7 @@ void octet_dynamic_levels(uint8_t *levels, const float *x, size_t n, octet_affin
     int32_t                level[CHUNK];
     for (size_t done = 0; done < n; done += CHUNK) {
         const size_t count = n - done < CHUNK ? n - done : CHUNK;
-        call->profile->quantize(level, x + done, count, &to);
+        call->profile->dynamic_levels(level, x + done, count, &to);
         octet_levels_store(levels, OCTET_U8, done, level, count);
     }
 }

@@ -139,6 +139,7 @@ static octet_affine dynamic(octet_range range, int32_t qmax)
 const octet_profile octet_profile_octet = {
     .name = "octet",
     .dynamic = dynamic,
+    .dynamic_levels = quantize,
     .quantize = quantize,
     .mac_prepare = mac_prepare,
     .mac_levels = mac_levels,

@@ -72,6 +72,9 @@ struct octet_profile {
     octet_affine (*dynamic)(octet_range range, int32_t qmax);
     bool dynamic_is_full; /* always 255, also where 7 bits are asked for */
 
+    /* Real numbers to levels of such parameters. */
+    void (*dynamic_levels)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);
+
     /* Real numbers to levels. */
     void (*quantize)(int32_t *level, const float *x, size_t n, const octet_level_rule *to);
 

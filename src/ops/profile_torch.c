@@ -301,9 +301,17 @@ static void rescale(int32_t *level, const int32_t *offset_level, float scale, si
 
 static octet_affine dynamic(octet_range range, int32_t qmax) { return octet_qparams_choose(range, 0, qmax, false); }
 
+/* FBGEMM: the zero point takes part in the rounding, in one operation. */
+static void dynamic_levels_fbgemm(int32_t *level, const float *x, size_t n, const octet_level_rule *to)
+{
+    const float inverse = 1.0f / to->scale, zero_point = (float)to->zero_point;
+    for (size_t i = 0; i < n; i++) level[i] = clamp_level((double)rintf(fmaf(x[i], inverse, zero_point)), to);
+}
+
 const octet_profile octet_profile_torch_qnnpack = {
     .name = "torch-qnnpack",
     .dynamic = dynamic,
+    .dynamic_levels = quantize,
     .dynamic_is_full = true,
     .quantize = quantize,
     .mac_prepare = mac_prepare_qnnpack,
@@ -325,6 +333,7 @@ const octet_profile octet_profile_torch_qnnpack = {
 const octet_profile octet_profile_torch_onednn = {
     .name = "torch-onednn",
     .dynamic = dynamic,
+    .dynamic_levels = quantize,
     .quantize = quantize,
     .mac_prepare = mac_prepare_onednn,
     .mac_levels = mac_levels_onednn,
@@ -342,7 +351,8 @@ const octet_profile octet_profile_torch_onednn = {
 
 #define TORCH_2_8(profile, prepare, levels, averages)                                                             \
     const octet_profile octet_profile_torch_##profile = {                                                         \
-        .name = "torch-" #profile, .dynamic = dynamic, .quantize = quantize, .mac_prepare = prepare,              \
+        .name = "torch-" #profile, .dynamic = dynamic, .dynamic_levels = dynamic_levels_fbgemm,                   \
+        .quantize = quantize, .mac_prepare = prepare,                                                             \
         .mac_levels = levels, .mac_real = mac_real_fbgemm, .add = add_native, .multiply = multiply,               \
         .prelu = prelu, .table = table,                                                                           \
         .table_block = VECTORS, .average = averages, .norm = norm, .resize_single = true, .rescale = rescale,     \

@@ -12,7 +12,7 @@
 
 #include <jansson.h>
 
-enum { GOLDEN_ROWS = 192 };
+enum { GOLDEN_ROWS = 320 };
 
 /* What section 5 of the vectors' README lists. */
 typedef struct golden_row {
@@ -152,6 +152,9 @@ void golden_qat_train(golden_case *c);
 void golden_conv_transpose(golden_case *c);
 void golden_interpolate(golden_case *c);
 void golden_batch_norm(golden_case *c);
+void golden_layer_norm(golden_case *c);
+void golden_group_norm(golden_case *c);
+void golden_instance_norm(golden_case *c);
 void golden_pad(golden_case *c);
 void golden_shuffle(golden_case *c);
 void golden_mac(golden_case *c);

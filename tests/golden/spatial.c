@@ -82,25 +82,33 @@ void golden_interpolate(golden_case *c)
     golden_fail(c, "unknown mode");
 }
 
-void golden_batch_norm(golden_case *c)
+/* A normalization with its first `count` of gamma, beta, mean, var. */
+static void check_norm(golden_case *c, const char *op, const char *row, int count)
 {
     static const char *const names[] = { "gamma", "beta", "mean", "var" };
     octet_tensor x, parts[4];
     golden_array array;
     if (!golden_tensor_read(&x, c, golden_input(c, "x"))) return;
     const float epsilon = (float)json_number_value(golden_attribute(c, "eps_f64"));
-    const octet_attribute attributes[] = { { .name = "epsilon", .f = epsilon }, { 0 } };
-    golden_node node = { .op = "BatchNormalization", .attributes = attributes, .inputs = { &x }, .input_count = 5,
+    const int64_t groups = json_integer_value(golden_attribute(c, "groups"));
+    const octet_attribute attributes[] = { { .name = "epsilon", .f = epsilon },
+                                           { .name = groups ? "num_groups" : NULL, .i = groups }, { 0 } };
+    golden_node node = { .op = op, .attributes = attributes, .inputs = { &x }, .input_count = 1 + count,
                          .relu = golden_ends_with_relu(c), .scale = golden_f32(c, golden_attribute(c, "out_scale")),
                          .zero_point = (int32_t)json_integer_value(golden_attribute(c, "out_zero_point")) };
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < count; i++) {
         if (!golden_array_read(&array, c, golden_input(c, names[i]))) return;
         parts[i] = (octet_tensor){ .dtype = OCTET_F32, .rank = 1, .dims = { (int64_t)array.count },
                                    .data = array.real };
         node.inputs[1 + i] = &parts[i];
     }
-    golden_check_engines(c, &node, &(golden_check){ .row = "%s batch_norm2d" });
+    golden_check_engines(c, &node, &(golden_check){ .row = row });
 }
+
+void golden_batch_norm(golden_case *c) { check_norm(c, "BatchNormalization", "%s batch_norm2d", 4); }
+void golden_layer_norm(golden_case *c) { check_norm(c, "LayerNormalization", "%s layer_norm", 2); }
+void golden_group_norm(golden_case *c) { check_norm(c, "GroupNormalization", "%s group_norm", 2); }
+void golden_instance_norm(golden_case *c) { check_norm(c, "InstanceNormalization", "%s instance_norm", 2); }
 
 /* torch's pad has the last dimension first: left, right, top, bottom. */
 void golden_pad(golden_case *c)
