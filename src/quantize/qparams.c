@@ -5,7 +5,8 @@
 #include "passes/pass.h"
 
 /* u8 without given levels has its own middle in PyTorch, 128: of 0..255 given by hand it is 127. */
-static octet_affine by_torch(const octet_quantizer *quantizer, const octet_levels_range *levels, octet_range range)
+static octet_affine by_torch(float *zero_point, const octet_quantizer *quantizer, const octet_levels_range *levels,
+                             octet_range range)
 {
     const bool                  real  = quantizer->formula == OCTET_FORMULA_TORCH_FLOAT;
     const octet_torch_quantizer torch = {
@@ -17,7 +18,7 @@ static octet_affine by_torch(const octet_quantizer *quantizer, const octet_level
         .qmax      = levels->qmax,
         .eps       = quantizer->eps,
     };
-    return octet_qparams_torch(NULL, &torch, range);
+    return octet_qparams_torch(zero_point, &torch, range);
 }
 
 octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weight, octet_range range)
@@ -25,9 +26,15 @@ octet_affine octet_quantizer_affine(const octet_quantizer *quantizer, bool weigh
     const octet_levels_range levels = octet_quantizer_levels(quantizer, weight);
     octet_affine             affine = { quantizer->fixed_scale, quantizer->fixed_zero_point };
     if (quantizer->fake == OCTET_FAKE_FIXED) return affine;
-    if (quantizer->formula != OCTET_FORMULA_OCTET) return by_torch(quantizer, &levels, range);
+    if (quantizer->formula != OCTET_FORMULA_OCTET) return by_torch(NULL, quantizer, &levels, range);
     octet_qparams_from_range(&affine, range, levels.qmin, levels.qmax, quantizer->symmetric);
     return affine;
+}
+
+octet_affine octet_quantizer_real_affine(float *zero_point, const octet_quantizer *quantizer, octet_range range)
+{
+    const octet_levels_range levels = octet_quantizer_levels(quantizer, true);
+    return by_torch(zero_point, quantizer, &levels, range);
 }
 
 octet_levels_range octet_stored_levels(const octet_calibration *calibration, octet_levels_range seen, bool weight)
