@@ -85,6 +85,8 @@ typedef struct cli_args {
     octet_dataset_options data;
 
     const char       *qconfig, *method, *activations, *weights, *target, *config, *overrides;
+    const char       *weight_only, *embeddings;
+    size_t            group;
     double            percentile;
     const char       *bias_correct, *rounding;
     bool              per_channel, per_tensor, dynamic, symmetric, equalize, print_config;
@@ -134,7 +136,7 @@ typedef struct cli_args {
 
 extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
     cli_subset_options[], cli_data_options[], cli_optional_data_options[],
-    cli_engine_options[], cli_type_options[], cli_qconfig_options[];
+    cli_engine_options[], cli_type_options[], cli_weight_options[], cli_qconfig_options[];
 
 /* The rows of a data set beside --data, in cli_args.member: --NAME PATH, --NAME-labels and so on. */
 #define CLI_OTHER_DATA(name, member, what)                                                                          \

@@ -39,16 +39,41 @@ static octet_status apply_types(octet_qconfig *config, const cli_args *args, oct
     return OCTET_OK;
 }
 
+/* Weights alone: how their ranges are found, how many share a scale, what embeddings do. */
+static octet_status apply_weights(octet_qconfig *config, const cli_args *args, octet_error *err)
+{
+    const bool alone = config->activation.off && !config->activation.dynamic;
+    if (args->weight_only) OCTET_TRY(octet_qconfig_bits(config, args->weight_only, "f32", err));
+    if (alone && args->method) config->weight.method = config->activation.method;
+    if (alone && config->weight.method != OCTET_METHOD_MINMAX && config->weight.method != OCTET_METHOD_MSE)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--method %s is for activations; weights know minmax and mse",
+                          args->method);
+    if (args->group && !alone)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--group needs --weight-only: activations must stay real");
+    if (args->group && args->per_tensor)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--group and --per-tensor exclude each other");
+    if (args->group) config->weight.group = (int64_t)args->group;
+    return args->embeddings ? octet_qconfig_embeddings(config, args->embeddings, err) : OCTET_OK;
+}
+
+static const char *default_qconfig(const cli_args *args)
+{
+    return args->dynamic ? "octet_dynamic" : args->weight_only ? "octet_weight_only" : "octet";
+}
+
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err)
 {
-    const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : args->dynamic ? "octet_dynamic"
-                                                                                                     : "octet");
+    const octet_qconfig *const row = octet_qconfig_find(args->qconfig ? args->qconfig : default_qconfig(args));
+    if (args->weight_only && (args->dynamic || args->weights || args->activations))
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "--weight-only and --%s exclude each other",
+                          args->dynamic ? "dynamic" : args->weights ? "weights" : "activations");
     if (!row)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "--qconfig: unknown name '%.60s' (--help lists all)", args->qconfig);
     *config = *row;
     if (args->dynamic && !config->activation.dynamic) config->activation.dynamic = OCTET_DYNAMIC_TENSOR;
     OCTET_TRY(apply_range(config, args, err));
     OCTET_TRY(apply_types(config, args, err));
+    OCTET_TRY(apply_weights(config, args, err));
     if (args->target) config->target = args->target;
     config->layers      = args->layers;
     config->layer_count = args->layer_count;
@@ -74,6 +99,20 @@ const cli_option cli_type_options[] = {
     { NULL },
 };
 
+const cli_option cli_weight_options[] = {
+    { "weight-only", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|u8|u7|u6|u5|u4|u3|u2", AT(weight_only), NULL,
+      "weights alone become levels of that type, activations stay real; no data are needed (without --qconfig: "
+      "octet_weight_only)", .section = "quantize" },
+    { "group", 0, CLI_COUNT, "N", AT(group), "one scale per output channel",
+      "with --weight-only: one scale for each N input channels of an output channel", .section = "quantize", .low = 2,
+      .high = 1e6 },
+    { "embeddings", 0, CLI_WORD, "s8|s7|s6|s5|s4|s3|s2|u8|u7|u6|u5|u4|u3|u2|float_qparams|float_qparams_4bit|float",
+      AT(embeddings), "as weights where these alone are quantized, else float",
+      "tables of Gather become levels of that type, row by row; float_qparams: as PyTorch's, with real zero points",
+      .section = "quantize" },
+    { NULL },
+};
+
 const cli_option cli_qconfig_options[] = {
     { "qconfig", 0, CLI_TEXT, "NAME", AT(qconfig), "octet", "named settings", .section = "quantize",
       .word = octet_qconfig_name },
@@ -94,7 +133,8 @@ const cli_option cli_qconfig_options[] = {
       .section = "calibration", .low = 50, .high = 100 },
     { "layer", 0, CLI_LAYER, "GLOB=HOW", AT(layers), NULL,
       "float: matching layers stay in float; minmax, mse, percentile:99.9: how their results' ranges are found; s16, "
-      "u16: their results have 16 bits; may be repeated, the last match wins" },
+      "u16: their results have 16 bits; s2 to s8: their weights have so many (u2 to u8, too, where activations are "
+      "real); may be repeated, the last match wins" },
     { "config", 0, CLI_TEXT, "FILE.json", AT(config), NULL, "read options from a file; the command line wins" },
     { "print-config", 0, CLI_FLAG, NULL, AT(print_config), NULL, "print the options in force as such a file and stop" },
     { "dry-run", 'n', CLI_FLAG, NULL, AT(dry_run), NULL, "check everything, calculate and write nothing" },

@@ -60,6 +60,8 @@ typedef struct octet_quantizer {
     float         fixed_scale;      /* of OCTET_FAKE_FIXED: normal and positive */
     int32_t       fixed_zero_point; /* of OCTET_FAKE_FIXED: one of the levels */
     octet_observing observing;
+    int64_t       group; /* weights only: a scale for each so many input channels of an output channel; 0: none. Needs
+                            the activations of the layers to be real */
 } octet_quantizer;
 
 /* A rule for layers whose name matches a glob (* and ?); the last match wins. */
@@ -70,6 +72,7 @@ typedef struct octet_layer_rule {
     octet_method method; /* minmax, percentile or mse */
     double       percentile;
     octet_dtype  dtype; /* of their results' levels: OCTET_I16 or OCTET_U16; OCTET_NONE: as the qconfig says */
+    char         weights[4]; /* type of their weights, as octet_qconfig_bits has it; "": as the qconfig says */
 } octet_layer_rule;
 
 /* What is wanted of one tensor, a value that becomes levels or weights that do, by its name: what ONNX Runtime calls
@@ -96,6 +99,9 @@ typedef struct octet_qconfig {
     const octet_tensor_rule *tensors;
     size_t                  tensor_count;
     bool                    no_bias_correction; /* leave the mean effect of weight rounding in */
+    bool                    embeddings; /* the constant tables of Gather become levels, as embedding says. Else they
+                                           do as weight says where weights alone are quantized, or not at all */
+    octet_quantizer         embedding;
 } octet_qconfig;
 
 /* A named row, NULL where there is none; octet_qconfig_name lists them (NULL past the end). Copy a row to change it.
@@ -115,17 +121,23 @@ OCTET_API const octet_qconfig *octet_qat_qconfig_find(const char *backend, int v
 OCTET_API const char          *octet_target_name(size_t index);
 OCTET_API const char          *octet_method_name(octet_method method);
 
-/* Reads what a rule asks for: "float", "minmax", "mse", "percentile", "percentile:99.9", "s16" or "u16" (levels of 16
-   bits, whose range is that of the samples). rule->match stays. */
+/* Reads what a rule asks for: "float", "minmax", "mse", "percentile", "percentile:99.9", "s16" or "u16" (results of 16
+   bits, whose range is that of the samples), "s2" to "s8" or "u2" to "u8" (weights of so many bits; unsigned ones where
+   weights alone are quantized). rule->match stays. */
 OCTET_API octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, octet_error *err);
 
 /* The same back: writes such a text. */
 OCTET_API void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule);
 
 /* Sets how many bits each side has: weights "s2" to "s8", activations "u2" to "u8", "s2" to "s8", "u16" or "s16",
-   either "f32" (that side stays real) or NULL (as it is). */
+   either "f32" (that side stays real) or NULL (as it is). Where activations are real, weights may be "u2" to "u8", too,
+   and signed ones use the lowest level. */
 OCTET_API octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations,
                                           octet_error *err);
+
+/* How tables of embeddings become levels: a type as of weights, in groups of so many numbers of a row or one scale a
+   row; "float_qparams" or "float_qparams_4bit" (PyTorch's, with a real zero point); "float": they stay. */
+OCTET_API octet_status octet_qconfig_embeddings(octet_qconfig *qconfig, const char *how, octet_error *err);
 
 /* Folds constants, drops dead and identity nodes, attaches batch norm, absorbs activations. Outputs stay equal up
    to float rounding. */

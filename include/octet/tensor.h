@@ -39,6 +39,11 @@ typedef struct octet_qparams {
     int            axis;       /* meaningful where count > 1 */
     octet_dtype    dtype;      /* of the levels */
     int32_t        qmin, qmax;
+    int64_t        block;      /* 0: none. Else scales belong to blocks of so many coordinates along axis, for each
+                                  coordinate of the other axes: count entries in the order of a tensor of the levels'
+                                  shape with ceil(dims[axis] / block) coordinates there. Constants only */
+    const float   *real_zero_point; /* NULL, or count numbers in the place of zero_point, which is 0 then: PyTorch's
+                                       embeddings, real = f32(f32(level - zero_point) * scale). Constants only */
 } octet_qparams;
 
 /* Elements lie densely in row-major order unless a function says otherwise. */

@@ -8,12 +8,12 @@
 
 #include <string.h>
 
-enum { CHUNK = 8192, ROW = 512, FEW = 1 << 16 };
+enum { CHUNK = 8192, FEW = 1 << 16 };
 
 typedef struct job {
     const octet_tensor  *from, *to;
     const octet_profile *profile;
-    size_t               rows, row, chunks; /* levels: rows of equal channel, cut into chunks */
+    size_t               count; /* levels: elements, cut into chunks */
 } job;
 
 typedef struct conversion {
@@ -26,50 +26,31 @@ typedef struct conversion {
 
 static size_t level_units_of(job *work, const octet_tensor *tensor)
 {
-    const octet_qparams *const qparams = tensor->qparams;
-    const size_t               count   = (size_t)octet_tensor_count(tensor);
-    work->rows                         = 1;
-    for (int i = 0; qparams->count > 1 && i <= qparams->axis; i++) work->rows *= (size_t)tensor->dims[i];
-    work->row    = work->rows ? count / work->rows : 0;
-    work->chunks = (work->row + CHUNK - 1) / CHUNK;
-    return work->rows * work->chunks;
+    work->count = (size_t)octet_tensor_count(tensor);
+    return (work->count + CHUNK - 1) / CHUNK;
 }
 
 static size_t quantize_units(job *work) { return level_units_of(work, work->to); }
 static size_t dequantize_units(job *work) { return level_units_of(work, work->from); }
 
-/* One unit: elements first .. first + count, all of one channel. */
-typedef struct stretch {
-    size_t  first, count;
-    int64_t channel;
-} stretch;
-
-static stretch stretch_of(const job *work, const octet_qparams *qparams, size_t unit)
+static size_t chunk_of(const job *work, size_t first)
 {
-    const size_t row = unit / work->chunks, begin = unit % work->chunks * CHUNK, left = work->row - begin;
-    return (stretch){ .first = row * work->row + begin,
-                      .count = left < CHUNK ? left : CHUNK,
-                      .channel = qparams->count > 1 ? (int64_t)row % qparams->count : 0 };
+    return work->count - first < CHUNK ? work->count - first : CHUNK;
 }
 
 static void quantize_unit(void *context, size_t unit)
 {
-    const job *const       work = context;
-    const stretch          part = stretch_of(work, work->to->qparams, unit);
-    const octet_level_rule rule = octet_level_rule_of(work->to->qparams, part.channel, NULL);
-    int32_t                levels[ROW];
-    for (size_t i = 0; i < part.count; i += ROW) {
-        const size_t n = part.count - i < ROW ? part.count - i : ROW;
-        work->profile->quantize(levels, (const float *)work->from->data + part.first + i, n, &rule);
-        octet_levels_store(work->to->data, work->to->dtype, part.first + i, levels, n);
-    }
+    const job *const work  = context;
+    const size_t     first = unit * CHUNK;
+    octet_tensor     to    = *work->to;
+    octet_levels_from_real(&to, (const float *)work->from->data + first, first, chunk_of(work, first), work->profile);
 }
 
 static void dequantize_unit(void *context, size_t unit)
 {
-    const job *const work = context;
-    const stretch    part = stretch_of(work, work->from->qparams, unit);
-    octet_levels_real((float *)work->to->data + part.first, work->from, part.first, part.count, part.channel);
+    const job *const work  = context;
+    const size_t     first = unit * CHUNK;
+    octet_levels_real_any((float *)work->to->data + first, work->from, first, chunk_of(work, first));
 }
 
 /* ---- layouts: one unit is one block of channels of one sample ---- */

@@ -38,6 +38,7 @@ static octet_status copy_array(void *array, size_t count, size_t size, const cop
 static octet_status copy_qparams(octet_qparams *q, const copying *c)
 {
     OCTET_TRY(copy_array(&q->scale, (size_t)q->count, sizeof *q->scale, c));
+    OCTET_TRY(copy_array(&q->real_zero_point, (size_t)q->count, sizeof *q->real_zero_point, c));
     return copy_array(&q->zero_point, (size_t)q->count, sizeof *q->zero_point, c);
 }
 

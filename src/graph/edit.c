@@ -85,7 +85,10 @@ static octet_status copy_qparams(const octet_qparams **copy, octet_arena *arena,
     to->scale      = octet_arena_copy_bytes(arena, from->scale, count * sizeof *from->scale);
     to->zero_point = octet_arena_copy_bytes(arena, from->zero_point, count * sizeof *from->zero_point);
     *copy          = to;
-    return to->scale && to->zero_point ? OCTET_OK : octet_fail_memory(err);
+    if (!to->scale || !to->zero_point) return octet_fail_memory(err);
+    if (!from->real_zero_point) return OCTET_OK;
+    to->real_zero_point = octet_arena_copy_bytes(arena, from->real_zero_point, count * sizeof *from->real_zero_point);
+    return to->real_zero_point ? OCTET_OK : octet_fail_memory(err);
 }
 
 /* borrow: the data itself stays where it is. */

@@ -27,6 +27,9 @@ static void add_qparams(octet_hash *hash, const octet_qparams *q)
     ADD(hash, q->dtype);
     ADD(hash, q->qmin);
     ADD(hash, q->qmax);
+    if (q->block) ADD(hash, q->block);
+    if (q->real_zero_point)
+        octet_hash_add(hash, q->real_zero_point, (size_t)q->count * sizeof *q->real_zero_point);
 }
 
 static void add_tensor(octet_hash *hash, const octet_tensor *tensor)

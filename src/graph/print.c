@@ -16,7 +16,10 @@ static void put_value(octet_builder *t, const octet_graph *graph, const octet_va
     if (value->has_shape) octet_shape_text(shape, sizeof shape, value->dims, value->rank);
     octet_build(t, " %s:%s%s", value->name, octet_dtype_name(value->dtype), shape);
     const octet_qparams *const levels = octet_value_levels(graph, value);
-    if (levels && levels->count == 1)
+    if (levels && levels->block)
+        octet_build(t, "{%s per %lld of axis %d}", octet_dtype_name(levels->dtype), (long long)levels->block,
+                    levels->axis);
+    else if (levels && levels->count == 1)
         octet_build(t, "{%s %.9g %d}", octet_dtype_name(levels->dtype), (double)levels->scale[0],
                     levels->zero_point[0]);
     else if (levels) octet_build(t, "{%s per axis %d}", octet_dtype_name(levels->dtype), levels->axis);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each stage promises, checked. A failure here is a bug in a pass or a graph built wrongly, never a surprise
    later. */
+#include "base/entries.h"
 #include "graph/graph.h"
 #include "graph/op.h"
 
@@ -46,8 +47,15 @@ static octet_status check_qparams(const octet_value *value, const octet_qparams 
             return wrong(err, value->name, "scale is not finite, normal and positive");
         if (q->zero_point[i] < q->qmin || q->zero_point[i] > q->qmax)
             return wrong(err, value->name, "zero point lies outside the level range");
+        if (q->real_zero_point && !isfinite(q->real_zero_point[i]))
+            return wrong(err, value->name, "zero point is not finite");
     }
-    return OCTET_OK;
+    if (!q->block) return OCTET_OK;
+    const bool fits = value->constant && q->axis < value->constant->rank && q->block > 0;
+    if (!fits) return wrong(err, value->name, "blocks of scales that are not those of a constant's axis");
+    const octet_entries entries = octet_entries_of(value->constant, q);
+    return octet_entries_total(&entries) == (size_t)q->count ? OCTET_OK
+                                                              : wrong(err, value->name, "not one scale for each block");
 }
 
 static octet_status check_value(const octet_graph *graph, const octet_value *value, octet_error *err)

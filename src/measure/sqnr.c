@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums in double, by the kernels of the machine: the same bits with all of them. */
-#include "base/channels.h"
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 #include "measure/sqnr.h"
@@ -41,21 +40,17 @@ void octet_sqnr_add(octet_sqnr *sqnr, const float *reference, const float *measu
     add(sqnr, octet_kernels_select(octet_cpu_sets()), reference, measured, count);
 }
 
-/* Rows of one channel, as far as they go. */
 void octet_sqnr_add_tensor(octet_sqnr *sqnr, const float *reference, const octet_tensor *measured)
 {
     enum { ROW = 512 };
     const octet_qparams *const q     = measured->qparams;
     const size_t               count = (size_t)octet_tensor_count(measured);
-    const octet_channel_shape  shape = q && q->count > 1 ? octet_channels_of(measured, q->count, q->axis)
-                                                         : (octet_channel_shape){ 1, 1, count };
     const octet_kernels *const kernels = octet_kernels_select(octet_cpu_sets());
     float                      row[ROW];
-    for (size_t at = 0; at < count;) {
-        const size_t left = shape.inner - at % shape.inner, n = left < ROW ? left : ROW;
-        if (q) octet_levels_real(row, measured, at, n, (int64_t)(at / shape.inner % shape.channels));
+    for (size_t at = 0, n; at < count; at += n) {
+        n = count - at < ROW ? count - at : ROW;
+        if (q) octet_levels_real_any(row, measured, at, n);
         add(sqnr, kernels, reference + at, q ? row : (const float *)measured->data + at, n);
-        at += n;
     }
 }
 

@@ -61,6 +61,25 @@ const char *octet_qdq_bare_name(octet_reader *reader, const char *name)
     return NULL;
 }
 
+octet_status octet_qdq_make(octet_value **constant, octet_reader *reader, const octet_value *levels,
+                            octet_value *result, const octet_qparams *qparams, octet_error *err)
+{
+    octet_tensor tensor = *levels->constant;
+    tensor.qparams = qparams;
+    const char *bare = octet_qdq_bare_name(reader, levels->name);
+    if (bare) {
+        OCTET_TRY(octet_value_new_constant(constant, reader->graph, bare, &tensor, true, err));
+        return octet_value_replace(reader->graph, result, *constant, err);
+    }
+    octet_tensor  *copy = octet_arena_copy_bytes(reader->graph->arena, &tensor, sizeof tensor);
+    octet_qparams *copied_q = octet_arena_copy_bytes(reader->graph->arena, qparams, sizeof *qparams);
+    if (!copy || !copied_q) return octet_fail_memory(err);
+    copy->qparams = copied_q;
+    result->constant = copy;
+    *constant = result;
+    return OCTET_OK;
+}
+
 /* DequantizeLinear of an integer constant: its readers read one constant of levels. made[index of the integer
    constant] is the one made before, for files that have one DequantizeLinear for each reader. */
 static octet_status dequantize_constant(octet_reader *reader, octet_node *node, octet_value **made, bool *changed,
@@ -76,23 +95,7 @@ static octet_status dequantize_constant(octet_reader *reader, octet_node *node, 
     octet_value *before = made[levels->index];
     if (before && octet_qdq_same(before->constant->qparams, &qparams))
         return octet_value_replace(reader->graph, result, before, err);
-    octet_tensor tensor = *levels->constant;
-    tensor.qparams = &qparams;
-    const char *bare = octet_qdq_bare_name(reader, levels->name);
-    if (bare) {
-        octet_value *fresh;
-        OCTET_TRY(octet_value_new_constant(&fresh, reader->graph, bare, &tensor, true, err));
-        OCTET_TRY(octet_value_replace(reader->graph, result, fresh, err));
-        made[levels->index] = fresh;
-        return OCTET_OK;
-    }
-    octet_tensor  *copy = octet_arena_copy_bytes(reader->graph->arena, &tensor, sizeof tensor);
-    octet_qparams *copied_q = octet_arena_copy_bytes(reader->graph->arena, &qparams, sizeof qparams);
-    if (!copy || !copied_q) return octet_fail_memory(err);
-    copy->qparams = copied_q;
-    result->constant = copy;
-    made[levels->index] = result;
-    return OCTET_OK;
+    return octet_qdq_make(&made[levels->index], reader, levels, result, &qparams, err);
 }
 
 static bool is_levels(const octet_value *value)
@@ -312,6 +315,7 @@ static octet_status collapse(octet_reader *reader, octet_node *quantize, bool *c
 octet_status octet_read_qdq(octet_reader *reader, bool *changed, octet_error *err)
 {
     OCTET_TRY(read_constants(reader, changed, err));
+    OCTET_TRY(octet_read_real_zeros(reader, changed, err));
     octet_node **list;
     size_t       count = 0;
     OCTET_TRY(octet_arena_get(&list, reader->arena, (size_t)reader->graph->node_count, sizeof *list, err));

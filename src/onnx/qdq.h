@@ -6,7 +6,8 @@
 #include "onnx/read.h"
 
 /* Quantization parameters of a Q or DQ node, in the graph's arena. known false: scale or zero point are computed at
-   run time, or belong to blocks, or a constant's scales are below zero. Everything else wrong is an error. */
+   run time, or belong to blocks of what is no constant, or a constant's scales are below zero. Everything else wrong is
+   an error. */
 octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_reader *reader, const octet_node *node,
                                octet_error *err);
 
@@ -15,6 +16,14 @@ bool octet_qdq_same(const octet_qparams *a, const octet_qparams *b);
 
 /* "w" of "w_q", where that name is free; else NULL. */
 const char *octet_qdq_bare_name(octet_reader *reader, const char *name);
+
+/* Levels and what they mean become one constant, in the place of result. The constant, new or result itself. */
+octet_status octet_qdq_make(octet_value **constant, octet_reader *reader, const octet_value *levels,
+                            octet_value *result, const octet_qparams *qparams, octet_error *err);
+
+/* read_real_zero.c: what octet writes of levels with a real zero point, Cast, Sub and Mul, is a constant of levels
+   again. */
+octet_status octet_read_real_zeros(octet_reader *reader, bool *changed, octet_error *err);
 
 bool octet_is_quantize(const octet_node *node);
 bool octet_is_dequantize(const octet_node *node);

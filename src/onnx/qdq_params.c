@@ -49,6 +49,24 @@ static octet_status find_axis(int *axis, const octet_node *node, const octet_ten
     return OCTET_OK;
 }
 
+/* Blocks: the axis, along which scale has an entry for each, and all other dimensions of the levels. */
+static octet_status find_blocks(octet_qparams *qparams, const octet_node *node, const octet_tensor *scale,
+                                octet_error *err)
+{
+    const octet_value              *data = node->inputs[0];
+    const octet_linear_attrs *const attrs = node->attrs;
+    bool                            same = scale->rank == data->rank;
+    OCTET_TRY(octet_check_axis(&qparams->axis, attrs->axis, data->rank, "axis", err));
+    qparams->block = attrs->block_size;
+    for (int i = 0; same && i < scale->rank; i++) {
+        const int64_t blocks = (data->dims[i] + qparams->block - 1) / qparams->block;
+        same = scale->dims[i] == (i == qparams->axis ? blocks : data->dims[i]);
+    }
+    if (same) return OCTET_OK;
+    return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "is not one for each block of %lld along axis %d",
+                            (long long)qparams->block, qparams->axis);
+}
+
 static octet_status check_counts(const octet_tensor *scale, const octet_tensor *zero, octet_error *err)
 {
     const int64_t count = octet_tensor_count(scale);
@@ -94,12 +112,13 @@ octet_status octet_qdq_qparams(octet_qparams *qparams, bool *known, const octet_
     const octet_tensor *scale = scale_value->constant, *zero = zero_value ? zero_value->constant : NULL;
     *qparams = (octet_qparams){0};
     const octet_linear_attrs *attrs = node->attrs;
-    *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape && !attrs->block_size;
+    const bool blocks = attrs->block_size > 0, constant = octet_is_dequantize(node) && node->inputs[0]->constant;
+    *known = scale && (!zero_value || zero) && node->inputs[0]->has_shape && (!blocks || constant);
     if (*known && mirrors(node, scale)) *known = false;
     if (!*known) return OCTET_OK;
     OCTET_TRY(check_counts(scale, zero, err));
     OCTET_TRY(find_dtype(qparams, node, zero, err));
-    OCTET_TRY(find_axis(&qparams->axis, node, scale, err));
+    OCTET_TRY(blocks ? find_blocks(qparams, node, scale, err) : find_axis(&qparams->axis, node, scale, err));
     qparams->count = octet_tensor_count(scale);
     narrow_bounds(qparams, reader, node);
     int32_t *points;
@@ -124,6 +143,7 @@ bool octet_qdq_same(const octet_qparams *a, const octet_qparams *b)
 {
     const size_t count = (size_t)a->count;
     return a->dtype == b->dtype && a->count == b->count && (a->count == 1 || a->axis == b->axis) &&
+           a->block == b->block && !a->real_zero_point && !b->real_zero_point &&
            memcmp(a->scale, b->scale, count * sizeof *a->scale) == 0 &&
            memcmp(a->zero_point, b->zero_point, count * sizeof *a->zero_point) == 0;
 }

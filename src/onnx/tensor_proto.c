@@ -80,6 +80,13 @@ int octet_dtype_to_onnx(octet_dtype dtype)
     return 0;
 }
 
+int octet_dtype_to_onnx_packed(octet_dtype dtype)
+{
+    for (int i = 1; i < ONNX_TYPES; i++)
+        if (onnx_types[i].dtype == dtype && onnx_types[i].bits == 4) return i;
+    return 0;
+}
+
 void octet_external_close(octet_external *external)
 {
     octet_file_close(&external->file);

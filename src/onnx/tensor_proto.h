@@ -34,4 +34,7 @@ octet_status octet_tensor_proto_read(octet_tensor *tensor, const char **name, co
 octet_status octet_dtype_from_onnx(octet_dtype *dtype, int64_t number, octet_error *err);
 int          octet_dtype_to_onnx(octet_dtype dtype);
 
+/* The type of the same levels two in a byte: of u8 UINT4, of s8 INT4. */
+int octet_dtype_to_onnx_packed(octet_dtype dtype);
+
 #endif

@@ -250,7 +250,7 @@ static octet_status write_metadata(octet_writer *writer, Onnx__ModelProto *model
     return OCTET_OK;
 }
 
-enum { OPSET_16_BITS = 21 }; /* the first in which levels may have 16 bits */
+enum { OPSET_16_BITS = 21 }; /* the first in which levels may have 16 bits, or 4, or scales belong to blocks */
 
 /* The lowest opset that has all that the graph needs, no lower than that of the file it came from. */
 static int needed_opset(const octet_writer *writer)
@@ -264,7 +264,8 @@ static int needed_opset(const octet_writer *writer)
     }
     for (const octet_value *v = graph->values; v; v = v->next) {
         const octet_qparams *q = octet_write_qparams(writer, v);
-        if (q && octet_dtype_size(q->dtype) == 2 && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
+        const bool           newer = q && (octet_dtype_size(q->dtype) == 2 || q->block);
+        if ((newer || octet_write_is_packed(writer, v)) && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
     }
     return opset;
 }

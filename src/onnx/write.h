@@ -20,6 +20,7 @@ typedef struct octet_written {
     const char *result;                      /* name that its producer gives it, where that is not its own */
     bool        initializer;
     const char *dynamic[3];                  /* names of what DynamicQuantizeLinear made of it */
+    const char *real;                        /* name of the numbers that levels with a real zero point are written as */
 } octet_written;
 
 typedef struct octet_writer {
@@ -64,6 +65,9 @@ octet_status octet_write_tensor(Onnx__TensorProto **proto, octet_writer *writer,
                                 const octet_tensor *tensor);
 octet_status octet_write_initializer(octet_writer *writer, const char *name, const octet_tensor *tensor);
 
+/* The same of levels that fit four bits: two in a byte. */
+octet_status octet_write_packed(octet_writer *writer, const char *name, const octet_tensor *tensor);
+
 /* Type and shape like value's, under a name and with a type of its own. */
 octet_status octet_write_value_info(Onnx__ValueInfoProto **info, octet_writer *writer, const char *name,
                                     octet_dtype dtype, const octet_value *like);
@@ -75,6 +79,9 @@ octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtyp
 
 /* Parameters that the file must state for value, NULL where it is real there (all of a training graph is). */
 const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value);
+
+/* Whether the file holds a constant's levels two in a byte: they fit, and nobody computes with them as they are. */
+bool octet_write_is_packed(const octet_writer *writer, const octet_value *value);
 
 /* After value's real number exists under the name real: QuantizeLinear, behind a Clip where its range asks for one.
    Constants of levels become initializers. Once for each value. */

@@ -192,16 +192,36 @@ octet_status octet_write_tensor(Onnx__TensorProto **proto, octet_writer *writer,
     return OCTET_OK;
 }
 
-octet_status octet_write_initializer(octet_writer *writer, const char *name, const octet_tensor *tensor)
+static octet_status add_initializer(octet_writer *writer, Onnx__TensorProto *proto)
 {
-    Onnx__TensorProto *proto;
-    Onnx__GraphProto  *graph = writer->proto;
-    OCTET_TRY(octet_write_tensor(&proto, writer, name, tensor));
+    Onnx__GraphProto *graph = writer->proto;
     if (!octet_arena_grow(writer->arena, &graph->initializer, graph->n_initializer, &writer->initializer_capacity,
                           sizeof proto))
         return octet_fail_memory(writer->err);
     graph->initializer[graph->n_initializer++] = proto;
     return OCTET_OK;
+}
+
+octet_status octet_write_initializer(octet_writer *writer, const char *name, const octet_tensor *tensor)
+{
+    Onnx__TensorProto *proto;
+    OCTET_TRY(octet_write_tensor(&proto, writer, name, tensor));
+    return add_initializer(writer, proto);
+}
+
+octet_status octet_write_packed(octet_writer *writer, const char *name, const octet_tensor *tensor)
+{
+    Onnx__TensorProto   *proto;
+    uint8_t             *packed;
+    const uint8_t *const levels = tensor->data;
+    const size_t         count  = (size_t)octet_tensor_count(tensor);
+    OCTET_TRY(octet_write_tensor(&proto, writer, name, tensor));
+    OCTET_TRY(octet_arena_get(&packed, writer->arena, (count + 1) / 2, 1, writer->err));
+    for (size_t i = 0; i < count; i++) packed[i / 2] |= (uint8_t)((levels[i] & 15) << (i % 2 * 4));
+    proto->data_type     = octet_dtype_to_onnx_packed(tensor->dtype);
+    proto->raw_data.len  = (count + 1) / 2;
+    proto->raw_data.data = packed;
+    return add_initializer(writer, proto);
 }
 
 octet_status octet_write_value_info(Onnx__ValueInfoProto **info, octet_writer *writer, const char *name,

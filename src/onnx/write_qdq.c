@@ -26,20 +26,60 @@ static void store_level(void *to, octet_dtype dtype, int64_t at, int32_t level)
     memcpy((char *)to + (size_t)at * size, &level, size); /* little-endian: the low bytes */
 }
 
-/* Scale and zero point as initializers: scalars per tensor, else lists. s32 levels have no zero point. */
+bool octet_write_is_packed(const octet_writer *writer, const octet_value *value)
+{
+    const octet_tensor *const  constant = value->constant;
+    const octet_qparams *const q = constant ? constant->qparams : NULL;
+    if (!q || writer->graph->training) return false;
+    bool alone = (q->dtype == OCTET_I8 && q->qmin >= -8 && q->qmax <= 7) || (q->dtype == OCTET_U8 && q->qmax <= 15);
+    for (size_t i = 0; alone && i < value->use_count; i++) {
+        const octet_node_mode mode = octet_node_compute_mode(writer->graph, value->uses[i].node);
+        alone = mode == OCTET_MODE_REAL || octet_node_picks(value->uses[i].node);
+    }
+    return alone;
+}
+
+static octet_status write_levels(octet_writer *writer, const octet_value *value, const char *name,
+                                 const octet_tensor *levels)
+{
+    return octet_write_is_packed(writer, value) ? octet_write_packed(writer, name, levels)
+                                                : octet_write_initializer(writer, name, levels);
+}
+
+/* The shape of scales: a scalar per tensor, a list per channel, in blocks that of the levels, divided along an axis. */
+static octet_tensor scale_of(const octet_value *value, const octet_qparams *q)
+{
+    octet_tensor scale = {.dtype = OCTET_F32, .rank = q->count > 1, .dims = {q->count}};
+    scale.data = (void *)(uintptr_t)q->scale;
+    if (!q->block) return scale;
+    scale.rank = value->rank;
+    memcpy(scale.dims, value->dims, sizeof scale.dims);
+    scale.dims[q->axis] = (scale.dims[q->axis] + q->block - 1) / q->block;
+    return scale;
+}
+
+/* Whether a zero point is written: s32 levels have none, and of many blocks zeros go without saying. */
+static bool has_zero_points(const octet_qparams *q)
+{
+    bool any = false;
+    for (int64_t i = 0; q->block && i < q->count; i++) any = any || q->zero_point[i];
+    return q->dtype != OCTET_I32 && (any || !q->block);
+}
+
+/* Scale and zero point as initializers. */
 static octet_status write_parameters(octet_writer *writer, const octet_value *value, const octet_qparams *q)
 {
-    octet_written *written = &writer->written[value->index];
-    octet_tensor   scale = {.dtype = OCTET_F32, .rank = q->count > 1, .dims = {q->count}};
-    octet_tensor   zero = {.dtype = q->dtype, .rank = scale.rank, .dims = {q->count}};
-    scale.data = (void *)(uintptr_t)q->scale;
+    octet_written     *written = &writer->written[value->index];
+    const octet_tensor scale = scale_of(value, q);
+    octet_tensor       zero = scale;
     OCTET_TRY(near_name(&written->scale, writer, value, "_scale"));
     OCTET_TRY(octet_write_initializer(writer, written->scale, &scale));
-    if (q->dtype == OCTET_I32) return OCTET_OK;
+    if (!has_zero_points(q)) return OCTET_OK;
+    zero.dtype = q->dtype;
     OCTET_TRY(octet_arena_get(&zero.data, writer->arena, (size_t)q->count, octet_dtype_size(q->dtype), writer->err));
     for (int64_t i = 0; i < q->count; i++) store_level(zero.data, q->dtype, i, q->zero_point[i]);
     OCTET_TRY(near_name(&written->zero_point, writer, value, "_zp"));
-    return octet_write_initializer(writer, written->zero_point, &zero);
+    return write_levels(writer, value, written->zero_point, &zero);
 }
 
 /* ---- ranges narrower than the type: a Clip says so, even where an activation clips there already, as the reader could
@@ -93,7 +133,37 @@ static octet_status write_linear(octet_writer *writer, const octet_value *value,
     writer->quantized = true;
     OCTET_TRY(
         octet_write_node(&node, writer, &(octet_write_spec){op, to, inputs, written->zero_point ? 3 : 2, &to, 1}));
-    return value->constant ? octet_write_int(writer, node, "axis", q->count > 1 ? q->axis : 0) : OCTET_OK;
+    if (!value->constant) return OCTET_OK;
+    OCTET_TRY(octet_write_int(writer, node, "axis", q->count > 1 || q->block ? q->axis : 0));
+    return q->block ? octet_write_int(writer, node, "block_size", q->block) : OCTET_OK;
+}
+
+/* ONNX has no real zero points: Cast, Sub and Mul of one number for each row, f32(f32(level - zero point) * scale) in
+   every runtime. */
+static octet_status write_real_zero(octet_writer *writer, const octet_value *value)
+{
+    const octet_tensor *const  levels = value->constant;
+    const octet_qparams *const q = levels->qparams;
+    octet_tensor               row = {.dtype = OCTET_F32, .rank = q->count > 1 ? levels->rank : 0};
+    const char                *names[6]; /* levels, zero point, scale; cast, difference, real */
+    static const char *const   endings[6] = {"_q", "_zp", "_scale", "_cast", "_offset", "_dq"};
+    const float *const         data[3] = {NULL, q->real_zero_point, q->scale};
+    for (int i = 0; i < row.rank; i++) row.dims[i] = i == q->axis ? q->count : 1;
+    for (int i = 0; i < 6; i++) OCTET_TRY(near_name(&names[i], writer, value, endings[i]));
+    OCTET_TRY(write_levels(writer, value, names[0], levels));
+    for (int i = 1; i < 3; i++) {
+        row.data = (void *)(uintptr_t)data[i];
+        OCTET_TRY(octet_write_initializer(writer, names[i], &row));
+    }
+    Onnx__NodeProto *node;
+    writer->quantized = true;
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"Cast", names[3], &names[0], 1, &names[3], 1}));
+    OCTET_TRY(octet_write_int(writer, node, "to", octet_dtype_to_onnx(OCTET_F32)));
+    const char *const sub[] = {names[3], names[1]}, *const mul[] = {names[4], names[2]};
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"Sub", names[4], sub, 2, &names[4], 1}));
+    OCTET_TRY(octet_write_node(&node, writer, &(octet_write_spec){"Mul", names[5], mul, 2, &names[5], 1}));
+    writer->written[value->index].real = names[5];
+    return octet_write_info(writer, names[5], OCTET_F32, value);
 }
 
 octet_status octet_write_quantize(octet_writer *writer, const octet_value *value, const char *real)
@@ -104,7 +174,7 @@ octet_status octet_write_quantize(octet_writer *writer, const octet_value *value
     OCTET_TRY(near_name(&written->levels, writer, value, "_q"));
     OCTET_TRY(write_parameters(writer, value, q));
     if (value->constant && value->constant->qparams)
-        return octet_write_initializer(writer, written->levels, value->constant);
+        return write_levels(writer, value, written->levels, value->constant);
     if (q->count == 1 && narrower_than_type(q)) OCTET_TRY(write_clip(&real, writer, value, q));
     OCTET_TRY(write_linear(writer, value, q, "QuantizeLinear", real, written->levels));
     return octet_write_info(writer, written->levels, q->dtype, value);
@@ -145,6 +215,11 @@ octet_status octet_write_dequantize(const char **name, octet_writer *writer, con
         OCTET_TRY(octet_write_initializer(writer, value->name, value->constant));
     }
     if (!q) return OCTET_OK;
+    if (value->constant && value->constant->qparams && q->real_zero_point) {
+        if (!written->real) OCTET_TRY(write_real_zero(writer, value));
+        *name = written->real;
+        return OCTET_OK;
+    }
     if (value->constant) OCTET_TRY(octet_write_quantize(writer, value, value->name));
     *name = wanted;
     if (!wanted) OCTET_TRY(near_name(name, writer, value, "_dq"));

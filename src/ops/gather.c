@@ -3,6 +3,7 @@
 #include "ops/attrs.h"
 #include "ops/check.h"
 #include "ops/gradient.h"
+#include "ops/levels.h"
 #include "ops/places.h"
 #include "ops/rescale.h"
 #include "ops/rows.h"
@@ -36,6 +37,27 @@ static octet_status forward(const octet_call *call, octet_place_kind kind, octet
         memcpy(to, (const char *)call->in[0]->data + (size_t)octet_place_at(&places, i) * element, size);
     return OCTET_OK;
 }
+
+/* ---- levels ---- */
+
+/* Picked from a table whose rows may have scales of their own, levels become real numbers; else they move. */
+static octet_status entries_levels(const octet_call *call, octet_error *err)
+{
+    octet_places places;
+    float       *to = call->out[0]->data;
+    if (call->out[0]->qparams) return octet_move_levels(call, err);
+    OCTET_TRY(begin(&places, call, OCTET_PLACE_ENTRIES, err));
+    for (int64_t i = 0; i < places.pieces; i++, to += places.inner)
+        octet_levels_real_any(to, call->in[0], (size_t)octet_place_at(&places, i), (size_t)places.inner);
+    return OCTET_OK;
+}
+
+static size_t entries_scratch(const octet_call *call, bool integer)
+{
+    return call->out[0]->qparams ? octet_levels_scratch(call, integer) : 0;
+}
+
+/* ---- gradients ---- */
 
 static octet_status backward(const octet_backward_call *call, octet_place_kind kind, octet_error *err)
 {
@@ -72,11 +94,14 @@ static const octet_attr batch_rows[] = {
 
 #define GATHERING(kind)                                                                                                \
     .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1, .types = OCTET_TYPES_ALL,                    \
-    .attrs_size = sizeof(octet_axis_attrs), .quant = OCTET_QUANT_SAME, .forward_integer = octet_move_levels,           \
-    .scratch_size = octet_levels_scratch, .fixed_inputs = 1 << 1, .infer = kind##_infer, .forward = kind##_forward,    \
-    .backward = kind##_backward
+    .attrs_size = sizeof(octet_axis_attrs), .quant = OCTET_QUANT_SAME, .fixed_inputs = 1 << 1,                         \
+    .infer = kind##_infer, .forward = kind##_forward, .backward = kind##_backward
 
-const octet_op octet_op_gather = {.name = "Gather", .since = 1, GATHERING(entries), .attrs = axis_rows};
+#define MOVING .forward_integer = octet_move_levels, .scratch_size = octet_levels_scratch
+
+const octet_op octet_op_gather = {.name = "Gather", .since = 1, GATHERING(entries), .attrs = axis_rows,
+                                  .flags = OCTET_OP_PICKS, .forward_integer = entries_levels,
+                                  .scratch_size = entries_scratch};
 const octet_op octet_op_gather_elements = {
-    .name = "GatherElements", .since = 11, GATHERING(elements), .attrs = axis_rows};
-const octet_op octet_op_gather_nd = {.name = "GatherND", .since = 12, GATHERING(tuples), .attrs = batch_rows};
+    .name = "GatherElements", .since = 11, GATHERING(elements), .attrs = axis_rows, MOVING};
+const octet_op octet_op_gather_nd = {.name = "GatherND", .since = 12, GATHERING(tuples), .attrs = batch_rows, MOVING};

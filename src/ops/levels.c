@@ -2,6 +2,8 @@
 /* Loading and storing rows of levels: the one place that looks at their storage type. */
 #include "ops/levels.h"
 
+#include "base/entries.h"
+
 #include <assert.h>
 #include <math.h>
 
@@ -151,5 +153,72 @@ void octet_levels_real(float *real, const octet_tensor *tensor, size_t first, si
         const size_t count = n - done < CHUNK ? n - done : CHUNK;
         octet_levels_load(level, tensor->data, tensor->dtype, first + done, count, tensor->qparams->zero_point[at]);
         for (size_t i = 0; i < count; i++) real[done + i] = (float)level[i] * scale;
+    }
+}
+
+/* ---- any elements ---- */
+
+static void stretch_real(float *real, const octet_tensor *t, size_t at, const octet_stretch *s)
+{
+    const octet_qparams *const q = t->qparams;
+    if (!s->step && !q->real_zero_point) {
+        octet_levels_real(real, t, at, s->n, s->entry);
+        return;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        const int64_t e     = s->entry + (int64_t)(i * s->step);
+        int32_t       level = 0;
+        octet_levels_load(&level, t->data, t->dtype, at + i, 1, q->zero_point[e]);
+        real[i] = (q->real_zero_point ? (float)level - q->real_zero_point[e] : (float)level) * q->scale[e];
+    }
+}
+
+void octet_levels_real_any(float *real, const octet_tensor *tensor, size_t first, size_t n)
+{
+    const octet_entries entries = octet_entries_of(tensor, tensor->qparams);
+    for (size_t done = 0; done < n;) {
+        octet_stretch s = octet_entries_stretch(&entries, first + done);
+        if (s.n > n - done) s.n = n - done;
+        stretch_real(real + done, tensor, first + done, &s);
+        done += s.n;
+    }
+}
+
+/* PyTorch's quantize_val_float_qparams. */
+static int32_t with_real_zero(float x, float scale, float zero, const octet_qparams *q)
+{
+    const float inverse = 1.0f / scale, product = x * inverse, sum = product + zero;
+    const float level = rintf(sum);
+    if (!(level > (float)q->qmin)) return q->qmin;
+    return level < (float)q->qmax ? (int32_t)level : q->qmax;
+}
+
+/* n elements of one entry. */
+static void entry_levels(octet_tensor *to, const float *x, size_t at, size_t n, int64_t entry,
+                         const octet_profile *profile)
+{
+    enum { CHUNK = 256 };
+    const octet_qparams *const q    = to->qparams;
+    const octet_level_rule     rule = { q->scale[entry], q->zero_point[entry], q->qmin, q->qmax };
+    for (size_t done = 0; done < n; done += CHUNK) {
+        int32_t      level[CHUNK];
+        const size_t count = n - done < CHUNK ? n - done : CHUNK;
+        for (size_t i = 0; q->real_zero_point && i < count; i++)
+            level[i] = with_real_zero(x[done + i], rule.scale, q->real_zero_point[entry], q);
+        if (!q->real_zero_point) profile->quantize(level, x + done, count, &rule);
+        octet_levels_store(to->data, to->dtype, at + done, level, count);
+    }
+}
+
+void octet_levels_from_real(octet_tensor *to, const float *x, size_t first, size_t n, const octet_profile *profile)
+{
+    const octet_entries entries = octet_entries_of(to, to->qparams);
+    for (size_t done = 0; done < n;) {
+        octet_stretch s = octet_entries_stretch(&entries, first + done);
+        if (s.n > n - done) s.n = n - done;
+        if (!s.step) entry_levels(to, x + done, first + done, s.n, s.entry, profile);
+        for (size_t i = 0; s.step && i < s.n; i++)
+            entry_levels(to, x + done + i, first + done + i, 1, s.entry + (int64_t)i, profile);
+        done += s.n;
     }
 }

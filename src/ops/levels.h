@@ -49,4 +49,17 @@ static inline int64_t octet_qparams_index(const octet_qparams *qparams, int64_t 
 /* Dequantizes n elements from first on that share one channel: f32(f32(level - zero_point) * scale). */
 void octet_levels_real(float *real, const octet_tensor *tensor, size_t first, size_t n, int64_t channel);
 
+/* The same for any n elements, whatever shares their scales; real zero points, too. */
+void octet_levels_real_any(float *real, const octet_tensor *tensor, size_t first, size_t n);
+
+/* Quantizes x, number i of which becomes element first + i of to, as profile rounds; with a real zero point as PyTorch
+   does: clamp(rne(f32(f32(x * f32(1 / scale)) + zero_point))). */
+void octet_levels_from_real(octet_tensor *to, const float *x, size_t first, size_t n, const octet_profile *profile);
+
+/* Whether scales and zero points are such as integer rules know: whole zero points, no blocks. */
+static inline bool octet_qparams_plain(const octet_qparams *qparams)
+{
+    return !qparams->block && !qparams->real_zero_point;
+}
+
 #endif

@@ -4,6 +4,7 @@
 #include "ops/mode.h"
 
 #include "ops/attrs.h"
+#include "ops/levels.h"
 
 #include <string.h>
 
@@ -70,6 +71,14 @@ int octet_weight_axis(const octet_node *node)
     return node->inputs[1]->rank > 0 ? node->inputs[1]->rank - 1 : 0;
 }
 
+int octet_weight_inner_axis(const octet_node *node)
+{
+    if (is(node, "Conv")) return 1;
+    if (is(node, "ConvTranspose")) return 0;
+    if (is(node, "Gemm")) return ((const octet_gemm_attrs *)node->attrs)->trans_b ? 1 : 0;
+    return node->inputs[1]->rank - 2;
+}
+
 int64_t octet_weight_groups(const octet_node *node)
 {
     return is(node, "ConvTranspose") ? ((const octet_window_attrs *)node->attrs)->group : 1;
@@ -97,6 +106,12 @@ const octet_value *octet_judged_value(const octet_value *output)
     const bool              table    = last && last->op->quant == OCTET_QUANT_TABLE;
     const bool              squashes = table || (last && last->op->flags & OCTET_OP_FUNCTION);
     return squashes && !last->inputs[0]->constant ? last->inputs[0] : output;
+}
+
+bool octet_node_picks(const octet_node *node)
+{
+    const octet_value *const table = node->op->flags & OCTET_OP_PICKS ? node->inputs[0] : NULL;
+    return table && table->constant && table->constant->qparams;
 }
 
 const char *octet_node_refusal(const octet_node *node)
@@ -134,10 +149,17 @@ octet_node *octet_node_candidate_add(const octet_node *node)
     return add;
 }
 
+/* Levels that integer rules know. */
+static bool has_plain_levels(const octet_graph *graph, const octet_value *value)
+{
+    const octet_qparams *const levels = octet_value_levels(graph, value);
+    return levels && octet_qparams_plain(levels);
+}
+
 static bool inputs_are_levels(const octet_graph *graph, const octet_node *node)
 {
     for (int i = 0; i < octet_node_data_inputs(node); i++)
-        if (!octet_value_levels(graph, node->inputs[i])) return false;
+        if (!has_plain_levels(graph, node->inputs[i])) return false;
     return true;
 }
 
@@ -184,16 +206,25 @@ bool octet_node_is_dynamic(const octet_graph *graph, const octet_node *node)
 {
     if (!node->dynamic || graph->stage != OCTET_STAGE_QUANTIZED || octet_dynamic_refusal(node)) return false;
     for (int i = 0; i < node->input_count; i++)
-        if (node->op->dynamic_weights >> i & 1 && !octet_value_levels(graph, node->inputs[i])) return false;
+        if (node->op->dynamic_weights >> i & 1 && !has_plain_levels(graph, node->inputs[i])) return false;
     return !octet_value_levels(graph, node->inputs[0]);
+}
+
+/* Levels of one scale for all go on as levels where they may. */
+static octet_node_mode picking_mode(const octet_graph *graph, const octet_node *node)
+{
+    const octet_qparams *const table = node->inputs[0]->constant->qparams;
+    const bool                 moves = table->count == 1 && octet_qparams_plain(table);
+    return moves && octet_value_levels(graph, node->outputs[0]) ? OCTET_MODE_INTEGER : OCTET_MODE_INTEGER_REAL;
 }
 
 octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node)
 {
     if (octet_node_is_dynamic(graph, node)) return OCTET_MODE_DYNAMIC;
     if (octet_node_refusal(node) || node->output_count < 1 || !node->outputs[0]) return OCTET_MODE_REAL;
+    if (octet_node_picks(node)) return picking_mode(graph, node);
     for (int i = 0; i < octet_node_data_inputs(node); i++)
-        if (!octet_value_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;
+        if (!has_plain_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;
     if (octet_value_levels(graph, node->outputs[0]) || octet_node_fused_add(graph, node)) return OCTET_MODE_INTEGER;
     const bool real_result = node->op->quant == OCTET_QUANT_MAC || node->op->quant == OCTET_QUANT_CONCAT;
     return real_result ? OCTET_MODE_INTEGER_REAL : OCTET_MODE_REAL;

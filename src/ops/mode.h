@@ -20,6 +20,9 @@ bool octet_node_is_dynamic(const octet_graph *graph, const octet_node *node);
 /* Whether node only moves or compares levels: its outputs share the parameters of input 0. */
 bool octet_node_moves(const octet_node *node);
 
+/* Whether node picks from a constant of levels (OCTET_OP_PICKS): an embedding whose table is quantized. */
+bool octet_node_picks(const octet_node *node);
+
 /* The Add in which node would be summed, before anything is known about levels: what prepare leaves without a
    FakeQuantize. Of two candidates for one Add the later in execution order is taken. NULL: none. */
 octet_node *octet_node_candidate_add(const octet_node *node);
@@ -30,6 +33,9 @@ bool octet_node_takes_bias(const octet_node *node);
 /* The axis of a Conv's, Gemm's or MatMul's weights (input 1) along which its output channels lie. In a ConvTranspose
    they are those of one group: output channel c has entry c % dims[axis]. */
 int octet_weight_axis(const octet_node *node);
+
+/* The axis of the same weights along which the input channels lie that one result is a sum over; -1: there is none. */
+int octet_weight_inner_axis(const octet_node *node);
 
 /* Groups of output channels that lie on each other along that axis: 1, but for a ConvTranspose. */
 int64_t octet_weight_groups(const octet_node *node);

@@ -13,7 +13,8 @@
 bool octet_sums_integers(const octet_node *node)
 {
     if (node->op->quant != OCTET_QUANT_MAC || octet_node_refusal(node)) return false;
-    return octet_future_levels(node->inputs[0]) && octet_future_levels(node->inputs[1]);
+    const octet_qparams *const weights = octet_future_levels(node->inputs[1]);
+    return octet_future_levels(node->inputs[0]) && weights && octet_qparams_plain(weights);
 }
 
 /* ---- constants ---- */
@@ -23,20 +24,11 @@ static octet_status constant_to_levels(octet_graph *graph, octet_value *value, c
 {
     const octet_qparams *const q      = &value->fake_quantize->qparams;
     octet_tensor               levels = *value->constant;
-    const float *const         x      = value->constant->data;
-    const int64_t              count  = octet_tensor_count(&levels);
-    const int64_t              inner  = (int64_t)octet_channels_of(&levels, q->count, q->axis).inner;
-    int32_t                   *row;
+    const size_t               count  = (size_t)octet_tensor_count(&levels);
     levels.dtype   = q->dtype;
     levels.qparams = q;
-    OCTET_TRY(octet_arena_get(&levels.data, graph->arena, (size_t)count, octet_dtype_size(q->dtype), err));
-    OCTET_TRY(octet_arena_get(&row, graph->arena, (size_t)inner, sizeof *row, err));
-    for (int64_t at = 0; at < count; at += inner) {
-        const int64_t          c  = at / inner % q->count;
-        const octet_level_rule to = { q->scale[c], q->zero_point[c], q->qmin, q->qmax };
-        profile->quantize(row, x + at, (size_t)inner, &to);
-        octet_levels_store(levels.data, q->dtype, (size_t)at, row, (size_t)inner);
-    }
+    OCTET_TRY(octet_arena_get(&levels.data, graph->arena, count, octet_dtype_size(q->dtype), err));
+    octet_levels_from_real(&levels, value->constant->data, 0, count, profile);
     OCTET_TRY(octet_value_set_constant(graph, value, &levels, err));
     value->fake_quantize = NULL;
     return OCTET_OK;

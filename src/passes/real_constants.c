@@ -2,7 +2,6 @@
 /* The way back from integer constants, for networks that are to be trained further. */
 #include "passes/integerize.h"
 
-#include "base/channels.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 
@@ -25,13 +24,11 @@ static octet_status real_constant(octet_graph *graph, octet_value *value, octet_
     const octet_tensor *const  levels = value->constant;
     const octet_qparams *const q      = levels->qparams;
     octet_tensor               real   = *levels;
-    const int64_t              count  = octet_tensor_count(levels);
-    const int64_t              inner  = (int64_t)octet_channels_of(levels, q->count, q->axis).inner;
+    const size_t               count  = (size_t)octet_tensor_count(levels);
     real.dtype   = OCTET_F32;
     real.qparams = NULL;
-    OCTET_TRY(octet_arena_get(&real.data, graph->arena, (size_t)count, sizeof(float), err));
-    for (int64_t at = 0; at < count; at += inner)
-        octet_levels_real((float *)real.data + at, levels, (size_t)at, (size_t)inner, at / inner % q->count);
+    OCTET_TRY(octet_arena_get(&real.data, graph->arena, count, sizeof(float), err));
+    octet_levels_real_any(real.data, levels, 0, count);
     if (levels->dtype != OCTET_I32) {
         OCTET_TRY(octet_arena_get(&value->fake_quantize, graph->arena, 1, sizeof *value->fake_quantize, err));
         *value->fake_quantize = (octet_fake_quantize){ .qparams = *q, .method = "given" };

@@ -102,11 +102,34 @@ typedef struct octet_calibration {
     size_t              weighted_count;
     octet_node        **recurrent; /* whose weights become levels at conversion */
     size_t              recurrent_count;
+    octet_node        **tables; /* whose input 0 becomes levels, row by row */
+    size_t              table_count;
     octet_value       **operands; /* constants that Add, Mul, ... read as levels */
     size_t              operand_count;
     uint64_t            samples;
     bool                choice_pays;    /* the search's ranges are in force */
 } octet_calibration;
+
+/* ---- qconfig.c: types of weights ---- */
+
+/* Makes weight one of that type ("s4"; NULL: as it is), beside qconfig's activations. */
+octet_status octet_weight_type(octet_quantizer *weight, const octet_qconfig *qconfig, const char *text,
+                               octet_error *err);
+
+/* How tables of embeddings become levels; NULL: they stay real. */
+const octet_quantizer *octet_table_quantizer(const octet_qconfig *qconfig);
+
+/* ---- tables.c ---- */
+
+/* Whether node's constant table becomes levels; if so, it is listed and decided. */
+octet_status octet_place_table(bool *taken, octet_graph *graph, octet_node *node, const octet_layer_rule *rule,
+                               octet_error *err);
+
+/* A FakeQuantize with the parameters of its rows. */
+octet_status octet_prepare_table(octet_graph *graph, octet_node *node, octet_error *err);
+
+/* Whether node, whose sums stay real, has weights that become levels nevertheless. */
+bool octet_weights_alone(const octet_calibration *calibration, const octet_node *node);
 
 /* Metadata that says for how many bits weights were made ("s4"): their levels alone do not. */
 #define OCTET_WEIGHT_BITS "octet.weights"
@@ -178,8 +201,20 @@ octet_status octet_calibrate_like(octet_graph *graph, const octet_graph *from, o
 /* A FakeQuantize with the parameters of node's constant weights. */
 octet_status octet_prepare_weight(octet_graph *graph, octet_node *node, octet_error *err);
 
-/* The same of the constant input slot, whose output channels lie along axis. */
-octet_status octet_prepare_constant(octet_graph *graph, octet_node *node, int slot, int axis, octet_error *err);
+/* A constant input that becomes levels: output channels (rows of a table) lie along axis, what is multiplied with the
+   same scale along inner (-1: groups are not possible). */
+typedef struct octet_weight_slot {
+    octet_node *node;
+    int         slot, axis, inner;
+} octet_weight_slot;
+
+octet_status octet_prepare_constant(octet_graph *graph, const octet_weight_slot *at, octet_error *err);
+
+/* Of OCTET_FORMULA_TORCH_FLOAT: scale and real zero point. */
+octet_affine octet_quantizer_real_affine(float *zero_point, const octet_quantizer *quantizer, octet_range range);
+
+/* The rule for node's name; NULL: none. */
+const octet_layer_rule *octet_layer_rule_find(const octet_qconfig *qconfig, const octet_node *node);
 
 /* ---- dynamic.c ---- */
 

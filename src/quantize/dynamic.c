@@ -29,6 +29,7 @@ static const char *stays(const octet_node *node, const octet_qconfig *q, bool ke
     const bool torch_static = q->weight.formula == OCTET_FORMULA_TORCH && !q->activation.off;
     if (keep_float) return "kept float by a layer rule";
     if (q->weight.off) return "weights stay real";
+    if (q->weight.formula == OCTET_FORMULA_TORCH_FLOAT) return "zero points of weights are whole numbers";
     if (torch_static) return "PyTorch's static quantization leaves it float";
     return octet_dynamic_refusal(node);
 }
@@ -53,8 +54,8 @@ octet_status octet_convert_dynamic(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
     for (size_t i = 0; i < c->recurrent_count; i++) {
-        OCTET_TRY(octet_prepare_constant(graph, c->recurrent[i], W, 1, err));
-        OCTET_TRY(octet_prepare_constant(graph, c->recurrent[i], R, 1, err));
+        OCTET_TRY(octet_prepare_constant(graph, &(octet_weight_slot){ c->recurrent[i], W, 1, 2 }, err));
+        OCTET_TRY(octet_prepare_constant(graph, &(octet_weight_slot){ c->recurrent[i], R, 1, 2 }, err));
     }
     return OCTET_OK;
 }

@@ -23,7 +23,7 @@ typedef struct placing {
 
 /* ---- which nodes can be integers ---- */
 
-static const octet_layer_rule *rule_for(const octet_qconfig *qconfig, const octet_node *node)
+const octet_layer_rule *octet_layer_rule_find(const octet_qconfig *qconfig, const octet_node *node)
 {
     const octet_layer_rule *last = NULL;
     for (size_t i = 0; i < qconfig->layer_count; i++)
@@ -40,6 +40,9 @@ static octet_status check_rules(const octet_qconfig *qconfig, const octet_graph 
         if (!found)
             return octet_fail(err, OCTET_ERR_ARGUMENT, "layer pattern '%.80s' matches no node",
                               qconfig->layers[i].match);
+        octet_quantizer ignored = { 0 };
+        if (*qconfig->layers[i].weights)
+            OCTET_TRY(octet_weight_type(&ignored, qconfig, qconfig->layers[i].weights, err));
     }
     return OCTET_OK;
 }
@@ -47,7 +50,7 @@ static octet_status check_rules(const octet_qconfig *qconfig, const octet_graph 
 /* NULL: node can run on levels; otherwise why not. */
 static const char *refusal(const octet_node *node, const octet_qconfig *qconfig)
 {
-    const octet_layer_rule *const rule = rule_for(qconfig, node);
+    const octet_layer_rule *const rule = octet_layer_rule_find(qconfig, node);
     if (rule && rule->keep_float) return "kept float by a layer rule";
     if (octet_node_refusal(node)) return octet_node_refusal(node);
     if (!node->outputs[0] || node->outputs[0]->dtype != OCTET_F32) return "result is not float32";
@@ -110,11 +113,14 @@ static octet_status decide_nodes(placing *p, octet_error *err)
         p->wanted[p->graph->outputs[i]->index] = producer && !refusal(producer, &p->calibration->qconfig);
     }
     for (octet_node *n = p->graph->last; n; n = n->prev) {
-        const octet_layer_rule *const rule = rule_for(&p->calibration->qconfig, n);
+        const octet_layer_rule *const rule = octet_layer_rule_find(&p->calibration->qconfig, n);
         if (octet_is_recurrent(n)) {
             OCTET_TRY(octet_place_recurrent(p->graph, n, rule && rule->keep_float, err));
             continue;
         }
+        bool table;
+        OCTET_TRY(octet_place_table(&table, p->graph, n, rule, err));
+        if (table) continue;
         const char *const why = refusal(n, &p->calibration->qconfig);
         p->integer[n->index]  = !why && runs_integer(p, n);
         const char *const off = p->integer[n->index] ? side_off(n, &p->calibration->qconfig) : NULL;
@@ -327,7 +333,8 @@ static octet_status place_values(placing *p, octet_error *err)
         v->fake_quantize  = (*group)->fake_quantize;
         const bool source = is_source(p, v);
         represent(*group, v, source);
-        const octet_layer_rule *const rule = source && v->producer ? rule_for(&c->qconfig, v->producer) : NULL;
+        const octet_layer_rule *rule = NULL;
+        if (source && v->producer) rule = octet_layer_rule_find(&c->qconfig, v->producer);
         if (rule && rule->ranges) (*group)->rule = rule;
         if (source) c->watches[v->index].group = *group;
     }
@@ -345,7 +352,8 @@ static octet_status list_constants(placing *p, octet_error *err)
     bool *listed;
     OCTET_TRY(octet_arena_get(&listed, p->arena, (size_t)p->graph->value_count, sizeof *listed, err));
     for (octet_node *n = p->graph->first; n; n = n->next) {
-        if (!p->integer[n->index]) continue;
+        if (octet_weights_alone(c, n)) c->weighted[c->weighted_count++] = n;
+        if (!p->integer[n->index] || (c->weighted_count && c->weighted[c->weighted_count - 1] == n)) continue;
         const bool weights = n->op->quant == OCTET_QUANT_MAC && octet_constant_floats(n->inputs[1]);
         if (weights && !c->qconfig.weight.off) c->weighted[c->weighted_count++] = n;
         for (int i = 0; i < octet_node_data_inputs(n) && !c->qconfig.activation.off; i++) {
@@ -367,8 +375,11 @@ static octet_status check_static(const octet_qconfig *qconfig, octet_error *err)
     const char *why = NULL;
     for (int i = 0; i < 2 && !why; i++) {
         if (sides[i]->off || (i && sides[i]->dtype == OCTET_F16)) continue;
+        const bool real = qconfig->activation.off && !qconfig->activation.dynamic;
         if (sides[i]->dtype == OCTET_F16) why = "float16 is not quantized to levels";
-        else if (sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
+        else if (!i && sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
+        else if (i && !real && sides[i]->formula == OCTET_FORMULA_TORCH_FLOAT) why = "its zero points are real numbers";
+        else if (i && !real && sides[i]->group) why = "groups of weights need real activations";
         else if (sides[i]->observing == OCTET_OBSERVE_INPUT) why = "it takes its input's parameters";
         else if (sides[i]->observing == OCTET_OBSERVE_NOTHING) why = "it observes nothing";
     }

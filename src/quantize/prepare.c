@@ -85,6 +85,7 @@ static octet_status quantize_constants(octet_graph *graph, octet_error *err)
         c->originals[i] = original_of(c->weighted[i]);
         if (correct && !c->qconfig.activation.off) OCTET_TRY(watch_mean(graph, c->weighted[i]->inputs[0], err));
     }
+    for (size_t i = 0; i < c->table_count; i++) OCTET_TRY(octet_prepare_table(graph, c->tables[i], err));
     for (size_t i = 0; i < c->operand_count; i++) OCTET_TRY(quantize_operand(graph, c->operands[i], err));
     return OCTET_OK;
 }

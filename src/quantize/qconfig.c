@@ -30,6 +30,10 @@
                          .dynamic = OCTET_DYNAMIC_TENSOR, UNSEEN
 #define HALF             .dtype = OCTET_F16, UNSEEN
 
+/* octet's weights beside real activations: the lowest level counts, too. */
+#define WEIGHT_ALONE     .method = OCTET_METHOD_MSE, .symmetric = true, .per_channel = true, .dtype = OCTET_I8, \
+                         .qmin = -128, .qmax = 127
+
 /* Both versions of PyTorch's qconfig of one backend. */
 #define TORCH_QAT(backend, reduces, channels)                                                    \
     { .name       = backend "_qat",                                                              \
@@ -100,7 +104,7 @@ static const octet_qconfig qconfigs[] = {
       .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
     { .name       = "octet_weight_only",
       .activation = { .off = true },
-      .weight     = { .method = OCTET_METHOD_MINMAX, .symmetric = true, .per_channel = true } },
+      .weight     = { WEIGHT_ALONE } },
 
     /* octet's own for training: weights' ranges are those of the moment */
     { .name   = "octet_qat",
@@ -252,6 +256,89 @@ octet_levels_range octet_quantizer_levels(const octet_quantizer *quantizer, bool
     return range;
 }
 
+/* ---- bits ---- */
+
+static bool activations_real(const octet_qconfig *qconfig)
+{
+    return qconfig->activation.off && !qconfig->activation.dynamic;
+}
+
+/* Whole types of 2 to 8 bits: "s4", "u8". */
+static bool parse_type(octet_quantizer *quantizer, const char *text)
+{
+    const bool is_signed = text[0] == 's';
+    if ((!is_signed && text[0] != 'u') || text[1] < '2' || text[1] > '8' || text[2]) return false;
+    const int bits   = text[1] - '0';
+    quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
+    quantizer->qmin  = is_signed ? -(1 << (bits - 1)) : 0;
+    quantizer->qmax  = quantizer->qmin + (1 << bits) - 1;
+    return true;
+}
+
+/* Of eight bits the type's own levels, else all that the bits give; but weights hold both q and -q. */
+static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool weight, octet_error *err)
+{
+    if (!text) return OCTET_OK;
+    quantizer->off = strcmp(text, "f32") == 0;
+    if (quantizer->off) return OCTET_OK;
+    if (!weight && (!strcmp(text, "s16") || !strcmp(text, "u16"))) {
+        quantizer->dtype = *text == 's' ? OCTET_I16 : OCTET_U16;
+        quantizer->qmin = quantizer->qmax = 0;
+        return OCTET_OK;
+    }
+    if (!parse_type(quantizer, text) || (weight && *text == 'u'))
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
+                          weight ? "s2 to s8 or f32 (u2 to u8 where activations are real)"
+                                 : "u2 to u8, s2 to s8, u16, s16 or f32");
+    if (text[1] == '8') quantizer->qmin = quantizer->qmax = 0;
+    else if (weight) quantizer->qmin = -quantizer->qmax;
+    return OCTET_OK;
+}
+
+octet_status octet_weight_type(octet_quantizer *weight, const octet_qconfig *qconfig, const char *text,
+                               octet_error *err)
+{
+    if (!text || !activations_real(qconfig) || !parse_type(weight, text)) return set_bits(weight, text, true, err);
+    weight->off       = false;
+    weight->symmetric = *text == 's';
+    return OCTET_OK;
+}
+
+octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations, octet_error *err)
+{
+    OCTET_TRY(set_bits(&qconfig->activation, activations, false, err));
+    return octet_weight_type(&qconfig->weight, qconfig, weights, err);
+}
+
+octet_status octet_qconfig_embeddings(octet_qconfig *qconfig, const char *how, octet_error *err)
+{
+    static const char      torch[] = "float_qparams";
+    const octet_quantizer  alone   = { WEIGHT_ALONE, .group = qconfig->weight.group };
+    const size_t           length  = sizeof torch - 1;
+    qconfig->embeddings            = true;
+    qconfig->embedding             = alone;
+    qconfig->embedding.off         = !strcmp(how, "float");
+    if (qconfig->embedding.off) return OCTET_OK;
+    if (!strncmp(how, torch, length) && (!how[length] || !strcmp(how + length, "_4bit"))) {
+        qconfig->embedding = (octet_quantizer){ .method = OCTET_METHOD_MINMAX, ROWS(255) };
+        if (how[length]) qconfig->embedding.qmax = 15;
+        return OCTET_OK;
+    }
+    qconfig->embedding.symmetric = *how == 's';
+    if (parse_type(&qconfig->embedding, how)) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT,
+                      "embeddings of '%.40s', need s2 to s8, u2 to u8, float_qparams, float_qparams_4bit or float",
+                      how);
+}
+
+const octet_quantizer *octet_table_quantizer(const octet_qconfig *qconfig)
+{
+    const octet_quantizer *const w = &qconfig->weight;
+    if (qconfig->embeddings) return qconfig->embedding.off ? NULL : &qconfig->embedding;
+    const bool alone = activations_real(qconfig) && !w->off;
+    return alone && (w->formula == OCTET_FORMULA_TORCH_FLOAT || w->formula == OCTET_FORMULA_OCTET) ? w : NULL;
+}
+
 /* ---- layers ---- */
 
 octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, octet_error *err)
@@ -270,48 +357,23 @@ octet_status octet_layer_rule_parse(octet_layer_rule *rule, const char *text, oc
     if (!strcmp(text, "s16") || !strcmp(text, "u16"))
         *rule = (octet_layer_rule){ .match = rule->match, .ranges = true, .method = OCTET_METHOD_MINMAX,
                                     .dtype = *text == 's' ? OCTET_I16 : OCTET_U16 };
+    octet_quantizer type;
+    const bool      weights = !colon && parse_type(&type, text);
+    if (weights) memcpy(rule->weights, text, length + 1);
     if (colon && rule->ranges) rule->percentile = strtod(colon + 1, &end);
     const bool number = !colon || (rule->method == OCTET_METHOD_PERCENTILE && end != colon + 1 && !*end &&
                                    rule->percentile > 50 && rule->percentile <= 100);
-    if ((rule->keep_float || rule->ranges) && number) return OCTET_OK;
+    if ((rule->keep_float || rule->ranges || weights) && number) return OCTET_OK;
     return octet_fail(err, OCTET_ERR_ARGUMENT,
-                      "got '%.60s', need float, minmax, mse, percentile, percentile:99.9, s16 or u16", text);
+                      "got '%.60s', need float, minmax, mse, percentile, percentile:99.9, s16, u16, s2 to s8 or u2 to "
+                      "u8", text);
 }
 
 void octet_layer_rule_print(char *text, size_t size, const octet_layer_rule *rule)
 {
     const char *const name = rule->keep_float ? "float" : rule->ranges ? octet_method_name(rule->method) : "";
     if (rule->dtype) snprintf(text, size, "%s", rule->dtype == OCTET_I16 ? "s16" : "u16");
+    else if (rule->weights[0]) snprintf(text, size, "%s", rule->weights);
     else if (rule->ranges && rule->percentile > 0) snprintf(text, size, "%s:%.10g", name, rule->percentile);
     else snprintf(text, size, "%s", name);
-}
-
-/* ---- bits ---- */
-
-/* Of eight bits the type's own levels, else all that the bits give; but weights hold both q and -q. */
-static octet_status set_bits(octet_quantizer *quantizer, const char *text, bool weight, octet_error *err)
-{
-    if (!text) return OCTET_OK;
-    quantizer->off = strcmp(text, "f32") == 0;
-    if (quantizer->off) return OCTET_OK;
-    if (!weight && (!strcmp(text, "s16") || !strcmp(text, "u16"))) {
-        quantizer->dtype = *text == 's' ? OCTET_I16 : OCTET_U16;
-        quantizer->qmin = quantizer->qmax = 0;
-        return OCTET_OK;
-    }
-    const bool is_signed = text[0] == 's', known = is_signed || (text[0] == 'u' && !weight);
-    if (!known || text[1] < '2' || text[1] > '8' || text[2])
-        return octet_fail(err, OCTET_ERR_ARGUMENT, "%s of '%.20s', need %s", weight ? "weights" : "activations", text,
-                          weight ? "s2 to s8 or f32" : "u2 to u8, s2 to s8, u16, s16 or f32");
-    const int bits   = text[1] - '0', lowest = is_signed ? -(1 << (bits - 1)) : 0, highest = lowest + (1 << bits) - 1;
-    quantizer->dtype = is_signed ? OCTET_I8 : OCTET_U8;
-    quantizer->qmin  = bits == 8 ? 0 : weight ? -highest : lowest;
-    quantizer->qmax  = bits == 8 ? 0 : highest;
-    return OCTET_OK;
-}
-
-octet_status octet_qconfig_bits(octet_qconfig *qconfig, const char *weights, const char *activations, octet_error *err)
-{
-    OCTET_TRY(set_bits(&qconfig->weight, weights, true, err));
-    return set_bits(&qconfig->activation, activations, false, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights of one layer: the float network's, batch norm folded in, divided by the scales that the quantized network has
    for them, so that all channels share one axis and one range whatever their scales. */
+#include "base/entries.h"
 #include "graph/op.h"
 #include "measure/sqnr.h"
 #include "ops/levels.h"
@@ -35,12 +36,6 @@ static const octet_node *float_twin(const octet_graph *reference, const octet_no
     return same_dims(twin->inputs[1]->constant, node->inputs[1]->constant) ? twin : NULL;
 }
 
-static void read_own(float *own, const octet_tensor *constant, octet_channel_shape shape)
-{
-    for (size_t at = 0; at < octet_channels_count(&shape); at += shape.inner)
-        octet_levels_real(own + at, constant, at, shape.inner, (int64_t)(at / shape.inner % shape.channels));
-}
-
 static octet_status read_weights(weighing *w, octet_weight_statistics *s, const octet_node *twin, octet_arena *arena,
                                  octet_error *err)
 {
@@ -48,7 +43,7 @@ static octet_status read_weights(weighing *w, octet_weight_statistics *s, const 
     octet_sqnr   difference = { 0 };
     OCTET_TRY(octet_arena_get(&w->real, arena, count, sizeof *w->real, err));
     OCTET_TRY(octet_arena_get(&w->own, arena, count, sizeof *w->own, err));
-    if (w->levels->qparams) read_own(w->own, w->levels, w->shape);
+    if (w->levels->qparams) octet_levels_real_any(w->own, w->levels, 0, count);
     else
         for (size_t i = 0; i < count; i++) w->own[i] = ((const float *)w->levels->data)[i];
     s->own = !twin;
@@ -64,13 +59,14 @@ static octet_status read_weights(weighing *w, octet_weight_statistics *s, const 
     return OCTET_OK;
 }
 
-/* x in place of the real weights: w / scale + zero point of their channels. */
+/* x in place of the real weights: w / scale + zero point of their channels or blocks. */
 static void to_levels(float *x, const weighing *w)
 {
-    const octet_qparams *const q = w->levels->qparams;
+    const octet_qparams *const q       = w->levels->qparams;
+    const octet_entries        entries = octet_entries_of(w->levels, q);
     for (size_t i = 0; i < octet_channels_count(&w->shape); i++) {
-        const int64_t c = octet_qparams_index(q, (int64_t)(i / w->shape.inner % w->shape.channels));
-        x[i]            = w->real[i] / q->scale[c] + (float)q->zero_point[c];
+        const int64_t e = octet_entries_stretch(&entries, i).entry;
+        x[i]            = w->real[i] / q->scale[e] + (float)q->zero_point[e];
     }
 }
 

@@ -45,6 +45,11 @@ static void texts_are_read(void **state)
     assert_int_equal(q.activation.qmax, 3);
     MUST(octet_qconfig_bits(&q, NULL, "f32", &err));
     assert_true(q.activation.off && !q.weight.off);
+    MUST(octet_qconfig_bits(&q, "u4", NULL, &err)); /* beside real activations */
+    assert_true(q.weight.dtype == OCTET_U8 && !q.weight.qmin && q.weight.qmax == 15 && !q.weight.symmetric);
+    MUST(octet_qconfig_bits(&q, "s4", NULL, &err));
+    assert_true(q.weight.dtype == OCTET_I8 && q.weight.qmin == -8 && q.weight.qmax == 7 && q.weight.symmetric);
+    q = *octet_qconfig_find("octet");
     static const char *const bad[] = { "u4", "s9", "s1", "s", "", "s44", "4", "S4", "off" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(octet_qconfig_bits(&q, bad[i], NULL, NULL), OCTET_ERR_ARGUMENT);

@@ -43,7 +43,7 @@ static const struct {
     { "per_channel", U8(0, 127, PLAIN), WEIGHT(PLAIN), true, true },
     { "octet_dynamic", { OCTET_U8, 0, 255, .dynamic = true }, NARROW(PLAIN, 0), true, false },
     { "octet_per_token", { OCTET_U8, 0, 255, .dynamic = 2 }, NARROW(PLAIN, 0), true, false },
-    { "octet_weight_only", OFF, NARROW(PLAIN, 0), true, false },
+    { "octet_weight_only", OFF, WEIGHT(PLAIN), true, false },
     { "fbgemm", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
     { "x86", HIST(0, 127, 0), WEIGHT(PLAIN), true, true },
     { "qnnpack", HIST(0, 255, 0), WEIGHT(PLAIN), false, true },
