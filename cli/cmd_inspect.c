@@ -9,12 +9,19 @@
 
 /* ---- the operators of this build ---- */
 
+static const char *answer(const octet_operator_info *info, bool can)
+{
+    if (info->parts) return "parts";
+    return can ? "yes" : "-";
+}
+
 static octet_status print_operators(cli_call *call)
 {
     octet_operator_info info;
     json_t *const       list = cli_json_array();
     if (call->args.markdown)
         cli_say(call, "# Operators\n\n<!-- made by: tools/make_docs -->\n\n"
+                      "parts: the operators that it is made of take its place when a file is read.\n\n"
                       "| operator | opset it states | float | int8 | gradient |\n|---|---|---|---|---|\n");
     else cli_say(call, "%-24s %-8s %-6s %-6s %s\n", "operator", "opset", "float", "int8", "gradient");
     for (size_t i = 0; octet_operator(&info, i); i++) {
@@ -23,9 +30,10 @@ static octet_status print_operators(cli_call *call)
         cli_json_set(row, "since", json_integer(info.since));
         cli_json_set(row, "int8", json_boolean(info.integer));
         cli_json_set(row, "gradient", json_boolean(info.gradient));
+        cli_json_set(row, "parts", json_boolean(info.parts));
         cli_json_add(list, row);
-        cli_say(call, call->args.markdown ? "| %s | %d | yes | %s | %s |\n" : "%-24s %-8d yes    %-6s %s\n", info.name,
-                info.since, info.integer ? "yes" : "-", info.gradient ? "yes" : "-");
+        cli_say(call, call->args.markdown ? "| %s | %d | %s | %s | %s |\n" : "%-24s %-8d %-6s %-6s %s\n", info.name,
+                info.since, answer(&info, true), answer(&info, info.integer), answer(&info, info.gradient));
     }
     cli_json_set(call->document, "operators", list);
     return OCTET_OK;

@@ -169,6 +169,7 @@ typedef struct octet_operator_info {
     const char *name;
     bool        integer;  /* has an integer rule (docs/arithmetic.md) */
     bool        gradient; /* can be trained through */
+    bool        parts;    /* while reading, the operators that it is made of take its place: their answers hold */
     int         since;    /* lowest opset read */
 } octet_operator_info;
 

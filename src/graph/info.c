@@ -109,7 +109,7 @@ bool octet_operator(octet_operator_info *info, size_t index)
     const octet_op *const op = octet_op_at(index);
     if (!op) return false;
     *info = (octet_operator_info){ .name = op->name, .integer = op->forward_integer != NULL,
-                                   .gradient = op->backward != NULL, .since = op->since };
+                                   .gradient = op->backward != NULL, .parts = op->forward == NULL, .since = op->since };
     return true;
 }
 

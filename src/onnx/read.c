@@ -108,6 +108,7 @@ static octet_status finish(octet_reader *reader, octet_error *err)
     OCTET_TRY(check_finite(graph, err));
     OCTET_TRY(octet_read_half_outputs(reader, &changed, err));
     OCTET_TRY(octet_read_flattening(reader, &changed, err));
+    OCTET_TRY(octet_read_expand(reader, &changed, err));
     OCTET_TRY(octet_read_dynamic(reader, &changed, err));
     OCTET_TRY(octet_read_qdq(reader, &changed, err));
     if (changed) {

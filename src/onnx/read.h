@@ -95,6 +95,9 @@ octet_status octet_upgrade(octet_reader *reader, octet_raw_node *raw, octet_erro
 /* read_late.c: what can only be done once shapes are known. Sets *changed where shapes must be found again. */
 octet_status octet_read_flattening(octet_reader *reader, bool *changed, octet_error *err);
 
+/* expand.c: operators that are made of others are replaced by those. */
+octet_status octet_read_expand(octet_reader *reader, bool *changed, octet_error *err);
+
 /* read_dynamic.c: integer products of what DynamicQuantizeLinear makes become nodes with node->dynamic; metadata says
    which others are meant so. */
 octet_status octet_read_dynamic(octet_reader *reader, bool *changed, octet_error *err);

@@ -66,6 +66,18 @@ typedef struct octet_pad_attrs {
     const char *mode; /* "constant", "reflect", "edge" */
 } octet_pad_attrs;
 
+typedef struct octet_attention_attrs {
+    int64_t q_num_heads, kv_num_heads; /* of inputs of three dimensions; 0: not given */
+    int64_t is_causal, qk_matmul_output_mode, softmax_precision; /* precision 0: as the scores are */
+    int64_t left_window_size, right_window_size; /* -1: none */
+    float   scale; /* 0: one over the root of the head's size */
+    float   softcap; /* 0: none */
+} octet_attention_attrs;
+
+typedef struct octet_rotary_attrs {
+    int64_t interleaved, rotary_embedding_dim, num_heads; /* dim 0: all; heads 0: not given */
+} octet_rotary_attrs;
+
 typedef struct octet_recurrent_attrs { /* LSTM, GRU, RNN */
     octet_floats  activation_alpha, activation_beta;
     octet_strings activations;

