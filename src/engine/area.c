@@ -50,6 +50,15 @@ void octet_area_make(octet_area *area, const octet_tensor *tensor, const octet_b
     area->steps.image = bytes;
 }
 
+void octet_area_make_rows(octet_area *area, const octet_tensor *tensor)
+{
+    octet_tensor rows = *tensor;
+    rows.rank    = 2;
+    rows.dims[1] = tensor->dims[tensor->rank - 1];
+    rows.dims[0] = octet_tensor_count(tensor) / rows.dims[1];
+    octet_area_make(area, &rows, &(octet_border){ 0 }, true);
+}
+
 void octet_area_fold(octet_area *area, const octet_fold *fold, size_t height, size_t width)
 {
     area->fold        = *fold;

@@ -52,6 +52,9 @@ typedef struct octet_area {
    space and those between are channels. Sets bytes; tight: pixels are as long as their channels. */
 void octet_area_make(octet_area *area, const octet_tensor *tensor, const octet_border *border, bool tight);
 
+/* The same values row-major, without any room: the last dimension is channels and all others are images. */
+void octet_area_make_rows(octet_area *area, const octet_tensor *tensor);
+
 /* Makes of an area one of height x width folded pixels. */
 void octet_area_fold(octet_area *area, const octet_fold *fold, size_t height, size_t width);
 

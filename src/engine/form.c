@@ -34,7 +34,7 @@ static octet_tensor logical_of(const octet_plan *plan, const octet_value *value,
 static octet_tensor stored_of(const octet_plan *plan, const octet_tensor *logical, const octet_form *like)
 {
     octet_tensor tensor = *logical;
-    if (like->layout == OCTET_LAYOUT_PIXELS) {
+    if (octet_layout_has_area(like->layout)) {
         tensor.rank    = 1;
         tensor.dims[0] = like->area.bytes ? (int64_t)like->area.bytes : -1;
     }
@@ -149,7 +149,7 @@ static bool same_bytes(const octet_plan *plan, int from, const octet_form *to)
 static octet_status convert(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
 {
     octet_step new, *step;
-    if (like.layout == OCTET_LAYOUT_PIXELS || plan->forms[from].layout == OCTET_LAYOUT_PIXELS)
+    if (octet_layout_has_area(like.layout) || octet_layout_has_area(plan->forms[from].layout))
         return octet_plan_convert_pixels(form, plan, from, like, err);
     if (plan->forms[from].buffer < 0) return convert_constant(form, plan, from, like, err);
     OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
@@ -194,15 +194,16 @@ static int first_form(const octet_plan *plan, const octet_value *value)
     return found;
 }
 
-/* The next form on the way. Levels and real numbers meet in dense form only; pixels come from dense forms of either. */
+/* The next form on the way. Levels and real numbers meet in dense form only; pixels and rows come from dense forms of
+   either. */
 static octet_form next_form(const octet_form *source, const octet_form *want)
 {
     octet_form next = { .value = want->value, .kind = source->kind };
-    if (source->layout == OCTET_LAYOUT_PIXELS)
+    if (octet_layout_has_area(source->layout))
         next.kind = want->kind;
-    else if (want->layout == OCTET_LAYOUT_PIXELS && source->layout == OCTET_LAYOUT_DENSE)
+    else if (octet_layout_has_area(want->layout) && source->layout == OCTET_LAYOUT_DENSE)
         next = *want;
-    else if (source->kind == want->kind && want->layout != OCTET_LAYOUT_PIXELS)
+    else if (source->kind == want->kind && !octet_layout_has_area(want->layout))
         next.layout = want->layout;
     else if (source->layout == OCTET_LAYOUT_DENSE)
         next.kind = source->kind == OCTET_FORM_RAW ? OCTET_FORM_LEVELS : want->kind;
@@ -213,7 +214,9 @@ octet_status octet_plan_want_form(int *form, octet_plan *plan, octet_form want, 
 {
     *form = octet_plan_form(plan, want.value, want.kind, want.layout);
     if (*form >= 0) return OCTET_OK;
-    OCTET_TRY(octet_plan_settle_move(plan, want.value, err));
+    OCTET_TRY(octet_plan_settle_move(plan, want.value, want.layout, err));
+    *form = octet_plan_form(plan, want.value, want.kind, want.layout);
+    if (*form >= 0) return OCTET_OK;
     int from = any_layout(plan, want.value, want.kind);
     if (from < 0) from = first_form(plan, want.value);
     if (from < 0) OCTET_TRY(constant_form(&from, plan, want.value, err));

@@ -153,7 +153,7 @@ octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octe
     for (int i = 0; i < node->output_count; i++) /* another scale: nobody can follow further */
         if (node->outputs[i] && !octet_qparams_equal(octet_value_levels(plan->graph, x),
                                                      octet_value_levels(plan->graph, node->outputs[i])))
-            OCTET_TRY(octet_plan_settle_move(plan, node->outputs[i], err));
+            OCTET_TRY(octet_plan_settle_move(plan, node->outputs[i], OCTET_LAYOUT_PIXELS, err));
     return OCTET_OK;
 }
 
@@ -374,31 +374,108 @@ static octet_status copy_all(move_step *s, octet_plan *plan, octet_error *err)
     return OCTET_OK;
 }
 
-octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_error *err)
+/* The form of base that is nearest to what is wanted. */
+static octet_layout source_layout(const octet_plan *plan, const octet_value *base, octet_layout wanted)
+{
+    const bool rows   = octet_plan_form(plan, base, OCTET_FORM_LEVELS, OCTET_LAYOUT_ROWS) >= 0;
+    const bool pixels = octet_plan_form(plan, base, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0;
+    const bool dense  = octet_plan_form(plan, base, OCTET_FORM_LEVELS, OCTET_LAYOUT_DENSE) >= 0;
+    if (rows && (!pixels || wanted == OCTET_LAYOUT_ROWS)) return OCTET_LAYOUT_ROWS;
+    return !pixels && dense && wanted == OCTET_LAYOUT_ROWS ? OCTET_LAYOUT_ROWS : OCTET_LAYOUT_PIXELS;
+}
+
+static size_t common(size_t a, size_t b)
+{
+    while (b) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Dense memory may be seen as shorter rows. */
+static void cut_rows(octet_area *area, size_t channels)
+{
+    area->images *= area->channels / channels;
+    area->channels    = channels;
+    area->steps.pixel = area->steps.row = area->steps.image = channels;
+}
+
+static bool keeps_pieces(const octet_tensor *index, size_t piece)
+{
+    const int32_t *const at = index->data;
+    const size_t         count = (size_t)octet_tensor_count(index);
+    for (size_t i = 0; i < count; i++) {
+        const size_t within = i % piece, first = (size_t)at[i - within];
+        if (at[i] == NOTHING || first % piece != 0 || (size_t)at[i] != first + within) return false;
+    }
+    return true;
+}
+
+/* What only takes rows apart moves whole pieces of them: a head of attention. */
+static void see_pieces(move_step *s, const octet_tensor *index)
+{
+    enum { WORTH = 4 };
+    const size_t piece = common(s->in.channels, s->out.channels);
+    if (piece < WORTH || !keeps_pieces(index, piece)) return;
+    cut_rows(&s->in, piece);
+    cut_rows(&s->out, piece);
+}
+
+/* Whether an area's memory is what rows of the same elements are. */
+static bool is_dense(const octet_area *area)
+{
+    return area->steps.pixel == area->channels && octet_area_flat(area) && area->offset == 0 && !area->shared;
+}
+
+bool octet_plan_moves_rows(const octet_plan *plan, const octet_value *value)
+{
+    const octet_moved *const moved = &plan->moved[value->index];
+    if (!moved->base) return false;
+    const int32_t *const index  = moved->index.data;
+    const octet_layout   layout = source_layout(plan, moved->base, OCTET_LAYOUT_ROWS);
+    const int64_t        row    = moved->index.dims[moved->index.rank - 1];
+    if (row < 2 || index[0] == NOTHING || index[1] == NOTHING) return false;
+    const int form = octet_plan_form(plan, moved->base, OCTET_FORM_LEVELS, layout);
+    if (form < 0 || plan->forms[form].area.fold.unit) return layout == OCTET_LAYOUT_ROWS && index[1] == index[0] + 1;
+    const octet_area *const area = &plan->forms[form].area;
+    return area->channels > 1 && byte_at(area, (size_t)index[1]) == byte_at(area, (size_t)index[0]) + 1;
+}
+
+octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_layout layout, octet_error *err)
 {
     octet_moved *const moved = &plan->moved[value->index];
     move_step         *s;
     int                forms[2];
     if (!moved->base) return OCTET_OK;
-    const octet_form want = { .value = moved->base, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS };
+    const octet_layout to   = layout == OCTET_LAYOUT_ROWS ? layout : OCTET_LAYOUT_PIXELS;
+    octet_form         want = { .value = moved->base, .kind = OCTET_FORM_LEVELS };
+    want.layout             = source_layout(plan, moved->base, to);
     OCTET_TRY(octet_plan_want_form(&forms[0], plan, want, err));
     OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
     s->in            = plan->forms[forms[0]].area;
-    octet_form  like = { .value = value, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS, .buffer = -1 };
-    s->out           = octet_plan_area(plan, value);
+    octet_form  like = { .value = value, .kind = OCTET_FORM_LEVELS, .layout = to, .buffer = -1 };
+    const octet_area own = to == OCTET_LAYOUT_ROWS ? octet_plan_rows(plan, value) : octet_plan_area(plan, value);
+    s->out               = own;
+    if (want.layout == OCTET_LAYOUT_ROWS && to == OCTET_LAYOUT_ROWS) see_pieces(s, &moved->index);
     OCTET_TRY(choose_move(s, moved->index.data, plan, err));
     choose_scale(s, octet_value_levels(plan->graph, moved->base), octet_value_levels(plan->graph, value));
     const bool same = moves_nothing(s);
     moved->base     = NULL;
-    if (same && octet_border_holds(&s->in.border, &s->out.border)) {
-        like.area            = s->in;
-        like.area.channels   = s->out.channels;
+    if (same && octet_border_holds(&s->in.border, &s->out.border) &&
+        (to == OCTET_LAYOUT_PIXELS || is_dense(&s->in))) {
+        like.area = own;
+        if (to == OCTET_LAYOUT_PIXELS) {
+            like.area          = s->in;
+            like.area.channels = s->out.channels;
+        }
         like.buffer          = plan->forms[forms[0]].buffer;
         OCTET_TRY(octet_plan_add_form(&forms[1], plan, like, err));
     } else {
-        if (same) OCTET_TRY(copy_all(s, plan, err)); /* the border is missing */
-        OCTET_TRY(octet_plan_add_pixels(&forms[1], plan, value, err));
-        s->out = plan->forms[forms[1]].area;
+        if (same) OCTET_TRY(copy_all(s, plan, err)); /* the border is missing, or rows are without room */
+        OCTET_TRY(octet_plan_add_bytes(&forms[1], plan, value, to, err));
+        if (to == OCTET_LAYOUT_PIXELS) s->out = plan->forms[forms[1]].area;
     }
     return add_step(plan, s, value, forms, err);
 }

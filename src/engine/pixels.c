@@ -92,18 +92,30 @@ octet_area octet_plan_area(const octet_plan *plan, const octet_value *value)
     return area;
 }
 
+octet_area octet_plan_rows(const octet_plan *plan, const octet_value *value)
+{
+    octet_tensor tensor = plan->shapes[value->index];
+    octet_area   area;
+    tensor.qparams = octet_value_levels(plan->graph, value);
+    octet_area_make_rows(&area, &tensor);
+    return area;
+}
+
 static octet_form pixels_like(const octet_plan *plan, const octet_value *value)
 {
     return (octet_form){ .value = value, .kind = OCTET_FORM_LEVELS, .layout = OCTET_LAYOUT_PIXELS, .buffer = -1,
                          .area = octet_plan_area(plan, value) };
 }
 
-octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_value *value, octet_error *err)
+octet_status octet_plan_add_bytes(int *form, octet_plan *plan, const octet_value *value, octet_layout layout,
+                                  octet_error *err)
 {
     octet_form              like   = pixels_like(plan, value);
-    const octet_node *const concat = concat_of(plan, value);
-    *form = octet_plan_form(plan, value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS);
+    const octet_node *const concat = layout == OCTET_LAYOUT_PIXELS ? concat_of(plan, value) : NULL;
+    *form = octet_plan_form(plan, value, OCTET_FORM_LEVELS, layout);
     if (*form >= 0) return OCTET_OK;
+    like.layout = layout;
+    if (layout == OCTET_LAYOUT_ROWS) like.area = octet_plan_rows(plan, value);
     if (!concat || (value->producer && joins_channels(plan, value->producer)))
         return octet_plan_add_form(form, plan, like, err);
     int whole = octet_plan_form(plan, concat->outputs[0], OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS);
@@ -125,9 +137,17 @@ octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_valu
 typedef struct pixels_step {
     const octet_planes_kernel *planes;
     octet_area                 area;
-    bool                       to_pixels, real;
+    bool                       to_pixels, real, rows; /* rows: the area's memory is dense */
     octet_real_levels          rule;
 } pixels_step;
+
+static void convert(const pixels_step *s, float *reals, uint8_t *bytes, uint8_t *levels, const octet_planes *size)
+{
+    if (s->real && s->to_pixels) s->planes->quantize(levels, reals, size, &s->rule);
+    else if (s->real) s->planes->dequantize(reals, levels, size, &s->rule);
+    else if (s->to_pixels) s->planes->to_pixels(levels, bytes, size, s->area.flip);
+    else s->planes->to_planes(bytes, levels, size, s->area.flip);
+}
 
 /* One image row of all channels: of planes in the order of the graph, and of pixels. */
 static void convert_row(const pixels_step *s, size_t row, void *planes, uint8_t *pixels)
@@ -137,13 +157,16 @@ static void convert_row(const pixels_step *s, size_t row, void *planes, uint8_t 
     const octet_planes      size = { .pixels = a->width, .channels = a->channels, .plane = plane,
                                      .pixel = a->steps.pixel };
     const size_t            at = n * a->channels * plane + y * a->width;
-    uint8_t *const          levels = pixels + a->offset + n * a->steps.image + y * a->steps.row;
-    float *const            reals  = (float *)planes + at;
-    uint8_t *const          bytes  = (uint8_t *)planes + at;
-    if (s->real && s->to_pixels) s->planes->quantize(levels, reals, &size, &s->rule);
-    else if (s->real) s->planes->dequantize(reals, levels, &size, &s->rule);
-    else if (s->to_pixels) s->planes->to_pixels(levels, bytes, &size, a->flip);
-    else s->planes->to_planes(bytes, levels, &size, a->flip);
+    convert(s, (float *)planes + at, (uint8_t *)planes + at,
+            pixels + a->offset + n * a->steps.image + y * a->steps.row, &size);
+}
+
+/* Rows that lie one after the other on both sides are one row. */
+static void convert_rows(const pixels_step *s, octet_share share, void *planes, uint8_t *pixels)
+{
+    const size_t       at = share.first * s->area.channels, n = (share.last - share.first) * s->area.channels;
+    const octet_planes size = { .pixels = n, .channels = 1, .plane = n, .pixel = 1 };
+    convert(s, (float *)planes + at, (uint8_t *)planes + at, pixels + at, &size);
 }
 
 /* Pairs of pixels to every second place of their size. */
@@ -185,9 +208,13 @@ static void run_part(const octet_step *step, const octet_call *call, int phase, 
     const pixels_step *const s      = step->state;
     void *const              planes = s->to_pixels ? call->in[0]->data : call->out[0]->data;
     uint8_t *const           pixels = s->to_pixels ? call->out[0]->data : call->in[0]->data;
-    const size_t             rows = s->area.images * s->area.height, parts = (size_t)step->parts;
+    const octet_share        share = octet_native_share(s->area.images * s->area.height, part, step->parts);
+    if (s->rows) {
+        convert_rows(s, share, planes, pixels);
+        return;
+    }
     if (s->to_pixels && part == 0) octet_area_fill_border(&s->area, pixels);
-    for (size_t r = rows * (size_t)part / parts; r < rows * ((size_t)part + 1) / parts; r++)
+    for (size_t r = share.first; r < share.last; r++)
         (s->area.fold.unit ? fold_row : convert_row)(s, r, planes, pixels);
 }
 
@@ -207,16 +234,24 @@ static const octet_engine pixels_engine = { .name = "native", .accepts = accepts
 static octet_status make_state(octet_step *step, octet_plan *plan, octet_error *err)
 {
     const octet_form *const from = &plan->forms[step->in[0]], *const to = &plan->forms[step->out[0]];
-    const bool              to_pixels = to->layout == OCTET_LAYOUT_PIXELS;
+    const bool              to_pixels = octet_layout_has_area(to->layout);
     const octet_form *const pixels    = to_pixels ? to : from;
     pixels_step            *s;
     OCTET_TRY(octet_arena_get(&s, plan->arena, 1, sizeof *s, err));
     *s = (pixels_step){ .planes = plan->kernels->planes, .area = pixels->area, .to_pixels = to_pixels,
-                        .real = from->kind != to->kind,
+                        .real = from->kind != to->kind, .rows = pixels->layout == OCTET_LAYOUT_ROWS,
                         .rule = real_rule(pixels->logical.qparams) };
     step->state = s;
     step->op    = !s->real ? "Reorder" : to_pixels ? "Quantize" : "Dequantize";
     return OCTET_OK;
+}
+
+/* Levels of u8 in rows are dense levels. */
+static bool is_same_memory(const octet_plan *plan, int from, const octet_form *like)
+{
+    const octet_form *const source = &plan->forms[from];
+    const bool              rows = source->layout == OCTET_LAYOUT_ROWS || like->layout == OCTET_LAYOUT_ROWS;
+    return rows && source->kind == like->kind && source->buffer >= 0 && source->logical.dtype == OCTET_U8;
 }
 
 octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err)
@@ -224,15 +259,16 @@ octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, oc
     enum { ELEMENTS = 2000 }; /* of a microsecond, roughly */
     octet_step new, *step;
     OCTET_TRY(octet_plan_new_step(&new, plan, 1, 1, err));
-    if (like.layout == OCTET_LAYOUT_PIXELS) OCTET_TRY(octet_plan_add_pixels(form, plan, like.value, err));
-    else {
-        like.buffer = -1;
+    new.view = is_same_memory(plan, from, &like);
+    if (new.view || !octet_layout_has_area(like.layout)) {
+        like.buffer = new.view ? plan->forms[from].buffer : -1;
+        if (like.layout == OCTET_LAYOUT_ROWS) like.area = octet_plan_rows(plan, like.value);
         OCTET_TRY(octet_plan_add_form(form, plan, like, err));
-    }
+    } else OCTET_TRY(octet_plan_add_bytes(form, plan, like.value, like.layout, err));
     if (plan->forms[*form].area.fold.unit) plan->forms[*form].shown = false; /* for its one reader's eyes */
     new.name   = like.value->name;
     new.engine = &pixels_engine;
-    new.phases = 1;
+    new.phases = !new.view;
     new.parts  = octet_native_parts(plan, (double)octet_tensor_count(&plan->shapes[like.value->index]) / ELEMENTS);
     new.in[0]  = from;
     new.out[0] = *form;
@@ -247,6 +283,10 @@ static void move_rows(pixels_step *s, const octet_plan *plan, void *dense, const
     s->planes         = plan->kernels->planes;
     s->area           = form->area;
     if (s->real) s->rule = real_rule(form->logical.qparams);
+    if (form->layout == OCTET_LAYOUT_ROWS) {
+        convert_rows(s, (octet_share){ 0, rows }, dense, pixels);
+        return;
+    }
     if (s->to_pixels) octet_area_fill_border(&s->area, pixels);
     for (size_t r = 0; r < rows; r++) convert_row(s, r, dense, pixels);
 }

@@ -201,8 +201,8 @@ static octet_status find_outputs(octet_plan *plan, octet_step *step, octet_error
             step->view  = true;
             like.buffer = plan->forms[step->in[0]].buffer;
         }
-        if (like.kind == OCTET_FORM_LEVELS && like.layout == OCTET_LAYOUT_PIXELS)
-            OCTET_TRY(octet_plan_add_pixels(&step->out[i], plan, like.value, err));
+        if (like.kind == OCTET_FORM_LEVELS && octet_layout_has_area(like.layout))
+            OCTET_TRY(octet_plan_add_bytes(&step->out[i], plan, like.value, like.layout, err));
         else OCTET_TRY(octet_plan_add_form(&step->out[i], plan, like, err));
         if (step->real_unit != 0 && !step->add)
             plan->forms[step->out[i]].shown = false; /* not the value that the graph means */
@@ -217,7 +217,8 @@ static octet_status quantize_outputs(octet_plan *plan, const octet_node *node, o
         const octet_form want = { .value = node->outputs[i], .kind = OCTET_FORM_LEVELS };
         int              unused;
         if (!want.value || octet_plan_kind(plan, want.value) != OCTET_FORM_LEVELS ||
-            octet_plan_form(plan, want.value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0)
+            octet_plan_form(plan, want.value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0 ||
+            octet_plan_form(plan, want.value, OCTET_FORM_LEVELS, OCTET_LAYOUT_ROWS) >= 0)
             continue;
         OCTET_TRY(octet_plan_want_form(&unused, plan, want, err));
     }

@@ -24,6 +24,7 @@ typedef enum octet_layout {
     OCTET_LAYOUT_BLOCKED,   /* [N, C / block, spatial ..., block] of float32; channels past the last hold finite rubbish
                              */
     OCTET_LAYOUT_PIXELS,    /* levels, channels last (area.h) */
+    OCTET_LAYOUT_ROWS,      /* levels, row-major, as pixels whose channels are the last dimension */
     OCTET_LAYOUTS
 } octet_layout;
 
@@ -132,6 +133,12 @@ static inline bool octet_plan_known(const octet_plan *plan, const octet_value *v
     return plan->shapes[value->index].data != NULL;
 }
 
+/* Whether a form's levels are the bytes that kernels read, as its area says. */
+static inline bool octet_layout_has_area(octet_layout layout)
+{
+    return layout == OCTET_LAYOUT_PIXELS || layout == OCTET_LAYOUT_ROWS;
+}
+
 /* -1: does not exist. */
 static inline int octet_plan_form(const octet_plan *plan, const octet_value *value, octet_form_kind kind,
                                   octet_layout layout)
@@ -169,19 +176,24 @@ octet_status octet_plan_begin_moves(octet_plan *plan, octet_error *err);
 /* Whether node only moves levels whose places are known; its outputs are then made where they are wanted. */
 octet_status octet_plan_follow_move(bool *followed, octet_plan *plan, const octet_node *node, octet_error *err);
 
-/* The step that makes a moved value, if it is one and has not been made. */
-octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_error *err);
+/* The step that makes a moved value, if it is one and has not been made: in rows if asked for, else in pixels. */
+octet_status octet_plan_settle_move(octet_plan *plan, const octet_value *value, octet_layout layout, octet_error *err);
+
+/* Whether what moves a value leaves the elements of its last dimension together. False: it is not moved. */
+bool octet_plan_moves_rows(const octet_plan *plan, const octet_value *value);
 
 /* ---- pixels.c ---- */
 
-/* How a value lies in pixels of its own. */
+/* How a value lies in pixels of its own, and in rows. */
 octet_area octet_plan_area(const octet_plan *plan, const octet_value *value);
+octet_area octet_plan_rows(const octet_plan *plan, const octet_value *value);
 
 /* The new form of a value in pixels: with the border that its readers' windows reach, or as a part of the Concat's
-   result that it becomes part of. */
-octet_status octet_plan_add_pixels(int *form, octet_plan *plan, const octet_value *value, octet_error *err);
+   result that it becomes part of; or in rows. */
+octet_status octet_plan_add_bytes(int *form, octet_plan *plan, const octet_value *value, octet_layout layout,
+                                  octet_error *err);
 
-/* A step that makes the form like of a value from the form from; one of the two lies in pixels. */
+/* A step that makes the form like of a value from the form from; one of the two lies in pixels or rows. */
 octet_status octet_plan_convert_pixels(int *form, octet_plan *plan, int from, octet_form like, octet_error *err);
 
 /* The value's levels without the border, in logical order, and back, on the calling thread. */

@@ -27,7 +27,7 @@ bool octet_workspace_put(octet_workspace *workspace, const octet_plan *plan, con
     const int64_t           bytes = octet_tensor_bytes(numbers);
     if (!form || !place.data || form->logical.dtype != numbers->dtype || bytes != octet_tensor_bytes(&form->logical))
         return false;
-    if (form->layout == OCTET_LAYOUT_PIXELS) octet_pixels_from_dense(plan, place.data, form, numbers->data);
+    if (octet_layout_has_area(form->layout)) octet_pixels_from_dense(plan, place.data, form, numbers->data);
     else if (form->layout == OCTET_LAYOUT_BLOCKED) convert_blocks(plan, form, place.data, numbers);
     else if (bytes) memcpy(place.data, numbers->data, (size_t)bytes);
     return true;
@@ -48,7 +48,7 @@ const float *octet_workspace_reals(const octet_workspace *workspace, const octet
     const octet_form *const form  = shown < 0 ? NULL : &plan->forms[shown];
     octet_tensor            lies  = octet_workspace_raw(workspace, value);
     if (!form || !lies.data || !has_reals(&form->logical)) return NULL;
-    if (form->layout == OCTET_LAYOUT_PIXELS) octet_pixels_to_reals(plan, room, form, lies.data);
+    if (octet_layout_has_area(form->layout)) octet_pixels_to_reals(plan, room, form, lies.data);
     else if (form->layout == OCTET_LAYOUT_BLOCKED) octet_convert_to_dense(room, form, lies.data);
     else if (lies.qparams) octet_levels_real(room, &lies, 0, (size_t)octet_tensor_count(&lies), 0);
     else return lies.data;
@@ -77,7 +77,7 @@ bool octet_workspace_put_reals(octet_workspace *workspace, const octet_value *va
     if (!form || !place || !has_reals(&form->logical)) return false;
     octet_tensor dense = form->logical;
     dense.data         = (float *)reals;
-    if (form->layout == OCTET_LAYOUT_PIXELS) octet_pixels_from_reals(plan, place, form, dense.data);
+    if (octet_layout_has_area(form->layout)) octet_pixels_from_reals(plan, place, form, dense.data);
     else if (form->layout == OCTET_LAYOUT_BLOCKED) convert_blocks(plan, form, place, &dense);
     else if (dense.qparams) round_dense(place, &form->logical, reals);
     else memcpy(place, reals, (size_t)octet_tensor_bytes(&dense));

@@ -187,7 +187,7 @@ static octet_tensor present(octet_workspace *ws, int form, bool any_order)
     tensor.data                    = ws->tensors[form].data;
     if (f->layout == OCTET_LAYOUT_DENSE) return tensor;
     if (any_order && shows_blocks(f)) return tensor;
-    if (f->layout == OCTET_LAYOUT_PIXELS) octet_pixels_to_dense(ws->plan, ws->dense, f, tensor.data);
+    if (octet_layout_has_area(f->layout)) octet_pixels_to_dense(ws->plan, ws->dense, f, tensor.data);
     else octet_convert_to_dense(ws->dense, f, tensor.data);
     tensor.data = ws->dense;
     return tensor;

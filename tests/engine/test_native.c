@@ -277,6 +277,30 @@ static const native_case moves[] = {
       " strides=2,2; u = Transpose p perm=0,2,3,1; f = Reshape u i0,48; z = Gemm f w48,10 b10; real z" },
 };
 
+/* ---- rows: sequences, whose last dimension is one row of a matrix ---- */
+
+static const native_case sequences[] = {
+    { "in 7 12; y = MatMul in w12,20" },
+    { "in 7 12; y = MatMul in w12,20 b20; z = Relu y" },
+    { "in 7 12; y = MatMul in w12,20; real y" },
+    { "in 7 12; y = MatMul in w12,12; z = Add y in; real y" },
+    { "in 7 12; y = MatMul in w12,12; z = Add in y; real y; u = Sigmoid z; v = MatMul u w12,5" },
+    { "in 7 16; y = MatMul in w16,20 b20; g = Gelu y; z = MatMul g w20,16; u = Add z in; v = Mul u z" },
+    { "in 3 5 12; y = MatMul in w12,20; z = Relu y; u = MatMul z w20,9; v = Conv z w4,3,3,3 pads=1,1,1,1; out u" },
+    { "in 7 12; y = MatMul in w12,20; z = Softmax y axis=-1; u = Softmax y axis=1; out z" },
+    { "in 8 6 5; c = Conv in w16,8,3,3 pads=1,1,1,1; r = Reshape c i0,16,30; t = Transpose r perm=0,2,1;"
+      " y = MatMul t w16,16 b16; z = Tanh t; u = Add z y; w = MatMul t w16,20; out w" },
+    { "in 7 12; y = MatMul in w12,24; r = Reshape y i0,7,2,12; t = Transpose r perm=0,2,1,3; a = Tanh t;"
+      " b = Transpose a perm=0,2,1,3; c = Reshape b i0,7,24; z = MatMul c w24,10; u = Transpose a perm=0,1,3,2;"
+      " v = Sigmoid u; out v" },
+    { "in 7 12; y = MatMul in w12,36; r = Reshape y i0,7,3,2,6; t = Transpose r perm=2,0,3,1,4; a = Gather t s0;"
+      " b = Gather t s2; c = Add a b; d = Tanh a; out d" },
+    { "in 9 17; y = MatMul in w17,16; p = Pad y i0,1,0,0,0,3; z = Tanh p; q = Slice y i2 i9 i2 i2; w = Sigmoid q;"
+      " out z" },
+    { "in 4 4 8; y = MatMul in w8,12; r = Reshape y i0,16,12; t = Transpose r perm=0,2,1; z = Reshape t i0,12,4,4;"
+      " u = Conv z w8,12,3,3 pads=1,1,1,1; v = Tanh u" },
+};
+
 static trial_count total;
 
 static void check_cases(const native_case *cases, size_t count)
@@ -308,6 +332,7 @@ CHECK(single)
 CHECK(products)
 CHECK(concats)
 CHECK(moves)
+CHECK(sequences)
 
 /* The small networks have few steps that are worth a second thread, but some. */
 static void test_threads_were_used(void **state)
@@ -321,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions), cmocka_unit_test(test_pairs),   cmocka_unit_test(test_single),
         cmocka_unit_test(test_products),     cmocka_unit_test(test_concats), cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_sequences),
         cmocka_unit_test(test_threads_were_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

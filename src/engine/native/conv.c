@@ -376,8 +376,10 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
     s->kernels = plan->kernels;
     s->in      = *octet_native_in(plan, step, 0);
     if (step->add) s->residual = *octet_native_in(plan, step, step->in_count - 1);
-    s->out = s->sums.real ? octet_native_dense_area(&plan->shapes[step->node->outputs[0]->index])
-                          : *octet_native_out(plan, step);
+    const octet_tensor *const shape = &plan->shapes[step->node->outputs[0]->index];
+    if (!s->sums.real) s->out = *octet_native_out(plan, step);
+    else if (step->in_layout[0] == OCTET_LAYOUT_ROWS) s->out = octet_native_dense_rows(shape);
+    else s->out = octet_native_dense_area(shape);
     s->columns = s->out.channels;
     *made      = s;
     return OCTET_OK;
@@ -425,8 +427,9 @@ bool octet_native_accepts_gemm(const octet_plan *plan, octet_step *step, octet_r
 {
     const octet_node *const node = step->node;
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, node, why)) return false;
-    if (plan->shapes[node->inputs[0]->index].rank != 2 || plan->shapes[node->inputs[1]->index].rank != 2)
-        return octet_native_decline(why, "not a product of two matrices");
+    if (plan->shapes[node->inputs[0]->index].rank < 2 || plan->shapes[node->inputs[1]->index].rank != 2)
+        return octet_native_decline(why, "not a product with a matrix");
+    if (plan->shapes[node->inputs[0]->index].rank > 2) octet_native_use_rows(step);
     if (strcmp(node->op->name, "Gemm") == 0 && ((const octet_gemm_attrs *)node->attrs)->trans_a)
         return octet_native_decline(why, "first matrix is transposed");
     return true;

@@ -96,6 +96,17 @@ static bool is_one_pixel(const octet_tensor *b, const octet_tensor *out)
     return one;
 }
 
+/* Rows where neither input lies in pixels. */
+static bool in_rows(const octet_plan *plan, const octet_node *node)
+{
+    bool rows = false;
+    for (int i = 0; i < 2; i++) {
+        rows = rows || octet_native_layout(plan, node->inputs[i]) == OCTET_LAYOUT_ROWS;
+        if (octet_plan_form(plan, node->inputs[i], OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0) return false;
+    }
+    return rows;
+}
+
 bool octet_native_accepts_binary(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const   node = step->node;
@@ -105,7 +116,11 @@ bool octet_native_accepts_binary(const octet_plan *plan, octet_step *step, octet
     if (!same_shape(&plan->shapes[node->inputs[0]->index], out))
         return octet_native_decline(why, "the first input is broadcast");
     const octet_tensor *const b = &plan->shapes[node->inputs[1]->index];
-    return same_shape(b, out) || is_one_pixel(b, out) || octet_native_decline(why, "the second input is broadcast");
+    if (same_shape(b, out)) {
+        if (in_rows(plan, node)) octet_native_use_rows(step);
+        return true;
+    }
+    return is_one_pixel(b, out) || octet_native_decline(why, "the second input is broadcast");
 }
 
 octet_status octet_native_prepare_binary(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
@@ -148,6 +163,7 @@ bool octet_native_accepts_table(const octet_plan *plan, octet_step *step, octet_
         return octet_native_decline(why, "no int8 kernel for this operator");
     if (!octet_native_take(plan, step, 1, why)) return false;
     if (!octet_value_levels(plan->graph, node->outputs[0])) return octet_native_decline(why, "output is real");
+    if (octet_native_layout(plan, node->inputs[0]) == OCTET_LAYOUT_ROWS) octet_native_use_rows(step);
     return true;
 }
 

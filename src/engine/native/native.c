@@ -92,6 +92,23 @@ bool octet_native_take(const octet_plan *plan, octet_step *step, int inputs, oct
     return true;
 }
 
+octet_layout octet_native_layout(const octet_plan *plan, const octet_value *value)
+{
+    if (plan->shapes[value->index].rank < 3 ||
+        octet_plan_form(plan, value, OCTET_FORM_LEVELS, OCTET_LAYOUT_PIXELS) >= 0)
+        return OCTET_LAYOUT_PIXELS;
+    const bool is_dense = octet_plan_form(plan, value, OCTET_FORM_LEVELS, OCTET_LAYOUT_ROWS) >= 0 ||
+                          octet_plan_form(plan, value, OCTET_FORM_LEVELS, OCTET_LAYOUT_DENSE) >= 0;
+    return is_dense || octet_plan_moves_rows(plan, value) ? OCTET_LAYOUT_ROWS : OCTET_LAYOUT_PIXELS;
+}
+
+void octet_native_use_rows(octet_step *step)
+{
+    for (int i = 0; i < step->in_count; i++)
+        if (step->in_layout[i] == OCTET_LAYOUT_PIXELS) step->in_layout[i] = OCTET_LAYOUT_ROWS;
+    if (step->out_layout == OCTET_LAYOUT_PIXELS) step->out_layout = OCTET_LAYOUT_ROWS;
+}
+
 const octet_area *octet_native_in(const octet_plan *plan, const octet_step *step, int slot)
 {
     return &plan->forms[step->in[slot]].area;
@@ -102,15 +119,29 @@ const octet_area *octet_native_out(const octet_plan *plan, const octet_step *ste
     return &plan->forms[step->out[0]].area;
 }
 
+/* The shape as a value of bytes. */
+static octet_tensor bytes_of(const octet_tensor *shape)
+{
+    static const int32_t       zero   = 0;
+    static const octet_qparams bytes  = { .zero_point = &zero, .count = 1, .dtype = OCTET_U8, .qmax = 255 };
+    octet_tensor               levels = *shape;
+    levels.qparams = &bytes;
+    return levels;
+}
+
 octet_area octet_native_dense_area(const octet_tensor *shape)
 {
-    static const int32_t       zero  = 0;
-    static const octet_qparams bytes = { .zero_point = &zero, .count = 1, .dtype = OCTET_U8, .qmax = 255 };
-    const octet_border         none  = { 0 };
-    octet_tensor               levels = *shape;
-    octet_area                 area;
-    levels.qparams = &bytes;
-    octet_area_make(&area, &levels, &none, true);
+    const octet_tensor levels = bytes_of(shape);
+    octet_area         area;
+    octet_area_make(&area, &levels, &(octet_border){ 0 }, true);
+    return area;
+}
+
+octet_area octet_native_dense_rows(const octet_tensor *shape)
+{
+    const octet_tensor levels = bytes_of(shape);
+    octet_area         area;
+    octet_area_make_rows(&area, &levels);
     return area;
 }
 

@@ -35,6 +35,12 @@ bool octet_native_pixels(const octet_plan *plan, const octet_value *value);
 /* The same for the first `inputs` inputs and output 0 of the step's node; sets their layouts. */
 bool octet_native_take(const octet_plan *plan, octet_step *step, int inputs, octet_reason *why);
 
+/* How a value is best read: in rows where it has three dimensions or more and exists so, or nearly so. */
+octet_layout octet_native_layout(const octet_plan *plan, const octet_value *value);
+
+/* What octet_native_take has set to pixels becomes rows. */
+void octet_native_use_rows(octet_step *step);
+
 /* The Add that a node is summed in, if an engine can do both at once: its other input must lie in pixels, too. NULL:
    none. */
 const octet_node *octet_native_add(const octet_plan *plan, const octet_node *node);
@@ -43,8 +49,9 @@ const octet_node *octet_native_add(const octet_plan *plan, const octet_node *nod
 const octet_area *octet_native_in(const octet_plan *plan, const octet_step *step, int slot);
 const octet_area *octet_native_out(const octet_plan *plan, const octet_step *step);
 
-/* Extents of a value that does not lie in pixels, as if it did without any border. */
+/* Extents of a value that does not lie in pixels, as if it did without any border; or in rows. */
 octet_area octet_native_dense_area(const octet_tensor *shape);
+octet_area octet_native_dense_rows(const octet_tensor *shape);
 
 /* Where a value's results go, in bytes: its parameters, narrowed by an absorbed activation (NULL: none). */
 octet_to_levels octet_native_to(const octet_qparams *qparams, const octet_activation *activation);

@@ -99,8 +99,13 @@ bool octet_native_accepts_softmax(const octet_plan *plan, octet_step *step, octe
     const octet_node *const node = step->node;
     if (!octet_native_take(plan, step, 1, why)) return false;
     if (!octet_value_levels(plan->graph, node->outputs[0])) return octet_native_decline(why, "output is real");
-    return place_of_axis(&plan->shapes[node->inputs[0]->index], ((const octet_softmax_attrs *)node->attrs)->axis) ||
-           octet_native_decline(why, "not along channels or space");
+    const octet_tensor *const x    = &plan->shapes[node->inputs[0]->index];
+    const int64_t             axis = ((const octet_softmax_attrs *)node->attrs)->axis;
+    if ((axis == -1 || axis == x->rank - 1) && octet_native_layout(plan, node->inputs[0]) == OCTET_LAYOUT_ROWS) {
+        octet_native_use_rows(step);
+        return true;
+    }
+    return place_of_axis(x, axis) || octet_native_decline(why, "not along channels or space");
 }
 
 octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *step, octet_arena *arena,
@@ -116,7 +121,10 @@ octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *st
     s->out  = *octet_native_out(plan, step);
     s->unit = y->scale[0];
     s->to   = octet_native_to(y, NULL);
-    s->axis = place_of_axis(&plan->shapes[node->inputs[0]->index], ((const octet_softmax_attrs *)node->attrs)->axis);
+    s->axis = 1;
+    if (step->in_layout[0] == OCTET_LAYOUT_PIXELS)
+        s->axis =
+            place_of_axis(&plan->shapes[node->inputs[0]->index], ((const octet_softmax_attrs *)node->attrs)->axis);
     s->length   = s->axis == 1 ? s->in.channels : s->axis == 2 ? s->in.height : s->in.width;
     s->in_step  = s->axis == 1 ? 1 : s->axis == 2 ? s->in.steps.row : s->in.steps.pixel;
     s->out_step = s->axis == 1 ? 1 : s->axis == 2 ? s->out.steps.row : s->out.steps.pixel;
