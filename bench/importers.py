@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 import onnx
-from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from peers import Reader, input_of, raise_opset
@@ -20,23 +20,46 @@ def prepared(path, out, least=13):
     return ready
 
 
-def ort(activations=U8, weights=S8, per_channel=True, operators=False, least=13, **extra):
+def ort(activations=U8, weights=S8, per_channel=True, operators=False, least=13, method='MinMax', **extra):
     def make(out, path, samples):
         quantize_static(str(prepared(path, out, least)), str(out), Reader(input_of(path).name, samples),
                         quant_format=QuantFormat.QOperator if operators else QuantFormat.QDQ, per_channel=per_channel,
-                        activation_type=activations, weight_type=weights, calibrate_method=CalibrationMethod.MinMax,
+                        activation_type=activations, weight_type=weights, calibrate_method=getattr(CalibrationMethod, method),
                         extra_options=extra)
     return make
 
 
-def nncf_static(preset='performance'):
+def ort_dynamic(weights, per_channel):
+    def make(out, path, samples):
+        quantize_dynamic(str(prepared(path, out)), str(out), per_channel=per_channel, weight_type=weights)
+    return make
+
+
+def optimized(make_plain=None):
+    """As ONNX Runtime's optimizer writes it: fused operators of its own domain."""
+    def make(out, path, samples):
+        import onnxruntime
+        plain = path
+        if make_plain:
+            plain = pathlib.Path(out).with_suffix('.plain.onnx')
+            make_plain(plain, path, samples)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = str(out)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        onnxruntime.InferenceSession(str(plain), options, providers=['CPUExecutionProvider'])
+    return make
+
+
+def nncf_static(preset='performance', transformer=False):
     def make(out, path, samples):
         import nncf
         nncf.set_log_level(40)
         name = input_of(path).name
         model = onnx.load(str(raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'))))
         quantized = nncf.quantize(model, nncf.Dataset([{name: s[None]} for s in samples]), subset_size=len(samples),
-                                  preset=nncf.QuantizationPreset(preset))
+                                  preset=nncf.QuantizationPreset(preset),
+                                  model_type=nncf.ModelType.TRANSFORMER if transformer else None)
         onnx.save(quantized, str(out))
     return make
 
@@ -50,11 +73,12 @@ def nncf_weights(mode, **options):
     return make
 
 
-def ort_blocks(signed, size=16):
-    """MatMul weights of 4 bits in blocks, as DequantizeLinear with block_size."""
+def ort_blocks(signed, size=16, pairs=True):
+    """MatMul weights of 4 bits in blocks, as DequantizeLinear with block_size or as MatMulNBits."""
     def make(out, path, samples):
         from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
-        config = DefaultWeightOnlyQuantConfig(block_size=size, is_symmetric=signed, quant_format=QuantFormat.QDQ)
+        config = DefaultWeightOnlyQuantConfig(block_size=size, is_symmetric=signed, 
+                                               quant_format=QuantFormat.QDQ if pairs else QuantFormat.QOperator)
         model = onnx.load(str(raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'), 21)))
         quantizer = MatMulNBitsQuantizer(model, algo_config=config)
         quantizer.process()
@@ -62,8 +86,17 @@ def ort_blocks(signed, size=16):
     return make
 
 
-def has_conv(path):
-    return any(node.op_type == 'Conv' for node in onnx.load(str(path)).graph.node)
+def has(path, *operators):
+    return any(node.op_type in operators for node in onnx.load(str(path)).graph.node)
+
+
+def fits(name, model):
+    """Whether that maker finds something to do, and its runtime can read what it makes."""
+    if name.startswith('nncf weights') or 'in blocks' in name or 'MatMulNBits' in name:
+        return has(model.path, 'MatMul')
+    if 'transformer' in name:
+        return has(model.path, 'Softmax', 'LayerNormalization') and has(model.path, 'MatMul')
+    return True
 
 
 def torch(out, path, samples):
@@ -100,12 +133,14 @@ def torch(out, path, samples):
     onnx.save(model, str(out))
 
 
-PRODUCTS_ONLY = {'nncf weights s8', 'nncf weights u8', 'nncf weights s4', 'nncf weights u4'}  # ORT cannot read Convs of it
-
 MAKERS = {
     'ort u8 s8': ort(),
     'ort s8 s8 symmetric': ort(S8, ActivationSymmetric=True),
+    'ort s8 s8': ort(S8),
     'ort u8 u8 per tensor': ort(U8, U8, False),
+    'ort s8 s8 per tensor': ort(S8, S8, False),
+    'ort entropy': ort(method='Entropy'),
+    'ort percentile': ort(method='Percentile'),
     'ort operators u8 s8': ort(operators=True),
     'ort operators u8 u8 per tensor': ort(U8, U8, False, True),
     'ort operators s8 s8': ort(S8, operators=True),
@@ -115,11 +150,19 @@ MAKERS = {
     'ort s16 s8, opset 21': ort(S16, least=21),
     'ort u8 s4': ort(U8, S4, least=21),
     'ort u8 u4 per tensor': ort(U8, U4, False, least=21),
+    'ort dynamic s8 per channel': ort_dynamic(S8, True),
+    'ort dynamic u8 per tensor': ort_dynamic(U8, False),
     'ort s4 in blocks': ort_blocks(True),
     'ort u4 in blocks': ort_blocks(False),
+    'ort s4 MatMulNBits': ort_blocks(True, 32, False),
+    'ort u4 MatMulNBits': ort_blocks(False, 16, False),
+    'ort float, optimized': optimized(),
+    'ort u8 s8, optimized': optimized(ort()),
+    'ort dynamic, optimized': optimized(ort_dynamic(S8, False)),
     'torch': torch,
     'nncf': nncf_static(),
     'nncf mixed': nncf_static('mixed'),
+    'nncf transformer': nncf_static('mixed', True),
     'nncf weights s8': nncf_weights('int8_sym'),
     'nncf weights u8': nncf_weights('int8_asym'),
     'nncf weights s4': nncf_weights('int4_sym', group_size=8, all_layers=True, ratio=1.0),

@@ -40,6 +40,13 @@ def run_ort(path, x, batch=50):
     return np.concatenate([session.run(None, {port.name: x[i:i + step]})[0] for i in range(0, len(x), step)])
 
 
+def run_openvino(path, x):
+    """The same in OpenVINO, one sample at a time, in float32 where nothing is quantized."""
+    import openvino as ov
+    compiled = ov.Core().compile_model(ov.convert_model(str(path)), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    return np.concatenate([compiled(sample[None])[0] for sample in x])
+
+
 def raise_opset(path, out, least=13):
     """The model at that opset at least: per-channel DequantizeLinear does not exist before 13."""
     model = onnx.load(str(path))

@@ -14,52 +14,6 @@ enum {
     TYPE_STRING = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING,
 };
 
-/* ---- nodes beside the one that is read ---- */
-
-/* An operator of up to three inputs in front of raw; *result is its output. */
-static octet_status in_front(octet_value **result, octet_reader *reader, const octet_raw_node *raw, const char *op,
-                             octet_value *const inputs[3], octet_error *err)
-{
-    octet_raw_node node;
-    OCTET_TRY(octet_raw_new(&node, reader, raw, op, err));
-    for (int i = 0; i < 3; i++)
-        if (inputs[i]) octet_raw_set_input(&node, i, inputs[i]);
-    OCTET_TRY(octet_value_new_near(&node.outputs[0], reader->graph, node.name, err));
-    node.output_count = 1;
-    *result = node.outputs[0];
-    return octet_read_emit(NULL, reader, &node, err);
-}
-
-/* An operator behind raw: it makes raw's result of what raw makes from now on, its input number slot. The caller gives
-   it attributes and other inputs, and emits it. */
-static octet_status behind(octet_raw_node *node, octet_reader *reader, octet_raw_node *raw, const char *op,
-                           octet_error *err)
-{
-    octet_value *inner;
-    if (raw->output_count < 1 || !raw->outputs[0]) return octet_fail(err, OCTET_ERR_FORMAT, "has no output");
-    OCTET_TRY(octet_raw_new(node, reader, raw, op, err));
-    const char *name = octet_arena_format(reader->arena, "%s_%s", raw->outputs[0]->name, raw->op);
-    if (!name) return octet_fail_memory(err);
-    OCTET_TRY(octet_value_new_near(&inner, reader->graph, name, err));
-    octet_raw_set_input(node, 0, inner);
-    node->outputs[0] = raw->outputs[0];
-    node->output_count = 1;
-    raw->outputs[0] = inner;
-    return OCTET_OK;
-}
-
-static octet_value *input(const octet_raw_node *raw, int slot)
-{
-    return slot < raw->input_count ? raw->inputs[slot] : NULL;
-}
-
-static octet_status need_inputs(const octet_raw_node *raw, int count, octet_error *err)
-{
-    for (int i = 0; i < count; i++)
-        if (!input(raw, i)) return octet_fail(err, OCTET_ERR_FORMAT, "%s: input %d is required", raw->op, i);
-    return OCTET_OK;
-}
-
 static octet_status take_float(float *value, octet_raw_node *raw, const char *name, octet_error *err)
 {
     const Onnx__AttributeProto *at;
@@ -94,7 +48,7 @@ static octet_status activate(octet_reader *reader, octet_raw_node *raw, const ch
     if (at == ACTIVATIONS)
         return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "activation", "%.40s is not supported", name);
     octet_raw_node node;
-    OCTET_TRY(behind(&node, reader, raw, activations[at].op, err));
+    OCTET_TRY(octet_raw_behind(&node, reader, raw, activations[at].op, err));
     for (size_t i = 0; i < 2 && i < count && activations[at].parameters[i]; i++) {
         float              value = parameters[i];
         const octet_tensor tensor = {.dtype = OCTET_F32, .data = &value};
@@ -120,7 +74,7 @@ static octet_status fused_conv(octet_reader *reader, octet_raw_node *raw, octet_
 {
     const Onnx__AttributeProto *parameters;
     const char                 *name;
-    octet_value                *added = input(raw, 3);
+    octet_value                *added = octet_raw_input(raw, 3);
     OCTET_TRY(take_activation(&name, reader, raw, err));
     OCTET_TRY(octet_raw_take(&parameters, raw, "activation_params", TYPE_FLOATS, err));
     if (name)
@@ -128,7 +82,7 @@ static octet_status fused_conv(octet_reader *reader, octet_raw_node *raw, octet_
                            parameters ? parameters->n_floats : 0, err));
     if (added) {
         octet_raw_node sum;
-        OCTET_TRY(behind(&sum, reader, raw, "Add", err));
+        OCTET_TRY(octet_raw_behind(&sum, reader, raw, "Add", err));
         octet_raw_set_input(&sum, 1, added);
         OCTET_TRY(octet_read_emit(NULL, reader, &sum, err));
         raw->input_count = 3;
@@ -169,7 +123,7 @@ static octet_status fused_matmul(octet_reader *reader, octet_raw_node *raw, octe
     if (alpha == 1) return OCTET_OK;
     octet_raw_node     scaled;
     const octet_tensor factor = {.dtype = OCTET_F32, .data = &alpha};
-    OCTET_TRY(behind(&scaled, reader, raw, "Mul", err));
+    OCTET_TRY(octet_raw_behind(&scaled, reader, raw, "Mul", err));
     OCTET_TRY(octet_raw_give_tensor(reader, &scaled, 1, "alpha", &factor, err));
     return octet_read_emit(NULL, reader, &scaled, err);
 }
@@ -179,10 +133,10 @@ static octet_status fused_matmul(octet_reader *reader, octet_raw_node *raw, octe
 /* raw's input slot is added to its first, and taken away. */
 static octet_status add_input(octet_reader *reader, octet_raw_node *raw, int slot, octet_error *err)
 {
-    octet_value *const added = input(raw, slot);
+    octet_value *const added = octet_raw_input(raw, slot);
     octet_value       *sum;
     if (!added) return OCTET_OK;
-    OCTET_TRY(in_front(&sum, reader, raw, "Add", (octet_value *const[3]){raw->inputs[0], added, NULL}, err));
+    OCTET_TRY(octet_raw_in_front(&sum, reader, raw, "Add", (octet_value *const[3]){raw->inputs[0], added, NULL}, err));
     raw->inputs[0] = sum;
     raw->inputs[slot] = NULL;
     return OCTET_OK;
@@ -191,7 +145,7 @@ static octet_status add_input(octet_reader *reader, octet_raw_node *raw, int slo
 /* Gelu, BiasGelu: X and, added to it, B. */
 static octet_status gelu(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
-    OCTET_TRY(need_inputs(raw, 1, err));
+    OCTET_TRY(octet_raw_need(raw, 1, err));
     OCTET_TRY(add_input(reader, raw, 1, err));
     raw->op = "Gelu";
     return OCTET_OK;
@@ -216,7 +170,7 @@ static octet_status quick_gelu(octet_reader *reader, octet_raw_node *raw, octet_
    the fourth output. */
 static octet_status skip_norm(octet_reader *reader, octet_raw_node *raw, const char *op, int bias, octet_error *err)
 {
-    OCTET_TRY(need_inputs(raw, 3, err));
+    OCTET_TRY(octet_raw_need(raw, 3, err));
     OCTET_TRY(add_input(reader, raw, bias, err));
     OCTET_TRY(add_input(reader, raw, 1, err));
     if (raw->output_count > 3 && raw->outputs[3]) {
@@ -255,11 +209,14 @@ static const struct {
     octet_upgrade_function apply;
 } rows[] = {
     {"BiasGelu", gelu},
+    {"DynamicQuantizeMatMul", octet_microsoft_dynamic_product},
     {"FastGelu", fast_gelu},
     {"FusedConv", fused_conv},
     {"FusedGemm", fused_gemm},
     {"FusedMatMul", fused_matmul},
     {"Gelu", gelu},
+    {"MatMulIntegerToFloat", octet_microsoft_integer_product},
+    {"MatMulNBits", octet_microsoft_narrow_product},
     {"QuickGelu", quick_gelu},
     {"SkipLayerNormalization", skip_layer_norm},
     {"SkipSimplifiedLayerNormalization", skip_rms_norm},

@@ -119,3 +119,44 @@ octet_status octet_raw_new(octet_raw_node *fresh, octet_reader *reader, const oc
     OCTET_TRY(octet_arena_get(&fresh->outputs, reader->arena, OCTET_RAW_ROOM, sizeof *fresh->outputs, err));
     return octet_arena_get(&fresh->attributes, reader->arena, OCTET_RAW_ROOM, sizeof *fresh->attributes, err);
 }
+
+octet_status octet_raw_in_front(octet_value **result, octet_reader *reader, const octet_raw_node *raw, const char *op,
+                                octet_value *const inputs[3], octet_error *err)
+{
+    octet_raw_node node;
+    OCTET_TRY(octet_raw_new(&node, reader, raw, op, err));
+    for (int i = 0; i < 3; i++)
+        if (inputs[i]) octet_raw_set_input(&node, i, inputs[i]);
+    OCTET_TRY(octet_value_new_near(&node.outputs[0], reader->graph, node.name, err));
+    node.output_count = 1;
+    *result = node.outputs[0];
+    return octet_read_emit(NULL, reader, &node, err);
+}
+
+octet_status octet_raw_behind(octet_raw_node *node, octet_reader *reader, octet_raw_node *raw, const char *op,
+                              octet_error *err)
+{
+    octet_value *inner;
+    if (raw->output_count < 1 || !raw->outputs[0]) return octet_fail(err, OCTET_ERR_FORMAT, "has no output");
+    OCTET_TRY(octet_raw_new(node, reader, raw, op, err));
+    const char *name = octet_arena_format(reader->arena, "%s_%s", raw->outputs[0]->name, raw->op);
+    if (!name) return octet_fail_memory(err);
+    OCTET_TRY(octet_value_new_near(&inner, reader->graph, name, err));
+    octet_raw_set_input(node, 0, inner);
+    node->outputs[0] = raw->outputs[0];
+    node->output_count = 1;
+    raw->outputs[0] = inner;
+    return OCTET_OK;
+}
+
+octet_value *octet_raw_input(const octet_raw_node *raw, int slot)
+{
+    return slot < raw->input_count ? raw->inputs[slot] : NULL;
+}
+
+octet_status octet_raw_need(const octet_raw_node *raw, int count, octet_error *err)
+{
+    for (int i = 0; i < count; i++)
+        if (!octet_raw_input(raw, i)) return octet_fail(err, OCTET_ERR_FORMAT, "%s: input %d is required", raw->op, i);
+    return OCTET_OK;
+}

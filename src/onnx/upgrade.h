@@ -22,6 +22,11 @@ octet_status octet_upgrade_qlinear(octet_reader *reader, octet_raw_node *raw, oc
 /* FusedConv, Gelu, ... of com.microsoft (microsoft.c): the operators of ONNX that they mean. */
 octet_status octet_upgrade_microsoft(octet_reader *reader, octet_raw_node *raw, octet_error *err);
 
+/* MatMulNBits, DynamicQuantizeMatMul and MatMulIntegerToFloat of com.microsoft (microsoft_products.c). */
+octet_status octet_microsoft_narrow_product(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+octet_status octet_microsoft_dynamic_product(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+octet_status octet_microsoft_integer_product(octet_reader *reader, octet_raw_node *raw, octet_error *err);
+
 /* A type that octet computes in float32 (half.c), wherever an attribute names it. */
 octet_status octet_half_attributes(octet_reader *reader, octet_raw_node *raw, octet_error *err);
 
@@ -47,5 +52,20 @@ octet_status octet_raw_give_tensor(octet_reader *reader, octet_raw_node *raw, in
 /* A node beside raw, named after it; inputs and outputs are empty, with room. */
 octet_status octet_raw_new(octet_raw_node *fresh, octet_reader *reader, const octet_raw_node *raw, const char *op,
                            octet_error *err);
+
+/* An operator of up to three inputs in front of raw; *result is its output. */
+octet_status octet_raw_in_front(octet_value **result, octet_reader *reader, const octet_raw_node *raw, const char *op,
+                                octet_value *const inputs[3], octet_error *err);
+
+/* An operator behind raw: it makes raw's result of what raw makes from now on, its input 0. The caller gives it
+   attributes and other inputs, and emits it. Nodes behind raw are made from the last to the first. */
+octet_status octet_raw_behind(octet_raw_node *node, octet_reader *reader, octet_raw_node *raw, const char *op,
+                              octet_error *err);
+
+/* NULL where it is left out. */
+octet_value *octet_raw_input(const octet_raw_node *raw, int slot);
+
+/* Fails where one of the first count inputs is left out. */
+octet_status octet_raw_need(const octet_raw_node *raw, int count, octet_error *err);
 
 #endif

@@ -114,6 +114,24 @@ static inline Onnx__NodeProto *proto_node(proto_model *p, const char *op, const 
     return n;
 }
 
+/* Lets the model use operators of ONNX Runtime's own domain, as proto_fused makes them. */
+UNUSED static void proto_microsoft(proto_model *p)
+{
+    onnx__operator_set_id_proto__init(&p->opsets[1]);
+    p->opsets[1].domain = (char *)"com.microsoft";
+    p->opsets[1].has_version = 1;
+    p->opsets[1].version = 1;
+    p->opset_list[1] = &p->opsets[1];
+    p->model.n_opset_import = 2;
+}
+
+UNUSED static Onnx__NodeProto *proto_fused(proto_model *p, const char *op, const char *inputs, const char *outputs)
+{
+    Onnx__NodeProto *n = proto_node(p, op, inputs, outputs);
+    n->domain = (char *)"com.microsoft";
+    return n;
+}
+
 static inline Onnx__AttributeProto *proto_attribute(proto_model *p, Onnx__NodeProto *n, const char *name, int type)
 {
     Onnx__AttributeProto *a = &p->attributes[p->attribute_count++];

@@ -179,23 +179,6 @@ static void test_scale_below_zero(void **state)
 
 /* ---- com.microsoft ---- */
 
-static void microsoft(proto_model *p)
-{
-    onnx__operator_set_id_proto__init(&p->opsets[1]);
-    p->opsets[1].domain      = (char *)"com.microsoft";
-    p->opsets[1].has_version = 1;
-    p->opsets[1].version     = 1;
-    p->opset_list[1]         = &p->opsets[1];
-    p->model.n_opset_import  = 2;
-}
-
-static Onnx__NodeProto *fused(proto_model *p, const char *op, const char *inputs, const char *outputs)
-{
-    Onnx__NodeProto *n = proto_node(p, op, inputs, outputs);
-    n->domain          = (char *)"com.microsoft";
-    return n;
-}
-
 static void assert_operators(const octet_graph *graph, const char *expected)
 {
     char text[256] = "";
@@ -221,9 +204,9 @@ static void test_fused_conv(void **state)
     (void)state;
     const int64_t weights[] = { 2, 2, 1, 1 };
     proto_model  *p         = with_scale(13);
-    microsoft(p);
+    proto_microsoft(p);
     proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, weights, 4);
-    proto_string(p, fused(p, "FusedConv", "x w  x", "y"), "activation", "Relu");
+    proto_string(p, proto_fused(p, "FusedConv", "x w  x", "y"), "activation", "Relu");
     octet_graph *graph = proto_load_good(p);
     assert_operators(graph, "Conv Add Relu");
     assert_ptr_equal(graph->first->next->inputs[1], octet_graph_find_value(graph, "x"));
@@ -236,12 +219,12 @@ static void test_fused_products(void **state)
     (void)state;
     const int64_t row[] = { 1, 2 }, square[] = { 2, 2 };
     proto_model  *p = proto_new(13);
-    microsoft(p);
+    proto_microsoft(p);
     proto_input(p, "x", 1, row, 2);
     proto_output(p, "y");
     proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, square, 2);
-    proto_float(p, fused(p, "FusedMatMul", "x w", "m"), "alpha", 0.5f);
-    Onnx__NodeProto *gemm = fused(p, "FusedGemm", "m w", "y");
+    proto_float(p, proto_fused(p, "FusedMatMul", "x w", "m"), "alpha", 0.5f);
+    Onnx__NodeProto *gemm = proto_fused(p, "FusedGemm", "m w", "y");
     proto_string(p, gemm, "activation", "LeakyRelu");
     proto_float(p, gemm, "activation_alpha", 0.125f);
     octet_graph *graph = proto_load_good(p);
@@ -256,15 +239,15 @@ static void test_refused(void **state)
     (void)state;
     octet_error  err = { 0 };
     proto_model *p   = with_scale(13);
-    microsoft(p);
+    proto_microsoft(p);
     proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, (const int64_t[]){ 2, 2, 1, 1 }, 4);
-    proto_string(p, fused(p, "FusedConv", "x w", "y"), "activation", "Sine");
+    proto_string(p, proto_fused(p, "FusedConv", "x w", "y"), "activation", "Sine");
     assert_null(proto_load(p, &err));
     assert_int_equal(err.status, OCTET_ERR_UNSUPPORTED);
     assert_string_equal(err.field, "activation");
     p = with_scale(13);
-    microsoft(p);
-    fused(p, "MoE", "x", "y");
+    proto_microsoft(p);
+    proto_fused(p, "MoE", "x", "y");
     assert_null(proto_load(p, &err));
     assert_non_null(strstr(err.text, "com.microsoft:MoE"));
 }
@@ -279,12 +262,12 @@ static void test_transformer_functions(void **state)
     }
     const int64_t two[] = { 2 };
     proto_model  *p     = with_scale(17);
-    microsoft(p);
+    proto_microsoft(p);
     proto_tensor(p, "g", 1, (const float[]){ 1, 2 }, two, 1);
     proto_tensor(p, "b", 1, (const float[]){ 0, 1 }, two, 1);
-    fused(p, "BiasGelu", "x b", "a");
-    proto_float(p, fused(p, "SkipLayerNormalization", "a x g b b", "n   t"), "epsilon", 0.25f);
-    fused(p, "FastGelu", "n", "f");
+    proto_fused(p, "BiasGelu", "x b", "a");
+    proto_float(p, proto_fused(p, "SkipLayerNormalization", "a x g b b", "n   t"), "epsilon", 0.25f);
+    proto_fused(p, "FastGelu", "n", "f");
     proto_node(p, "Add", "f t", "y");
     octet_graph *graph = proto_load_good(p);
     assert_operators(graph, "Add Gelu Add Add Identity LayerNormalization Gelu Add");
