@@ -156,14 +156,28 @@ static const char *class_name(const runner *r, size_t index, char text[96])
     return text;
 }
 
+/* The number itself, or what a level stands for. */
+static float score_at(const octet_tensor *output, size_t i)
+{
+    if (output->dtype == OCTET_F32) return ((const float *)output->data)[i];
+    const int level =
+        output->dtype == OCTET_U8 ? ((const uint8_t *)output->data)[i] : ((const int8_t *)output->data)[i];
+    return (float)(level - output->qparams->zero_point[0]) * output->qparams->scale[0];
+}
+
+static bool has_scores(const octet_tensor *output)
+{
+    const bool bytes = output->dtype == OCTET_U8 || output->dtype == OCTET_I8;
+    return output->dtype == OCTET_F32 || (bytes && output->qparams && output->qparams->count == 1);
+}
+
 static void show_classes(runner *r, cli_call *call, const octet_tensor *output, const char *name, size_t top)
 {
-    const size_t       count  = (size_t)octet_tensor_count(output);
-    const float *const scores = output->data;
-    ranked *const      rows   = cli_alloc(count, sizeof *rows);
+    const size_t  count = (size_t)octet_tensor_count(output);
+    ranked *const rows  = cli_alloc(count, sizeof *rows);
     json_t *const      list = cli_json_array(), *const entry = cli_json_object();
     char               text[96];
-    for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, scores[i] };
+    for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, score_at(output, i) };
     qsort(rows, count, sizeof *rows, by_score);
     cli_say(call, "%s\n", cli_clean(text, name));
     for (size_t i = 0; i < count && i < top; i++) {
@@ -192,13 +206,13 @@ static void show_summary(runner *r, cli_call *call, const octet_tensor *output, 
     cli_json_set(entry, "output", cli_json_text(port.name));
     cli_json_set(entry, "shape", cli_json_text(shape));
     const int64_t count = octet_tensor_count(output);
-    if (output->dtype == OCTET_F32 && count > 0) {
-        const float *const x   = output->data;
-        double             low = (double)x[0], high = (double)x[0], sum = 0;
+    if (has_scores(output) && count > 0) {
+        double low = INFINITY, high = -INFINITY, sum = 0;
         for (int64_t i = 0; i < count; i++) {
-            low  = fmin(low, (double)x[i]);
-            high = fmax(high, (double)x[i]);
-            sum += (double)x[i];
+            const double x = (double)score_at(output, (size_t)i);
+            low  = fmin(low, x);
+            high = fmax(high, x);
+            sum += x;
         }
         cli_say(call, " from %.6g to %.6g, mean %.6g", low, high, sum / (double)count);
         cli_json_set(entry, "min", cli_json_number(low));
@@ -214,7 +228,7 @@ static bool is_classes(const octet_tensor *output)
 {
     int wide = 0;
     for (int i = 0; i < output->rank; i++) wide += output->dims[i] > 1;
-    return output->dtype == OCTET_F32 && wide == 1 && octet_tensor_count(output) <= 100000;
+    return has_scores(output) && wide == 1 && octet_tensor_count(output) <= 100000;
 }
 
 static octet_status show(runner *r, cli_call *call, const char *name, octet_error *err)

@@ -17,6 +17,8 @@ typedef struct octet_plan_options {
     const octet_tensor *inputs;
     const char *profile;     /* rounding: "octet" (NULL); others, as "torch-qnnpack", run on reference only */
     bool        keep_values; /* every intermediate value stays until the next run */
+    bool        reals; /* inputs and outputs of levels (octet_port.levels) are given and taken as real numbers, float32,
+                          rounded and multiplied out here; otherwise as their levels */
     octet_limits limits;
 } octet_plan_options;
 

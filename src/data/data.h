@@ -60,6 +60,10 @@ struct octet_dataset {
     bool                  own_recipe; /* from options, not from the network */
     octet_port            port;
     octet_dtype           dtype;  /* of the network's input: what values become in the end */
+    octet_qparams         levels; /* of such an input, count 1; count 0: it is none */
+    float                 level_scale;
+    int32_t               level_zero;
+    bool                  straight; /* samples are these levels already */
     size_t                input;  /* of the network, that this feeds */
     octet_dataset       **others; /* of the network's further inputs, in order */
     size_t                other_count;
@@ -168,6 +172,20 @@ octet_status octet_dataset_open_input(octet_dataset **data, const char *path, co
 
 /* Sample raw_index in file order, and whether it is finite. */
 octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);
+
+/* ---- inputs of levels (levels.c) ---- */
+
+/* Takes over what the network's input says of its levels. */
+void octet_levels_take(octet_dataset *data, const octet_qparams *levels);
+
+/* Once format and recipe are known: whether samples are levels as they come. */
+void octet_levels_settle(octet_dataset *data);
+
+/* Samples that are levels as real numbers, in place. */
+octet_status octet_levels_to_reals(const octet_dataset *data, float *values, size_t count, octet_error *err);
+
+/* Real numbers as levels of the input's type. */
+void octet_levels_of_reals(const octet_dataset *data, void *levels, const float *values, size_t count);
 
 bool         octet_inputs_can_feed(octet_dtype dtype);
 octet_status octet_inputs_path(const char **path, octet_dataset *data, const char *whole, octet_error *err);

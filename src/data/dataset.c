@@ -64,7 +64,9 @@ static octet_status read_target(octet_dataset *data, octet_error *err)
     const octet_port port = octet_graph_input(graph, data->input);
     snprintf(data->input_name, sizeof data->input_name, "%s", port.name);
     data->dtype = port.dtype;
-    if (port.dtype != OCTET_F32 && !(data->options.any_inputs && octet_inputs_can_feed(port.dtype)))
+    octet_levels_take(data, &port.levels);
+    const bool integers = data->options.any_inputs && octet_inputs_can_feed(port.dtype);
+    if (port.dtype != OCTET_F32 && !port.levels.count && !integers)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED,
                           "the network's input '%s' is %s (need f32: a data set feeds that)", port.name,
                           octet_dtype_name(port.dtype));
@@ -151,6 +153,7 @@ static octet_status open_all(octet_dataset *data, octet_error *err)
     data->format = &octet_format_raw;
     if (!data->options.shape) OCTET_TRY(octet_format_find(&data->format, &data->source, data->path, err));
     OCTET_TRY(data->format->open(data, data->path, err));
+    octet_levels_settle(data);
     OCTET_TRY(octet_labels_settle(data, err));
     OCTET_TRY(octet_subset_apply(data, err));
     OCTET_TRY(octet_dataset_name_all(data, err));
@@ -233,7 +236,7 @@ octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw, float
         if (!isfinite(values[i]))
             return octet_fail(err, OCTET_ERR_FORMAT, "sample %s: element %lld is %s (need finite numbers)",
                               data->files ? data->files[raw] : number, (long long)i, isnan(values[i]) ? "nan" : "inf");
-    return OCTET_OK;
+    return octet_levels_to_reals(data, values, (size_t)count, err);
 }
 
 octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *values, int64_t *label,

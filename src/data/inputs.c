@@ -101,14 +101,16 @@ static octet_status convert(void *out, octet_dtype dtype, const float *values, s
 
 static octet_status read_one(const octet_dataset *data, size_t raw, const octet_tensor *input, octet_error *err)
 {
-    if (data->dtype == OCTET_F32) return octet_dataset_read_raw(data, raw, input->data, err);
+    if (data->dtype == OCTET_F32 || (data->levels.count && input->dtype == OCTET_F32))
+        return octet_dataset_read_raw(data, raw, input->data, err);
     float             *values;
     const size_t       count = (size_t)octet_port_count(&data->port);
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
     octet_status status = octet_arena_get(&values, arena, count, sizeof *values, err);
     if (status == OCTET_OK) status = octet_dataset_read_raw(data, raw, values, err);
-    if (status == OCTET_OK) status = convert(input->data, data->dtype, values, count, err);
+    if (status == OCTET_OK && data->levels.count) octet_levels_of_reals(data, input->data, values, count);
+    else if (status == OCTET_OK) status = convert(input->data, data->dtype, values, count, err);
     if (status != OCTET_OK) octet_error_node(err, data->input_name);
     octet_arena_free(arena);
     return status;

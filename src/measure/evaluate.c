@@ -224,7 +224,7 @@ static octet_status start_runner(runner *r, const evaluation *e, const octet_gra
                           OUTPUTS_MAX);
     r->batch = how.batch > 1 && how.batch <= CHUNK_MAX ? (size_t)how.batch : 1;
     how.batch = (int64_t)r->batch;
-    how.threads = e->inner_threads;
+    how.threads = e->inner_threads, how.reals = true;
     OCTET_TRY(octet_plan_create(&r->plan, graph, &how, err));
     for (int i = 0; i < e->workers; i++) {
         const size_t own = r->batch > 1 ? r->batch * e->sample : 0;

@@ -3,6 +3,7 @@
 #include "measure/inputs.h"
 
 #include "base/random.h"
+#include "graph/op.h"
 
 #include <string.h>
 
@@ -24,8 +25,9 @@ static octet_status check_data(const octet_inputs *inputs, octet_error *err)
 
 static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_error *err)
 {
-    const octet_value *const value = inputs->graph->inputs[port];
-    *tensor                        = (octet_tensor){ .dtype = value->dtype, .rank = value->rank };
+    const octet_value *const   value  = inputs->graph->inputs[port];
+    const octet_qparams *const levels = inputs->levels ? octet_border_levels(value) : NULL;
+    *tensor = (octet_tensor){ .dtype = levels ? levels->dtype : value->dtype, .rank = value->rank };
     memcpy(tensor->dims, value->dims, sizeof tensor->dims);
     if (tensor->rank > 0 && tensor->dims[0] == OCTET_DIM_FREE) tensor->dims[0] = inputs->batch;
     if (inputs->data) {
@@ -69,11 +71,12 @@ static void fill_real(float *x, size_t count, const octet_value *value, uint64_t
     for (size_t i = 0; i < count; i++) x[i] = (float)(lo + (hi - lo) * octet_random_unit(state));
 }
 
-static void fill_integers(octet_tensor *tensor, uint64_t *state)
+/* most: one less than a power of two. */
+static void fill_integers(octet_tensor *tensor, uint8_t most, uint64_t *state)
 {
     const size_t size = octet_dtype_size(tensor->dtype), count = (size_t)octet_tensor_count(tensor);
     for (size_t i = 0; i < count; i++) /* little-endian */
-        ((uint8_t *)tensor->data)[i * size] = octet_random_bits(state) & 1;
+        ((uint8_t *)tensor->data)[i * size] = (uint8_t)octet_random_bits(state) & most;
 }
 
 static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)
@@ -84,7 +87,7 @@ static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, s
         if (set[i].dtype == OCTET_F32)
             fill_real(set[i].data, (size_t)octet_tensor_count(&set[i]), value, &state);
         else if (set[i].dtype != OCTET_F64 && set[i].dtype != OCTET_F16)
-            fill_integers(&set[i], &state);
+            fill_integers(&set[i], octet_border_levels(value) ? UINT8_MAX : 1, &state);
         else
             return octet_fail(err, OCTET_ERR_UNSUPPORTED, "input '%s' is %s: give data", value->name,
                               octet_dtype_name(set[i].dtype));
@@ -110,6 +113,7 @@ octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inpu
                           (int)OCTET_INPUTS_MOST);
     for (size_t i = 0; i < inputs->port_count; i++) {
         one[i]      = octet_dataset_input(inputs->data, i);
+        one[i].dtype = set[i].dtype;
         one[i].data = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
     }
     return octet_dataset_read_inputs(inputs->data, sample, one, NULL, err);

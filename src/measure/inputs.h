@@ -14,6 +14,8 @@ typedef struct octet_inputs {
     int64_t              batch;
     uint64_t             seed;
     size_t               port_count; /* tensors in one set */
+    bool                 levels; /* inputs of levels (octet_port.levels) are filled with these, as they are deployed,
+                                    not with real numbers */
 } octet_inputs;
 
 /* Different sets that there are: all of the dataset in batches, the last one filled up from its begin; as many as

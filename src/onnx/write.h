@@ -76,6 +76,9 @@ octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtyp
 /* Parameters that the file must state for value, NULL where it is real there (all of a training graph is). */
 const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value);
 
+/* Its levels where these, and not real numbers, are the file's input or output; NULL otherwise. */
+const octet_qparams *octet_write_border(const octet_writer *writer, const octet_value *value);
+
 /* After value's real number exists under the name real: QuantizeLinear, behind a Clip where its range asks for one.
    Constants of levels become initializers. Once for each value. */
 octet_status octet_write_quantize(octet_writer *writer, const octet_value *value, const char *real);
