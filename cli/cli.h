@@ -95,7 +95,7 @@ typedef struct cli_args {
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
 
-    const char *baseline, *metric, *max_drop;
+    const char *baseline, *metric, *max_drop, *output_name;
     int         border;
     size_t      top;
     const char *names, *completion, *dump;

@@ -26,8 +26,8 @@ typedef struct dumping {
 typedef struct runner {
     octet_graph     *graph;
     octet_dataset   *data;
-    octet_plan      *plan;
-    octet_workspace *workspace;
+    octet_binding   *binding;
+    octet_workspace *workspace; /* for the sample in hand */
     octet_tensor    *inputs;
     size_t           input_count;
     octet_tensor    *outputs;
@@ -41,13 +41,12 @@ typedef struct runner {
 
 static void close_input(runner *r)
 {
-    octet_workspace_free(r->workspace);
-    octet_plan_free(r->plan);
+    octet_binding_free(r->binding);
     octet_dataset_free(r->data);
     for (size_t i = 0; i < r->input_count; i++) free(r->inputs[i].data);
     free(r->inputs);
     r->workspace = NULL;
-    r->plan      = NULL;
+    r->binding   = NULL;
     r->data      = NULL;
     r->inputs    = NULL;
     r->input_count = 0;
@@ -76,7 +75,8 @@ static octet_status keep(stack *s, const octet_tensor *output, const char *name,
     }
     if ((size_t)octet_tensor_bytes(output) != s->bytes) {
         octet_error_node(err, name);
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample");
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample: no one array holds it (--dump "
+                                                   "does)");
     }
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? 2 * s->capacity : 1;
@@ -256,18 +256,23 @@ static octet_status open_input(runner *r, cli_call *call, const char *path, octe
     cli_warn(call, octet_dataset_warnings(r->data));
     r->input_count = octet_dataset_input_count(r->data);
     r->inputs      = cli_alloc(r->input_count, sizeof *r->inputs);
-    for (size_t i = 0; i < r->input_count; i++) {
-        r->inputs[i]      = octet_dataset_input(r->data, i);
-        r->inputs[i].data = NULL; /* known when running, not when planning */
-    }
     const octet_plan_options options = { .engines = call->args.engine, .threads = call->args.threads,
-                                         .limits = call->args.limits, .inputs = r->inputs,
-                                         .keep_values = call->args.dump != NULL };
-    OCTET_TRY(octet_plan_create(&r->plan, r->graph, &options, err));
-    OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
-    for (size_t i = 0; i < r->input_count; i++)
-        r->inputs[i].data = cli_alloc((size_t)octet_tensor_bytes(&r->inputs[i]), 1);
-    return OCTET_OK;
+                                         .limits = call->args.limits, .keep_values = call->args.dump != NULL };
+    return octet_binding_create(&r->binding, r->graph, &options, err);
+}
+
+/* Memory and a plan for the sample's own shapes. */
+static octet_status bind_sample(runner *r, size_t index, octet_error *err)
+{
+    for (size_t i = 0; i < r->input_count; i++) {
+        void *const before = r->inputs[i].data;
+        OCTET_TRY(octet_dataset_input_at(&r->inputs[i], r->data, i, index, err));
+        const int64_t bytes = octet_tensor_bytes(&r->inputs[i]);
+        r->inputs[i].data   = cli_grow(before, bytes > 0 ? (size_t)bytes : 1, 1);
+    }
+    const octet_status status = octet_binding_take(&r->workspace, r->binding, r->inputs, err);
+    if (status != OCTET_OK && octet_dataset_varies(r->data)) octet_error_file(err, octet_dataset_name(r->data, index));
+    return status;
 }
 
 /* Every value of every sample: DIR/SAMPLE/NAME.npy, levels as they are. */
@@ -299,6 +304,7 @@ static octet_status begin_dump(runner *r, cli_call *call, octet_error *err)
 
 static octet_status run_sample(runner *r, cli_call *call, size_t index, octet_error *err)
 {
+    OCTET_TRY(bind_sample(r, index, err));
     OCTET_TRY(octet_dataset_read_inputs(r->data, index, r->inputs, NULL, err));
     if (call->args.dump) OCTET_TRY(begin_dump(r, call, err));
     OCTET_TRY(octet_run(r->workspace, r->inputs, r->outputs, err));

@@ -82,7 +82,16 @@ OCTET_API octet_status octet_dataset_read(const octet_dataset *data, size_t inde
 OCTET_API size_t       octet_dataset_input_count(const octet_dataset *data);
 OCTET_API octet_tensor octet_dataset_input(const octet_dataset *data, size_t index);
 
-/* octet_dataset_read for all of them: inputs[i].data is memory of octet_dataset_input(data, i)'s form. Integers must be
+/* Whether samples may differ in shape: images of a network of any size that no recipe brings to one, lists and folders
+   of .npy files. octet_dataset_port and octet_dataset_input then give the first sample's. */
+OCTET_API bool octet_dataset_varies(const octet_dataset *data);
+
+/* The form of one sample's input; input's type is octet_dataset_input's. */
+OCTET_API octet_status octet_dataset_input_at(octet_tensor *tensor, const octet_dataset *data, size_t input,
+                                              size_t index, octet_error *err);
+
+/* octet_dataset_read for all of them: inputs[i].data is memory of octet_dataset_input(data, i)'s form, or
+   of octet_dataset_input_at(data, i, index)'s. Integers must be
    whole numbers of at most 2^24. An input of levels (octet_port.levels) may be read as real numbers, too: where
    inputs[i].dtype is OCTET_F32. Its samples are prepared as for real numbers and rounded by the input's scale and zero
    point; those of the levels' own type that no recipe (or one that leaves bytes as they are, "none") prepares, bytes

@@ -116,16 +116,29 @@ octet_status octet_dataset_name_all(octet_dataset *data, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status try_sample(const octet_dataset *data, size_t index, octet_arena *arena, octet_error *why)
+{
+    octet_port   port;
+    float       *values;
+    octet_status status = octet_dataset_shape(&port, data, data->order[index], why);
+    if (status == OCTET_OK)
+        status = octet_arena_get(&values, arena, (size_t)octet_port_count(&port), sizeof *values, why);
+    if (status == OCTET_OK) status = octet_dataset_read_as(data, data->order[index], port.dims, values, why);
+    if (status != OCTET_OK) octet_error_file(why, data->path);
+    return status;
+}
+
 /* Tolerated bad samples are found by reading everything once, and leave the data set for good. */
 static octet_status drop_bad(octet_dataset *data, octet_error *err)
 {
-    float *values;
     size_t kept = 0, dropped = 0;
     if (data->options.skip_bad == 0) return OCTET_OK;
-    OCTET_TRY(octet_arena_get(&values, data->arena, (size_t)octet_port_count(&data->port), sizeof *values, err));
     for (size_t i = 0; i < data->count; i++) {
         octet_error        why = {0};
-        const octet_status status = octet_dataset_read(data, i, values, NULL, &why);
+        octet_arena *const arena = octet_arena_new();
+        if (!arena) return octet_fail_memory(err);
+        const octet_status status = try_sample(data, i, arena, &why);
+        octet_arena_free(arena);
         if (status == OCTET_OK) {
             data->order[kept++] = data->order[i];
         } else if (status == OCTET_ERR_MEMORY || dropped == data->options.skip_bad) {
@@ -224,6 +237,28 @@ const char *octet_dataset_name(const octet_dataset *data, size_t index)
 {
     if (index >= data->count) return "?";
     return data->files ? data->files[data->order[index]] : data->names + index * data->name_size;
+}
+
+octet_status octet_dataset_shape(octet_port *port, const octet_dataset *data, size_t raw, octet_error *err)
+{
+    *port = data->port;
+    return data->varies ? data->format->shape(port, data, raw, err) : OCTET_OK;
+}
+
+bool octet_dataset_varies(const octet_dataset *data)
+{
+    bool varies = data->varies;
+    for (size_t i = 0; i < data->other_count; i++) varies = varies || data->others[i]->varies;
+    return varies;
+}
+
+octet_status octet_dataset_read_as(const octet_dataset *data, size_t raw, const int64_t *dims, float *values,
+                                   octet_error *err)
+{
+    if (!data->varies) return octet_dataset_read_raw(data, raw, values, err);
+    octet_dataset one = *data;
+    memcpy(one.port.dims, dims, sizeof *dims * (size_t)one.port.rank);
+    return octet_dataset_read_raw(&one, raw, values, err);
 }
 
 octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw, float *values, octet_error *err)

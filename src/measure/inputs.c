@@ -42,18 +42,39 @@ static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, s
     return OCTET_OK;
 }
 
+static octet_status make_room(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_arena *arena,
+                              octet_error *err)
+{
+    const int64_t bytes = octet_tensor_bytes(tensor);
+    if (bytes < 0)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' leaves a dimension open (--shape, or data, says it)",
+                          inputs->graph->inputs[port]->name);
+    return octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err);
+}
+
 octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(check_data(inputs, err));
+    OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
+    for (size_t i = 0; i < inputs->port_count; i++) {
+        OCTET_TRY(shape_of(&(*set)[i], inputs, i, err));
+        OCTET_TRY(make_room(&(*set)[i], inputs, i, arena, err));
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
+                                  octet_error *err)
 {
     OCTET_TRY(check_data(inputs, err));
     OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
     for (size_t i = 0; i < inputs->port_count; i++) {
         octet_tensor *const tensor = &(*set)[i];
         OCTET_TRY(shape_of(tensor, inputs, i, err));
-        const int64_t bytes = octet_tensor_bytes(tensor);
-        if (bytes < 0)
-            return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' leaves a dimension open",
-                              inputs->graph->inputs[i]->name);
-        OCTET_TRY(octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err));
+        const octet_dtype dtype = tensor->dtype;
+        OCTET_TRY(octet_dataset_input_at(tensor, inputs->data, i, index, err));
+        tensor->dtype = dtype;
+        OCTET_TRY(make_room(tensor, inputs, i, arena, err));
     }
     return OCTET_OK;
 }

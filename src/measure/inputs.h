@@ -25,6 +25,10 @@ size_t octet_inputs_count(const octet_inputs *inputs);
 /* One set: shapes, and memory of the arena. Free leading dimensions become batch; a fixed one must be it. */
 octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err);
 
+/* The same for sample index of the data, in its own shape; batch is 1. */
+octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
+                                  octet_error *err);
+
 /* Writes the set's numbers. Random real ones lie in the range of the input's levels, else in -1..1; integers are 0 or
    1. */
 octet_status octet_inputs_fill(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err);
