@@ -84,6 +84,7 @@ typedef struct cli_args {
     const char           *data_path;
     octet_dataset_options data;
 
+    const char       *input_type, *output_type;
     const char       *qconfig, *method, *activations, *weights, *target, *config, *overrides;
     const char       *weight_only, *embeddings;
     size_t            group;
@@ -96,7 +97,7 @@ typedef struct cli_args {
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
 
-    const char *baseline, *metric, *max_drop;
+    const char *baseline, *metric, *max_drop, *output_name;
     int         border;
     size_t      top;
     const char *names, *completion, *dump;
@@ -379,6 +380,16 @@ octet_status cli_overrides_read(cli_overrides *overrides, cli_args *args, octet_
 void         cli_overrides_free(cli_overrides *overrides);
 
 octet_status cli_qconfig(octet_qconfig *config, const cli_args *args, octet_error *err);
+
+/* ---- border.c: inputs and outputs that are levels ---- */
+
+extern const cli_option cli_border_options[];
+void cli_border_ask(octet_qconfig *config, const cli_args *args);
+/* Where the bytes of data's samples can be levels exactly, they become these: rules for the inputs, beside config's. */
+void cli_border_fold(octet_qconfig *config, cli_args *args, const octet_graph *graph, const octet_dataset *data);
+/* Once the network is quantized: levels cross the border, metadata and the result say what they mean. */
+octet_status cli_border_expose(octet_graph *graph, const octet_qconfig *config, const octet_dataset *data,
+                               cli_call *call, octet_error *err);
 /* Passes on what preparing by that qconfig answered; a layer rule that matches nothing is the configuration file's. */
 octet_status cli_prepared(octet_status prepared, const cli_args *args, octet_error *err);
 /* Loads the network to quantize, a float one, and fuses it. */

@@ -50,8 +50,8 @@ static void print_scores(cli_call *call, const octet_scores s[2], bool both)
         cli_say(call, "%-12s%10.2f %%  of the samples have the baseline's top class\n", "agreement",
                 100 * s[0].agreement);
     if (both)
-        cli_say(call, "%-12s%12s  of the first output against the baseline's\n", "SQNR",
-                cli_decibel(text, s[0].sqnr_db));
+        cli_say(call, "%-12s%12s  of the %s output against the baseline's\n", "SQNR",
+                cli_decibel(text, s[0].sqnr_db), call->args.output_name ? "scored" : "first");
     cli_say(call, "%-12s%12zu", "samples", s[0].count);
     if (!isnan(s[0].top1))
         cli_say(call, "  (top-1 is certain within %.2f points, 95 %%)", 100 * confidence(s[0].top1, s[0].count));
@@ -86,7 +86,27 @@ typedef struct evaluation {
     octet_graph   *model, *baseline;
     octet_dataset *data;
     octet_scores   scores[2];
+    double        *outputs_db; /* one for each output of the model */
 } evaluation;
+
+/* How far all outputs are from the baseline's, where there are several. */
+static void report_outputs(const evaluation *e, cli_call *call)
+{
+    const size_t  count = octet_graph_output_count(e->model);
+    json_t *const list  = cli_json_array();
+    char          clean[96], text[32];
+    for (size_t i = 0; i < count; i++) {
+        const char *const name = octet_graph_output(e->model, i).name;
+        json_t *const     row  = cli_json_object();
+        cli_json_set(row, "name", cli_json_text(name));
+        cli_json_set(row, "sqnr_db", cli_json_number(e->outputs_db[i]));
+        cli_json_add(list, row);
+        if (count > 1)
+            cli_say(call, "%-12s%12s  of output %s\n", i ? "" : "SQNR of all", cli_decibel(text, e->outputs_db[i]),
+                    cli_clean(clean, name));
+    }
+    cli_json_set(call->document, "outputs", list);
+}
 
 static octet_status report(evaluation *e, cli_call *call, octet_error *err)
 {
@@ -108,20 +128,24 @@ static octet_status report(evaluation *e, cli_call *call, octet_error *err)
     json_t *const baseline = cli_json_object();
     cli_json_scores(baseline, &e->scores[1]);
     cli_json_set(call->document, "baseline", baseline);
+    report_outputs(e, call);
     return judge(call, e->scores, metric, err);
 }
 
 static octet_status work(evaluation *e, cli_call *call, octet_error *err)
 {
-    const octet_evaluate_options options = cli_evaluate_options(call);
-    double                       ignored;
-    bool                         share;
+    octet_evaluate_options options = cli_evaluate_options(call);
+    double                 ignored;
+    bool                   share;
     if (call->args.max_drop)
         OCTET_TRY(cli_parse_loss(&ignored, &share, call->args.max_drop, OCTET_METRIC_TOP1, err)); /* before the work */
     OCTET_TRY(cli_load(&e->model, call, call->args.operands[0], err));
     if (call->args.baseline) OCTET_TRY(cli_load(&e->baseline, call, call->args.baseline, err));
     OCTET_TRY(cli_open_data(&e->data, call, e->model, 0, err));
     cli_warn(call, octet_dataset_warnings(e->data));
+    e->outputs_db      = cli_alloc(octet_graph_output_count(e->model), sizeof *e->outputs_db);
+    options.output     = call->args.output_name;
+    options.outputs_db = e->outputs_db;
     OCTET_TRY(octet_evaluate(e->scores, e->model, e->baseline, e->data, &options, err));
     return report(e, call, err);
 }
@@ -134,6 +158,7 @@ octet_status cli_eval(cli_call *call, octet_error *err)
     OCTET_TRY(cli_check_outputs(call, err));
     const octet_status status = work(&e, call, err);
     if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[0]);
+    free(e.outputs_db);
     octet_dataset_free(e.data);
     octet_graph_free(e.baseline);
     octet_graph_free(e.model);
@@ -148,6 +173,7 @@ static const cli_option eval_options[] = {
       "exit 4 if the baseline's score is missed by more: points for top1, top5 and agreement, else the metric's unit" },
     { "metric", 0, CLI_WORD, "NAME", AT(metric), "what the data allows", "which score counts",
       .word = cli_metric_word },
+    { "output-name", 0, CLI_TEXT, "NAME", AT(output_name), "the first", "the output that is scored" },
     { "reference", 0, CLI_TEXT, "FILE.npy", AT(data.reference), NULL,
       "true outputs, for mse and psnr (bytes mean byte/255)" },
     { "border", 0, CLI_INTEGER, "N", AT(border), "0", "pixels at each side that mse and psnr leave out", NULL, 0, 1e6 },

@@ -96,8 +96,12 @@ static void print_ports(cli_call *call, const octet_graph *graph, bool inputs)
     for (size_t i = 0; i < count; i++) {
         const octet_port port = inputs ? octet_graph_input(graph, i) : octet_graph_output(graph, i);
         char             clean[96], shape[128];
-        cli_say(call, "%-12s%s %s %s\n", i ? "" : inputs ? "inputs" : "outputs", cli_clean(clean, port.name),
+        cli_say(call, "%-12s%s %s %s", i ? "" : inputs ? "inputs" : "outputs", cli_clean(clean, port.name),
                 octet_dtype_name(port.dtype), octet_shape_text(shape, sizeof shape, port.dims, port.rank));
+        if (port.levels.count)
+            cli_say(call, ": levels, real = (level - %d) * %.9g", port.levels.zero_point[0],
+                    (double)port.levels.scale[0]);
+        cli_say(call, "\n");
         cli_json_add(list, cli_json_port(port));
     }
     cli_json_set(call->document, inputs ? "inputs" : "outputs", list);

@@ -228,7 +228,9 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(cli_overrides_read(&j->overrides, &call->args, err));
     j->config.tensors      = j->overrides.rules;
     j->config.tensor_count = j->overrides.count;
+    cli_border_ask(&j->config, &call->args);
     OCTET_TRY(open_inputs(j, call, err));
+    cli_border_fold(&j->config, &call->args, j->real, j->data);
     if (call->args.dry_run) {
         OCTET_TRY(cli_prepared(octet_prepare(j->real, &j->config, err), &call->args, err));
         cli_say(call, "would calibrate on %zu samples; nothing was run or written\n", j->count);
@@ -241,6 +243,7 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(cli_prepared(quantize(j, call, err), &call->args, err));
     warn_of_input(j, call);
     OCTET_TRY(cli_describe(j->quantized, j->data, recipe, call, err));
+    OCTET_TRY(cli_border_expose(j->quantized, &j->config, j->data, call, err));
     OCTET_TRY(check(j, call, err));
     OCTET_TRY(cli_save(j->quantized, call, err));
     report(j, call);
@@ -296,6 +299,7 @@ static const cli_group quantize_groups[] = {
     { "result", cli_output_options },
     { "types", cli_type_options },
     { "weights alone, and embeddings", cli_weight_options },
+    { "inputs and outputs of the network", cli_border_options },
     { "quantization", cli_qconfig_options },
     { "single tensors", cli_override_options },
     { "losing less (a step stays only where it measures better)", step_options },
@@ -317,6 +321,8 @@ static const cli_example quantize_examples[] = {
       "4-bit weights, one scale for each 32 input channels; no data, activations stay float" },
     { "quantize net.onnx --data calib.npz --target portable --json=report.json -o net.int8.onnx",
       "for other runtimes, with a machine-readable report" },
+    { "quantize net.onnx --data photos/ --preprocess unit --input-type u8 --output-type u8 -o net.int8.onnx",
+      "bytes in, bytes out: no float at the border" },
     { "quantize net.onnx --calib net.calib --method percentile -o net.int8.onnx",
       "from statistics that 'octet calibrate' has gathered" },
     { NULL },

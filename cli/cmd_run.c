@@ -26,8 +26,8 @@ typedef struct dumping {
 typedef struct runner {
     octet_graph     *graph;
     octet_dataset   *data;
-    octet_plan      *plan;
-    octet_workspace *workspace;
+    octet_binding   *binding;
+    octet_workspace *workspace; /* for the sample in hand */
     octet_tensor    *inputs;
     size_t           input_count;
     octet_tensor    *outputs;
@@ -41,13 +41,12 @@ typedef struct runner {
 
 static void close_input(runner *r)
 {
-    octet_workspace_free(r->workspace);
-    octet_plan_free(r->plan);
+    octet_binding_free(r->binding);
     octet_dataset_free(r->data);
     for (size_t i = 0; i < r->input_count; i++) free(r->inputs[i].data);
     free(r->inputs);
     r->workspace = NULL;
-    r->plan      = NULL;
+    r->binding   = NULL;
     r->data      = NULL;
     r->inputs    = NULL;
     r->input_count = 0;
@@ -76,7 +75,8 @@ static octet_status keep(stack *s, const octet_tensor *output, const char *name,
     }
     if ((size_t)octet_tensor_bytes(output) != s->bytes) {
         octet_error_node(err, name);
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample");
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample: no one array holds it (--dump "
+                                                   "does)");
     }
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? 2 * s->capacity : 1;
@@ -156,14 +156,28 @@ static const char *class_name(const runner *r, size_t index, char text[96])
     return text;
 }
 
+/* The number itself, or what a level stands for. */
+static float score_at(const octet_tensor *output, size_t i)
+{
+    if (output->dtype == OCTET_F32) return ((const float *)output->data)[i];
+    const int level =
+        output->dtype == OCTET_U8 ? ((const uint8_t *)output->data)[i] : ((const int8_t *)output->data)[i];
+    return (float)(level - output->qparams->zero_point[0]) * output->qparams->scale[0];
+}
+
+static bool has_scores(const octet_tensor *output)
+{
+    const bool bytes = output->dtype == OCTET_U8 || output->dtype == OCTET_I8;
+    return output->dtype == OCTET_F32 || (bytes && output->qparams && output->qparams->count == 1);
+}
+
 static void show_classes(runner *r, cli_call *call, const octet_tensor *output, const char *name, size_t top)
 {
-    const size_t       count  = (size_t)octet_tensor_count(output);
-    const float *const scores = output->data;
-    ranked *const      rows   = cli_alloc(count, sizeof *rows);
+    const size_t  count = (size_t)octet_tensor_count(output);
+    ranked *const rows  = cli_alloc(count, sizeof *rows);
     json_t *const      list = cli_json_array(), *const entry = cli_json_object();
     char               text[96];
-    for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, scores[i] };
+    for (size_t i = 0; i < count; i++) rows[i] = (ranked){ i, score_at(output, i) };
     qsort(rows, count, sizeof *rows, by_score);
     cli_say(call, "%s\n", cli_clean(text, name));
     for (size_t i = 0; i < count && i < top; i++) {
@@ -192,13 +206,13 @@ static void show_summary(runner *r, cli_call *call, const octet_tensor *output, 
     cli_json_set(entry, "output", cli_json_text(port.name));
     cli_json_set(entry, "shape", cli_json_text(shape));
     const int64_t count = octet_tensor_count(output);
-    if (output->dtype == OCTET_F32 && count > 0) {
-        const float *const x   = output->data;
-        double             low = (double)x[0], high = (double)x[0], sum = 0;
+    if (has_scores(output) && count > 0) {
+        double low = INFINITY, high = -INFINITY, sum = 0;
         for (int64_t i = 0; i < count; i++) {
-            low  = fmin(low, (double)x[i]);
-            high = fmax(high, (double)x[i]);
-            sum += (double)x[i];
+            const double x = (double)score_at(output, (size_t)i);
+            low  = fmin(low, x);
+            high = fmax(high, x);
+            sum += x;
         }
         cli_say(call, " from %.6g to %.6g, mean %.6g", low, high, sum / (double)count);
         cli_json_set(entry, "min", cli_json_number(low));
@@ -214,7 +228,7 @@ static bool is_classes(const octet_tensor *output)
 {
     int wide = 0;
     for (int i = 0; i < output->rank; i++) wide += output->dims[i] > 1;
-    return output->dtype == OCTET_F32 && wide == 1 && octet_tensor_count(output) <= 100000;
+    return has_scores(output) && wide == 1 && octet_tensor_count(output) <= 100000;
 }
 
 static octet_status show(runner *r, cli_call *call, const char *name, octet_error *err)
@@ -242,18 +256,23 @@ static octet_status open_input(runner *r, cli_call *call, const char *path, octe
     cli_warn(call, octet_dataset_warnings(r->data));
     r->input_count = octet_dataset_input_count(r->data);
     r->inputs      = cli_alloc(r->input_count, sizeof *r->inputs);
-    for (size_t i = 0; i < r->input_count; i++) {
-        r->inputs[i]      = octet_dataset_input(r->data, i);
-        r->inputs[i].data = NULL; /* known when running, not when planning */
-    }
     const octet_plan_options options = { .engines = call->args.engine, .threads = call->args.threads,
-                                         .limits = call->args.limits, .inputs = r->inputs,
-                                         .keep_values = call->args.dump != NULL };
-    OCTET_TRY(octet_plan_create(&r->plan, r->graph, &options, err));
-    OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
-    for (size_t i = 0; i < r->input_count; i++)
-        r->inputs[i].data = cli_alloc((size_t)octet_tensor_bytes(&r->inputs[i]), 1);
-    return OCTET_OK;
+                                         .limits = call->args.limits, .keep_values = call->args.dump != NULL };
+    return octet_binding_create(&r->binding, r->graph, &options, err);
+}
+
+/* Memory and a plan for the sample's own shapes. */
+static octet_status bind_sample(runner *r, size_t index, octet_error *err)
+{
+    for (size_t i = 0; i < r->input_count; i++) {
+        void *const before = r->inputs[i].data;
+        OCTET_TRY(octet_dataset_input_at(&r->inputs[i], r->data, i, index, err));
+        const int64_t bytes = octet_tensor_bytes(&r->inputs[i]);
+        r->inputs[i].data   = cli_grow(before, bytes > 0 ? (size_t)bytes : 1, 1);
+    }
+    const octet_status status = octet_binding_take(&r->workspace, r->binding, r->inputs, err);
+    if (status != OCTET_OK && octet_dataset_varies(r->data)) octet_error_file(err, octet_dataset_name(r->data, index));
+    return status;
 }
 
 /* Every value of every sample: DIR/SAMPLE/NAME.npy, levels as they are. */
@@ -285,6 +304,7 @@ static octet_status begin_dump(runner *r, cli_call *call, octet_error *err)
 
 static octet_status run_sample(runner *r, cli_call *call, size_t index, octet_error *err)
 {
+    OCTET_TRY(bind_sample(r, index, err));
     OCTET_TRY(octet_dataset_read_inputs(r->data, index, r->inputs, NULL, err));
     if (call->args.dump) OCTET_TRY(begin_dump(r, call, err));
     OCTET_TRY(octet_run(r->workspace, r->inputs, r->outputs, err));

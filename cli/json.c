@@ -30,6 +30,9 @@ json_t *cli_json_port(octet_port port)
     cli_json_set(object, "name", cli_json_text(port.name));
     cli_json_set(object, "type", cli_json_text(octet_dtype_name(port.dtype)));
     cli_json_set(object, "dims", dims);
+    if (!port.levels.count) return object;
+    cli_json_set(object, "scale", cli_json_number((double)port.levels.scale[0]));
+    cli_json_set(object, "zero_point", json_integer(port.levels.zero_point[0]));
     return object;
 }
 

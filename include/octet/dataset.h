@@ -27,6 +27,10 @@ typedef struct octet_recipe {
 OCTET_API octet_status octet_recipe_print(char *text, size_t size, const octet_recipe *recipe, octet_error *err);
 OCTET_API octet_status octet_recipe_parse(octet_recipe *recipe, const char *json, octet_error *err);
 
+/* Whether bytes so prepared are levels of such parameters, each byte its own: quantizing (byte * scale - mean) / std by
+   them, one pair for all channels, gives the byte back, all 256 of them. */
+OCTET_API bool octet_recipe_levels(float *scale, int32_t *zero_point, const octet_recipe *recipe);
+
 typedef struct octet_dataset_options {
     const char *preprocess; /* preset name, or NULL */
     /* Each overrides the preset's field; NULL: as the preset has it. Texts as on the command line: "256",
@@ -67,9 +71,9 @@ OCTET_API octet_port octet_dataset_port(const octet_dataset *data);
 /* The same as a float32 tensor without data. */
 OCTET_API octet_tensor octet_dataset_tensor(const octet_dataset *data);
 
-/* Reads sample index (after subsets and shuffling) into values, float32, octet_dataset_port's shape. Samples may be
-   read in any order; several threads may read at once. label (may be NULL) becomes -1 where there is none. A
-   non-finite or unreadable sample is an error naming it. */
+/* Reads sample index (after subsets and shuffling) as real numbers into values, float32, octet_dataset_port's shape.
+   Samples may be read in any order; several threads may read at once. label (may be NULL) becomes -1 where there is
+   none. A non-finite or unreadable sample is an error naming it. */
 OCTET_API octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *values, int64_t *label,
                                           octet_error *err);
 
@@ -78,8 +82,20 @@ OCTET_API octet_status octet_dataset_read(const octet_dataset *data, size_t inde
 OCTET_API size_t       octet_dataset_input_count(const octet_dataset *data);
 OCTET_API octet_tensor octet_dataset_input(const octet_dataset *data, size_t index);
 
-/* octet_dataset_read for all of them: inputs[i].data is memory of octet_dataset_input(data, i)'s form. Integers must be
-   whole numbers of at most 2^24. */
+/* Whether samples may differ in shape: images of a network of any size that no recipe brings to one, lists and folders
+   of .npy files. octet_dataset_port and octet_dataset_input then give the first sample's. */
+OCTET_API bool octet_dataset_varies(const octet_dataset *data);
+
+/* The form of one sample's input; input's type is octet_dataset_input's. */
+OCTET_API octet_status octet_dataset_input_at(octet_tensor *tensor, const octet_dataset *data, size_t input,
+                                              size_t index, octet_error *err);
+
+/* octet_dataset_read for all of them: inputs[i].data is memory of octet_dataset_input(data, i)'s form, or
+   of octet_dataset_input_at(data, i, index)'s. Integers must be
+   whole numbers of at most 2^24. An input of levels (octet_port.levels) may be read as real numbers, too: where
+   inputs[i].dtype is OCTET_F32. Its samples are prepared as for real numbers and rounded by the input's scale and zero
+   point; those of the levels' own type that no recipe (or one that leaves bytes as they are, "none") prepares, bytes
+   for u8, are levels already. */
 OCTET_API octet_status octet_dataset_read_inputs(const octet_dataset *data, size_t index, const octet_tensor *inputs,
                                                  int64_t *label, octet_error *err);
 

@@ -17,6 +17,8 @@ typedef struct octet_plan_options {
     const octet_tensor *inputs;
     const char *profile;     /* rounding: "octet" (NULL); others, as "torch-qnnpack", run on reference only */
     bool        keep_values; /* every intermediate value stays until the next run */
+    bool        reals; /* inputs and outputs of levels (octet_port.levels) are given and taken as real numbers, float32,
+                          rounded and multiplied out here; otherwise as their levels */
     octet_limits limits;
 } octet_plan_options;
 
@@ -35,6 +37,19 @@ OCTET_API void         octet_workspace_free(octet_workspace *workspace);
    becomes a view into the workspace, valid until its next run. Allocates nothing. */
 OCTET_API octet_status octet_run(octet_workspace *workspace, const octet_tensor *inputs, octet_tensor *outputs,
                                  octet_error *err);
+
+/* Plans of one graph for inputs of any shapes it takes, made when these come; the last eight are kept. One thread's.
+   options.inputs and options.batch are not used. */
+typedef struct octet_binding octet_binding;
+
+OCTET_API octet_status octet_binding_create(octet_binding **binding, const octet_graph *graph,
+                                            const octet_plan_options *options, octet_error *err);
+OCTET_API void         octet_binding_free(octet_binding *binding);
+
+/* The workspace for inputs of these shapes; it belongs to the binding and lives until the next call. inputs' data is
+   not looked at. */
+OCTET_API octet_status octet_binding_take(octet_workspace **workspace, octet_binding *binding,
+                                          const octet_tensor *inputs, octet_error *err);
 
 /* "This value was just produced": name, and its tensor (with qparams where it holds levels). The tensor lies densely
    in its logical order. Return OCTET_OK to go on. Values that a plan without keep_values never forms are not seen. */

@@ -100,6 +100,8 @@ typedef struct octet_port {
     octet_dtype dtype;
     int         rank;
     int64_t     dims[OCTET_MAX_RANK];
+    octet_qparams levels; /* what crosses the border are levels of dtype, and this is what they mean; count 0: numbers
+                             as they are */
 } octet_port;
 
 OCTET_API size_t     octet_graph_input_count(const octet_graph *graph);

@@ -102,6 +102,9 @@ typedef struct octet_qconfig {
     bool                    embeddings; /* the constant tables of Gather become levels, as embedding says. Else they
                                            do as weight says where weights alone are quantized, or not at all */
     octet_quantizer         embedding;
+    octet_dtype             input, output; /* OCTET_U8 or OCTET_I8: the network's real inputs (outputs) become levels of
+                                              that type, all of them; octet_expose_levels then lets these cross the
+                                              border. OCTET_NONE: real numbers do */
 } octet_qconfig;
 
 /* A named row, NULL where there is none; octet_qconfig_name lists them (NULL past the end). Copy a row to change it.
@@ -179,5 +182,10 @@ OCTET_API octet_status octet_calibrate(octet_graph *graph, octet_dataset *data, 
 /* Makes weights and biases integers, corrects biases for the mean effect of weight rounding, proves that no sum can
    overflow. */
 OCTET_API octet_status octet_convert(octet_graph *graph, octet_error *err);
+
+/* Of a quantized graph whose qconfig asked for it: from now on real inputs (outputs) are given (taken) as their levels,
+   and so they are in its file: octet_port.levels. One that is not kept as levels of all of a type's range is
+   OCTET_ERR_UNSUPPORTED. */
+OCTET_API octet_status octet_expose_levels(octet_graph *graph, bool inputs, bool outputs, octet_error *err);
 
 #endif

@@ -25,13 +25,16 @@ typedef struct octet_scores {
        peak 1, outputs clamped to 0..1 as pixels are; only where the truth lies in 0..1. */
     double mse, psnr_db;
     double agreement; /* share of samples whose top-1 equals the baseline's */
-    double sqnr_db;   /* of the first output against the baseline's, the whole set as one vector; +INFINITY if equal */
+    double sqnr_db;   /* of the scored output against the baseline's, the whole set as one vector; +INFINITY if equal */
     double seconds;   /* spent in the engine */
 } octet_scores;
 
 typedef struct octet_evaluate_options {
     octet_plan_options      plan;     /* of the model */
     octet_plan_options      baseline_plan;
+    const char             *output;   /* name of the one that is scored; NULL: the first */
+    double                 *outputs_db; /* one for each output of the model: octet_scores.sqnr_db of that output, NAN
+                                           where it cannot be compared; NULL: nobody asks */
     int                     border;   /* pixels left out on each side for mse and psnr */
     octet_progress_function progress;
     void                   *progress_context;
@@ -42,7 +45,7 @@ typedef struct octet_evaluate_options {
     bool                    no_effects;
 } octet_evaluate_options;
 
-/* Scores of model on data; where baseline is not NULL, also baseline's own scores and agreement and SQNR between the
+/* Scores of model on data, of all its inputs; where baseline is not NULL, also baseline's own scores and agreement and SQNR between the
    two. Both graphs are fused first if they are not. scores[0] is the model's, scores[1] the baseline's. */
 OCTET_API octet_status octet_evaluate(octet_scores scores[2], octet_graph *model, octet_graph *baseline,
                                       octet_dataset *data, const octet_evaluate_options *options, octet_error *err);

@@ -234,7 +234,7 @@ octet_status octet_array_plan(octet_dataset *data, octet_error *err)
         return octet_refuse_shape(data, d, array->rank, nhwc ? ": --layout nhwc would fit" : "", err);
     }
     set_output_strides(data);
-    if (array->dtype == OCTET_U8 && !data->recipe.given)
+    if (array->dtype == OCTET_U8 && !data->recipe.given && !data->levels.count)
         return octet_dataset_warn(data, err, "no recipe: bytes 0..255 are used as they are");
     return OCTET_OK;
 }

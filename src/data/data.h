@@ -60,6 +60,11 @@ struct octet_dataset {
     bool                  own_recipe; /* from options, not from the network */
     octet_port            port;
     octet_dtype           dtype;  /* of the network's input: what values become in the end */
+    octet_qparams         levels; /* of such an input, count 1; count 0: it is none */
+    float                 level_scale;
+    int32_t               level_zero;
+    bool                  straight; /* samples are these levels already */
+    bool                  varies;   /* samples may differ in shape; port is the first one's */
     size_t                input;  /* of the network, that this feeds */
     octet_dataset       **others; /* of the network's further inputs, in order */
     size_t                other_count;
@@ -89,10 +94,13 @@ struct octet_format {
     const char *name;
     bool (*accepts)(const octet_source *source, const char *path);
     octet_status (*open)(octet_dataset *data, const char *path, octet_error *err);
+    /* Refuses a sample of another shape than data's port. */
     octet_status (*read)(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);
+    /* The shape of one sample of a data set that varies. */
+    octet_status (*shape)(octet_port *port, const octet_dataset *data, size_t raw_index, octet_error *err);
 };
 
-extern const octet_format octet_format_folder, octet_format_image, octet_format_npy, octet_format_npz, octet_format_idx,
+extern const octet_format octet_format_files, octet_format_folder, octet_format_image, octet_format_npy, octet_format_npz, octet_format_idx,
     octet_format_cifar, octet_format_list, octet_format_tar, octet_format_raw;
 
 /* Finds the row for path; source is loaded. */
@@ -124,6 +132,12 @@ void octet_array_copy(float *values, const octet_array *array, const uint8_t *sa
 /* The same for images: the port needs the first one where the network is not known. */
 octet_status octet_images_plan(octet_dataset *data, octet_error *err);
 octet_status octet_images_read(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);
+
+octet_status octet_images_shape(octet_port *port, const octet_dataset *data, size_t raw_index, octet_error *err);
+
+/* Lists and folders of npy files, a sample each (files.c): whether files[0] is one, and the plan of all. */
+bool         octet_files_are_arrays(const octet_dataset *data);
+octet_status octet_files_plan(octet_dataset *data, octet_error *err);
 
 /* Parses the header of an npy file into array (all but bytes), the size of the file and where its data starts. */
 octet_status octet_npy_parse(octet_array *array, const uint8_t *head, size_t size, size_t *total, size_t *offset,
@@ -168,6 +182,27 @@ octet_status octet_dataset_open_input(octet_dataset **data, const char *path, co
 
 /* Sample raw_index in file order, and whether it is finite. */
 octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw_index, float *values, octet_error *err);
+
+/* The same of the shape dims, port's rank, which is the sample's own where samples vary. */
+octet_status octet_dataset_read_as(const octet_dataset *data, size_t raw_index, const int64_t *dims, float *values,
+                                   octet_error *err);
+
+/* The shape of sample raw_index. */
+octet_status octet_dataset_shape(octet_port *port, const octet_dataset *data, size_t raw_index, octet_error *err);
+
+/* ---- inputs of levels (levels.c) ---- */
+
+/* Takes over what the network's input says of its levels. */
+void octet_levels_take(octet_dataset *data, const octet_qparams *levels);
+
+/* Once format and recipe are known: whether samples are levels as they come. */
+void octet_levels_settle(octet_dataset *data);
+
+/* Samples that are levels as real numbers, in place. */
+octet_status octet_levels_to_reals(const octet_dataset *data, float *values, size_t count, octet_error *err);
+
+/* Real numbers as levels of the input's type. */
+void octet_levels_of_reals(const octet_dataset *data, void *levels, const float *values, size_t count);
 
 bool         octet_inputs_can_feed(octet_dtype dtype);
 octet_status octet_inputs_path(const char **path, octet_dataset *data, const char *whole, octet_error *err);

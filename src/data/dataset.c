@@ -64,7 +64,9 @@ static octet_status read_target(octet_dataset *data, octet_error *err)
     const octet_port port = octet_graph_input(graph, data->input);
     snprintf(data->input_name, sizeof data->input_name, "%s", port.name);
     data->dtype = port.dtype;
-    if (port.dtype != OCTET_F32 && !(data->options.any_inputs && octet_inputs_can_feed(port.dtype)))
+    octet_levels_take(data, &port.levels);
+    const bool integers = data->options.any_inputs && octet_inputs_can_feed(port.dtype);
+    if (port.dtype != OCTET_F32 && !port.levels.count && !integers)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED,
                           "the network's input '%s' is %s (need f32: a data set feeds that)", port.name,
                           octet_dtype_name(port.dtype));
@@ -114,16 +116,29 @@ octet_status octet_dataset_name_all(octet_dataset *data, octet_error *err)
     return OCTET_OK;
 }
 
+static octet_status try_sample(const octet_dataset *data, size_t index, octet_arena *arena, octet_error *why)
+{
+    octet_port   port;
+    float       *values;
+    octet_status status = octet_dataset_shape(&port, data, data->order[index], why);
+    if (status == OCTET_OK)
+        status = octet_arena_get(&values, arena, (size_t)octet_port_count(&port), sizeof *values, why);
+    if (status == OCTET_OK) status = octet_dataset_read_as(data, data->order[index], port.dims, values, why);
+    if (status != OCTET_OK) octet_error_file(why, data->path);
+    return status;
+}
+
 /* Tolerated bad samples are found by reading everything once, and leave the data set for good. */
 static octet_status drop_bad(octet_dataset *data, octet_error *err)
 {
-    float *values;
     size_t kept = 0, dropped = 0;
     if (data->options.skip_bad == 0) return OCTET_OK;
-    OCTET_TRY(octet_arena_get(&values, data->arena, (size_t)octet_port_count(&data->port), sizeof *values, err));
     for (size_t i = 0; i < data->count; i++) {
         octet_error        why = {0};
-        const octet_status status = octet_dataset_read(data, i, values, NULL, &why);
+        octet_arena *const arena = octet_arena_new();
+        if (!arena) return octet_fail_memory(err);
+        const octet_status status = try_sample(data, i, arena, &why);
+        octet_arena_free(arena);
         if (status == OCTET_OK) {
             data->order[kept++] = data->order[i];
         } else if (status == OCTET_ERR_MEMORY || dropped == data->options.skip_bad) {
@@ -151,6 +166,7 @@ static octet_status open_all(octet_dataset *data, octet_error *err)
     data->format = &octet_format_raw;
     if (!data->options.shape) OCTET_TRY(octet_format_find(&data->format, &data->source, data->path, err));
     OCTET_TRY(data->format->open(data, data->path, err));
+    octet_levels_settle(data);
     OCTET_TRY(octet_labels_settle(data, err));
     OCTET_TRY(octet_subset_apply(data, err));
     OCTET_TRY(octet_dataset_name_all(data, err));
@@ -223,6 +239,28 @@ const char *octet_dataset_name(const octet_dataset *data, size_t index)
     return data->files ? data->files[data->order[index]] : data->names + index * data->name_size;
 }
 
+octet_status octet_dataset_shape(octet_port *port, const octet_dataset *data, size_t raw, octet_error *err)
+{
+    *port = data->port;
+    return data->varies ? data->format->shape(port, data, raw, err) : OCTET_OK;
+}
+
+bool octet_dataset_varies(const octet_dataset *data)
+{
+    bool varies = data->varies;
+    for (size_t i = 0; i < data->other_count; i++) varies = varies || data->others[i]->varies;
+    return varies;
+}
+
+octet_status octet_dataset_read_as(const octet_dataset *data, size_t raw, const int64_t *dims, float *values,
+                                   octet_error *err)
+{
+    if (!data->varies) return octet_dataset_read_raw(data, raw, values, err);
+    octet_dataset one = *data;
+    memcpy(one.port.dims, dims, sizeof *dims * (size_t)one.port.rank);
+    return octet_dataset_read_raw(&one, raw, values, err);
+}
+
 octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw, float *values, octet_error *err)
 {
     const int64_t count = octet_port_count(&data->port);
@@ -233,7 +271,7 @@ octet_status octet_dataset_read_raw(const octet_dataset *data, size_t raw, float
         if (!isfinite(values[i]))
             return octet_fail(err, OCTET_ERR_FORMAT, "sample %s: element %lld is %s (need finite numbers)",
                               data->files ? data->files[raw] : number, (long long)i, isnan(values[i]) ? "nan" : "inf");
-    return OCTET_OK;
+    return octet_levels_to_reals(data, values, (size_t)count, err);
 }
 
 octet_status octet_dataset_read(const octet_dataset *data, size_t index, float *values, int64_t *label,

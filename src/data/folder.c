@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Image folders: labels.tsv where there is one, else images in the folder itself, else one sub-folder a class. Names
-   are sorted by byte; what is hidden or is no image by its name does not exist. */
+   are sorted by byte; what is hidden or is no image by its name does not exist. A folder without images may hold .npy files,
+   a sample each. */
 #include "data/data.h"
 
 #include "base/checked.h"
@@ -23,6 +24,8 @@ static bool is_image_name(const char *name)
     return octet_ends_in(name, ".jpg") || octet_ends_in(name, ".jpeg") || octet_ends_in(name, ".png");
 }
 
+static bool is_array_name(const char *name) { return octet_ends_in(name, ".npy") || octet_ends_in(name, ".npy.gz"); }
+
 static bool is_folder(const char *path)
 {
     struct stat info;
@@ -43,8 +46,10 @@ static octet_status add(names *list, octet_arena *arena, const char *name, octet
     return OCTET_OK;
 }
 
-/* Entries of path that are images or, where folders, sub-folders; sorted. */
-static octet_status scan(names *list, octet_arena *arena, const char *path, bool folders, octet_error *err)
+typedef enum kind { IMAGES, ARRAYS, FOLDERS } kind;
+
+/* Entries of path of one kind, sorted. */
+static octet_status scan(names *list, octet_arena *arena, const char *path, kind wanted, octet_error *err)
 {
     *list = (names){0};
     DIR *const dir = opendir(path);
@@ -56,9 +61,9 @@ static octet_status scan(names *list, octet_arena *arena, const char *path, bool
     octet_status status = OCTET_OK;
     for (struct dirent *entry; status == OCTET_OK && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.') continue;
-        if (!folders && is_image_name(entry->d_name)) {
+        if ((wanted == IMAGES && is_image_name(entry->d_name)) || (wanted == ARRAYS && is_array_name(entry->d_name))) {
             status = add(list, arena, octet_arena_copy(arena, entry->d_name), err);
-        } else if (folders) {
+        } else if (wanted == FOLDERS) {
             const char *const whole = octet_arena_format(arena, "%s/%s", path, entry->d_name);
             if (!whole)
                 status = octet_fail_memory(err);
@@ -96,7 +101,7 @@ static octet_status add_class(octet_table *table, octet_arena *arena, const char
     names             images;
     const char *const folder = octet_arena_format(arena, "%s/%s", path, name);
     if (!folder) return octet_fail_memory(err);
-    OCTET_TRY(scan(&images, arena, folder, false, err));
+    OCTET_TRY(scan(&images, arena, folder, IMAGES, err));
     if (images.count == 0) {
         octet_fail(err, OCTET_ERR_FORMAT, "no image in the sub-folder of a class (need .jpg, .jpeg or .png)");
         octet_error_file(err, folder);
@@ -121,7 +126,7 @@ static octet_status add_classes(octet_table *table, octet_dataset *data, const c
     if (access(file, F_OK) == 0)
         OCTET_TRY(read_classes(&classes, data->arena, path, file, err));
     else
-        OCTET_TRY(scan(&classes, data->arena, path, true, err));
+        OCTET_TRY(scan(&classes, data->arena, path, FOLDERS, err));
     for (size_t i = 0; i < classes.count; i++)
         OCTET_TRY(add_class(table, data->arena, path, classes.at[i], (int64_t)i, err));
     table->has_labels = true;
@@ -131,11 +136,12 @@ static octet_status add_classes(octet_table *table, octet_dataset *data, const c
 static octet_status scan_tree(octet_table *table, octet_dataset *data, const char *path, octet_error *err)
 {
     names images;
-    OCTET_TRY(scan(&images, data->arena, path, false, err));
+    OCTET_TRY(scan(&images, data->arena, path, IMAGES, err));
+    if (images.count == 0) OCTET_TRY(scan(&images, data->arena, path, ARRAYS, err));
     *table = (octet_table){.files = images.at, .count = images.count, .capacity = images.capacity};
     if (images.count == 0) OCTET_TRY(add_classes(table, data, path, err));
     if (table->count) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_FORMAT, "folder contains no image (need .jpg, .jpeg or .png)");
+    return octet_fail(err, OCTET_ERR_FORMAT, "folder contains no image (need .jpg, .jpeg or .png; or .npy, a sample each)");
 }
 
 static bool accepts(const octet_source *source, const char *path)
@@ -159,4 +165,4 @@ static octet_status open_folder(octet_dataset *data, const char *path, octet_err
     return octet_images_plan(data, err);
 }
 
-const octet_format octet_format_folder = {"image folder", accepts, open_folder, octet_images_read};
+const octet_format octet_format_folder = {"image folder", accepts, open_folder, octet_images_read, octet_images_shape};

@@ -26,20 +26,46 @@ static octet_status load_image(octet_image *image, octet_file *file, const octet
     return status;
 }
 
-/* Without a network the first image says what a sample is. */
-static octet_status plan_from_first(octet_image *shape, const octet_dataset *data, octet_error *err)
+/* What the recipe makes of an image. */
+static octet_status find_shape(octet_image *shape, const octet_dataset *data, size_t raw_index, octet_error *err)
 {
     octet_file         file = {0};
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
-    octet_status status = load_image(shape, &file, data, 0, arena, err);
+    octet_status status = load_image(shape, &file, data, raw_index, arena, err);
     if (status == OCTET_OK) status = octet_pixels_shape(shape, data, err);
     octet_arena_free(arena);
     return status;
 }
 
+static void dims_of(int64_t dims[3], const octet_dataset *data, const octet_image *shape)
+{
+    const bool last = data->target.channels_last;
+    dims[0] = last ? shape->height : shape->channels;
+    dims[1] = last ? shape->width : shape->height;
+    dims[2] = last ? shape->channels : shape->width;
+}
+
+octet_status octet_images_shape(octet_port *port, const octet_dataset *data, size_t raw_index, octet_error *err)
+{
+    octet_image shape = {0};
+    OCTET_TRY(find_shape(&shape, data, raw_index, err));
+    port->rank = 4;
+    port->dims[0] = 1;
+    dims_of(port->dims + 1, data, &shape);
+    return OCTET_OK;
+}
+
+/* Whether the recipe makes one size of all images. */
+static bool has_size(const octet_recipe *recipe)
+{
+    const bool cropped = recipe->crop && recipe->crop_width && recipe->crop_height;
+    return recipe->given && (cropped || (!recipe->crop && recipe->resize && recipe->resize_height));
+}
+
 octet_status octet_images_plan(octet_dataset *data, octet_error *err)
 {
+    if (octet_files_are_arrays(data)) return octet_files_plan(data, err);
     const octet_target *const t = &data->target;
     const bool                last = t->channels_last;
     octet_image               shape = {0};
@@ -53,12 +79,11 @@ octet_status octet_images_plan(octet_dataset *data, octet_error *err)
     if (fixed) {
         memcpy(data->port.dims + 1, t->dims, 3 * sizeof *t->dims);
     } else {
-        OCTET_TRY(plan_from_first(&shape, data, err));
-        const int64_t dims[3] = {last ? shape.height : shape.channels, last ? shape.width : shape.height,
-                                 last ? shape.channels : shape.width};
-        memcpy(data->port.dims + 1, dims, sizeof dims);
+        OCTET_TRY(find_shape(&shape, data, 0, err)); /* the first image says what a sample is */
+        dims_of(data->port.dims + 1, data, &shape);
+        data->varies = !has_size(&data->recipe);
     }
-    if (data->recipe.given) return OCTET_OK;
+    if (data->recipe.given || data->levels.count) return OCTET_OK;
     return octet_dataset_warn(data, err, "no recipe: bytes 0..255 are used as they are%s",
                               fixed ? ", images of other sizes are resized (bilinear) to the network's input" : "");
 }

@@ -18,6 +18,20 @@ octet_tensor octet_dataset_input(const octet_dataset *data, size_t index)
     return tensor;
 }
 
+octet_status octet_dataset_input_at(octet_tensor *tensor, const octet_dataset *data, size_t input, size_t index,
+                                    octet_error *err)
+{
+    const octet_dataset *const from = input ? data->others[input - 1] : data;
+    octet_port                 port;
+    if (index >= data->count)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "sample %zu of a data set of %zu", index, data->count);
+    *tensor                   = octet_dataset_input(data, input);
+    const octet_status status = octet_dataset_shape(&port, from, data->order[index], err);
+    if (status != OCTET_OK) octet_error_file(err, from->path);
+    else memcpy(tensor->dims, port.dims, sizeof tensor->dims);
+    return status;
+}
+
 /* ---- opening ---- */
 
 /* Where the samples of one of several inputs lie: in an archive by name, in a folder as NAME or NAME.npy. */
@@ -101,14 +115,16 @@ static octet_status convert(void *out, octet_dtype dtype, const float *values, s
 
 static octet_status read_one(const octet_dataset *data, size_t raw, const octet_tensor *input, octet_error *err)
 {
-    if (data->dtype == OCTET_F32) return octet_dataset_read_raw(data, raw, input->data, err);
+    if (data->dtype == OCTET_F32 || (data->levels.count && input->dtype == OCTET_F32))
+        return octet_dataset_read_as(data, raw, input->dims, input->data, err);
     float             *values;
-    const size_t       count = (size_t)octet_port_count(&data->port);
+    const size_t       count = (size_t)octet_tensor_count(input);
     octet_arena *const arena = octet_arena_new();
     if (!arena) return octet_fail_memory(err);
     octet_status status = octet_arena_get(&values, arena, count, sizeof *values, err);
-    if (status == OCTET_OK) status = octet_dataset_read_raw(data, raw, values, err);
-    if (status == OCTET_OK) status = convert(input->data, data->dtype, values, count, err);
+    if (status == OCTET_OK) status = octet_dataset_read_as(data, raw, input->dims, values, err);
+    if (status == OCTET_OK && data->levels.count) octet_levels_of_reals(data, input->data, values, count);
+    else if (status == OCTET_OK) status = convert(input->data, data->dtype, values, count, err);
     if (status != OCTET_OK) octet_error_node(err, data->input_name);
     octet_arena_free(arena);
     return status;

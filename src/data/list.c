@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list file: names of images beneath its own folder, one a line, each with a class where the list is tsv or csv. */
+/* A list file: names of images, or of .npy files, a sample each, beneath its own folder, one a line, each with a class where the list is tsv or csv. */
 #include "data/data.h"
 
 #include <string.h>
@@ -26,4 +26,4 @@ static octet_status open_list(octet_dataset *data, const char *path, octet_error
     return octet_images_plan(data, err);
 }
 
-const octet_format octet_format_list = {"list", accepts, open_list, octet_images_read};
+const octet_format octet_format_list = {"list", accepts, open_list, octet_images_read, octet_images_shape};

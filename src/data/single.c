@@ -22,4 +22,4 @@ static octet_status open_single(octet_dataset *data, const char *path, octet_err
     return octet_images_plan(data, err);
 }
 
-const octet_format octet_format_image = {"image", accepts, open_single, octet_images_read};
+const octet_format octet_format_image = {"image", accepts, open_single, octet_images_read, octet_images_shape};

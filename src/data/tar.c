@@ -190,4 +190,4 @@ static octet_status open_tar(octet_dataset *data, const char *path, octet_error 
     return octet_images_plan(data, err);
 }
 
-const octet_format octet_format_tar = { "tar", accepts, open_tar, octet_images_read };
+const octet_format octet_format_tar = { "tar", accepts, open_tar, octet_images_read, octet_images_shape };

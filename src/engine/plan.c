@@ -59,6 +59,7 @@ static octet_status choose(octet_plan *plan, const octet_plan_options *options, 
 {
     plan->threads = options->threads > 0 ? options->threads : octet_threads_available();
     plan->keep_values = options->keep_values;
+    plan->reals       = options->reals;
     plan->max_memory  = octet_memory_allowed(options->limits.max_memory);
     OCTET_TRY(choose_engines(plan, options->engines, err));
     OCTET_TRY(choose_profile(plan, options->profile, err));
@@ -89,7 +90,9 @@ static octet_status bind_free(octet_tensor *shape, const octet_value *value, int
 static octet_status check_given(const octet_tensor *given, const octet_value *value, octet_error *err)
 {
     char want[96], got[96];
-    bool fits = given->dtype == value->dtype && given->rank == value->rank;
+    const octet_qparams *const levels = octet_border_levels(value);
+    bool fits = given->rank == value->rank &&
+                (given->dtype == value->dtype || (levels && given->dtype == levels->dtype && !given->data));
     for (int i = 0; fits && i < value->rank; i++)
         fits = given->dims[i] >= 0 && (value->dims[i] == OCTET_DIM_FREE || value->dims[i] == given->dims[i]);
     if (fits) return OCTET_OK;
@@ -100,9 +103,11 @@ static octet_status check_given(const octet_tensor *given, const octet_value *va
 }
 
 /* A value given now may be gone when the plan runs. */
-static octet_status keep_given(octet_tensor *shape, const octet_tensor *given, octet_plan *plan, octet_error *err)
+static octet_status keep_given(octet_tensor *shape, const octet_tensor *given, const octet_value *value,
+                               octet_plan *plan, octet_error *err)
 {
-    *shape              = *given;
+    *shape       = *given;
+    shape->dtype = value->dtype;
     const int64_t bytes = octet_tensor_bytes(given);
     if (!given->data) return OCTET_OK;
     if (bytes < 0) return octet_fail(err, OCTET_ERR_ARGUMENT, "an input is larger than an address can count");
@@ -122,7 +127,7 @@ static octet_status find_shapes(octet_plan *plan, const octet_plan_options *opti
     for (size_t i = 0; i < graph->input_count; i++) {
         if (options->inputs) {
             OCTET_TRY(check_given(&options->inputs[i], graph->inputs[i], err));
-            OCTET_TRY(keep_given(&inputs[i], &options->inputs[i], plan, err));
+            OCTET_TRY(keep_given(&inputs[i], &options->inputs[i], graph->inputs[i], plan, err));
         } else {
             OCTET_TRY(bind_free(&inputs[i], graph->inputs[i], options->batch > 0 ? options->batch : 1, err));
         }
@@ -317,6 +322,12 @@ static octet_status plan_node(octet_plan *plan, const octet_node *node, octet_er
     return finish_step(plan, &joined, err);
 }
 
+/* What crosses the border at a value that is kept as levels: these, or the real numbers before or behind them. */
+static octet_form_kind border_kind(const octet_plan *plan, const octet_value *value, octet_form_kind otherwise)
+{
+    return octet_border_levels(value) && !plan->reals ? OCTET_FORM_LEVELS : otherwise;
+}
+
 static octet_status plan_inputs(octet_plan *plan, octet_error *err)
 {
     const octet_graph *const graph = plan->graph;
@@ -325,7 +336,8 @@ static octet_status plan_inputs(octet_plan *plan, octet_error *err)
         octet_form like      = { .value = graph->inputs[i], .buffer = -1 };
         plan->input_forms[i] = -1;
         if (octet_plan_known(plan, like.value)) continue;
-        like.kind = octet_plan_kind(plan, like.value) == OCTET_FORM_LEVELS ? OCTET_FORM_RAW : OCTET_FORM_REAL;
+        const bool levels = octet_plan_kind(plan, like.value) == OCTET_FORM_LEVELS;
+        like.kind         = border_kind(plan, like.value, levels ? OCTET_FORM_RAW : OCTET_FORM_REAL);
         OCTET_TRY(octet_plan_add_form(&plan->input_forms[i], plan, like, err));
     }
     return OCTET_OK;
@@ -335,8 +347,11 @@ static octet_status plan_outputs(octet_plan *plan, octet_error *err)
 {
     const octet_graph *const graph = plan->graph;
     OCTET_TRY(octet_arena_get(&plan->output_forms, plan->arena, graph->output_count, sizeof *plan->output_forms, err));
-    for (size_t i = 0; i < graph->output_count; i++)
-        OCTET_TRY(octet_plan_want_form(&plan->output_forms[i], plan, (octet_form){ .value = graph->outputs[i] }, err));
+    for (size_t i = 0; i < graph->output_count; i++) {
+        octet_form want = { .value = graph->outputs[i] };
+        want.kind       = border_kind(plan, want.value, OCTET_FORM_REAL);
+        OCTET_TRY(octet_plan_want_form(&plan->output_forms[i], plan, want, err));
+    }
     return OCTET_OK;
 }
 

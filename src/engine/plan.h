@@ -106,7 +106,7 @@ struct octet_plan {
     const octet_graph        *graph;
     const octet_engine *const *engines; /* asked in this order, then NULL */
     int                       threads, block;
-    bool                      keep_values;
+    bool                      keep_values, reals;
     bool                      tight;   /* pixels without room between or around: another library's engine reads them */
     const octet_kernels      *kernels; /* of this CPU */
     const octet_node        **waiting; /* by node->index of an Add: the node that is computed with it, then; or NULL */

@@ -300,13 +300,14 @@ static octet_status check_input(const octet_tensor *input, const octet_tensor *w
     return OCTET_OK;
 }
 
-/* Whether a caller's memory can serve as the form's: nobody looks at it after the run. */
+/* Whether a caller's memory can serve as the form's: nobody looks at it after the run. Kernels may read past the end of
+   levels. */
 static bool can_borrow(const octet_plan *plan, int form, const octet_tensor *input)
 {
-    bool is_output = false;
+    bool needed = plan->forms[form].kind == OCTET_FORM_LEVELS;
     for (size_t i = 0; i < plan->graph->output_count; i++)
-        if (plan->forms[plan->output_forms[i]].buffer == plan->forms[form].buffer) is_output = true;
-    return !plan->keep_values && !is_output && (uintptr_t)input->data % octet_dtype_size(input->dtype) == 0;
+        if (plan->forms[plan->output_forms[i]].buffer == plan->forms[form].buffer) needed = true;
+    return !plan->keep_values && !needed && (uintptr_t)input->data % octet_dtype_size(input->dtype) == 0;
 }
 
 static octet_status put_input(octet_workspace *ws, size_t index, const octet_tensor *input, octet_error *err)

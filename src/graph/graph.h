@@ -40,6 +40,7 @@ struct octet_value {
     const octet_tensor  *constant;      /* NULL unless known; with qparams: integer levels */
     octet_fake_quantize *fake_quantize; /* NULL: stays real */
     bool                 is_input, is_output;
+    bool                 as_levels; /* an input or output: its levels cross the network's border, no real numbers */
     bool                 half;     /* a constant of float32 whose numbers are IEEE halves: so they are in a file */
     bool                 borrowed; /* the constant's data lies in the graph that this one is a copy of (copy.h) */
     int                  index; /* dense number of this value in the graph, for side tables */

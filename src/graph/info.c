@@ -14,10 +14,18 @@ static octet_port port_of(const octet_value *value)
     return port;
 }
 
+static octet_port border_of(const octet_value *value)
+{
+    octet_port                 port   = port_of(value);
+    const octet_qparams *const levels = octet_border_levels(value);
+    if (levels) port.levels = *levels, port.dtype = levels->dtype;
+    return port;
+}
+
 size_t     octet_graph_input_count(const octet_graph *graph) { return graph->input_count; }
 size_t     octet_graph_output_count(const octet_graph *graph) { return graph->output_count; }
-octet_port octet_graph_input(const octet_graph *graph, size_t index) { return port_of(graph->inputs[index]); }
-octet_port octet_graph_output(const octet_graph *graph, size_t index) { return port_of(graph->outputs[index]); }
+octet_port octet_graph_input(const octet_graph *graph, size_t index) { return border_of(graph->inputs[index]); }
+octet_port octet_graph_output(const octet_graph *graph, size_t index) { return border_of(graph->outputs[index]); }
 
 size_t octet_graph_node_count(const octet_graph *graph) { return (size_t)graph->node_count; }
 

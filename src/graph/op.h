@@ -180,6 +180,9 @@ const octet_op *octet_op_at(size_t index);
    graph, or an integer constant. NULL: real. */
 const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_value *value);
 
+/* The same of an input or output of the network whose levels cross the border; NULL: real numbers do. */
+const octet_qparams *octet_border_levels(const octet_value *value);
+
 /* How node computes on this graph: the one decision that planner, writer, statistics and tests share. */
 octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node);
 

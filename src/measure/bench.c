@@ -15,10 +15,18 @@
 
 enum { MOST_ENGINES = 16, INPUT_SETS = 8, LEAST_RUNS = 3, MOST_RUNS = 100000, LAYER_RUNS = 200, LAYER_CELLS = 1 << 22 };
 
+/* What is run: of the model its levels, where they cross the border; the baseline gets real numbers. */
+typedef struct feed {
+    octet_inputs  source;
+    octet_tensor *sets[INPUT_SETS];
+    octet_tensor *shapes; /* of one set, without data */
+} feed;
+
 /* One engine asked first, or the baseline. */
 typedef struct runner {
     octet_bench_engine result;
     octet_graph       *graph;
+    const feed        *feed;
     octet_plan        *plan;
     octet_workspace   *workspace;
     octet_tensor      *outputs;
@@ -30,9 +38,7 @@ typedef struct runner {
 typedef struct benching {
     const octet_bench_options *options;
     octet_arena               *arena;
-    octet_inputs               source;
-    octet_tensor              *sets[INPUT_SETS];
-    octet_tensor              *shapes; /* of one set, without data */
+    feed                       feeds[2]; /* the model's, the baseline's */
     size_t                     set_count;
     const char                *names[MOST_ENGINES]; /* engines to ask first */
     size_t                     name_count;
@@ -110,7 +116,7 @@ static octet_status plan_runner(runner *r, const benching *b, const char *engine
 {
     octet_plan_options how   = b->options->plan;
     const double       began = octet_clock();
-    how.engines = engines, how.inputs = b->shapes, how.keep_values = false;
+    how.engines = engines, how.inputs = r->feed->shapes, how.keep_values = false, how.reals = !r->feed->source.levels;
     OCTET_TRY(octet_plan_create(&r->plan, r->graph, &how, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
     r->result.plan_seconds    = octet_clock() - began;
@@ -152,7 +158,7 @@ static octet_status add_engine(benching *b, octet_graph *model, size_t index, oc
     runner *const     r       = &b->runners[b->count];
     const char *const engines = engines_from(b, index);
     if (!engines) return octet_fail_memory(err);
-    *r                        = (runner){ .graph = model, .result.name = b->names[index] };
+    *r                        = (runner){ .graph = model, .feed = &b->feeds[0], .result.name = b->names[index] };
     octet_status      status  = plan_runner(r, b, engines, err);
     const char *const idle    = status == OCTET_OK ? idle_reason(b, r) : NULL;
     if (status == OCTET_OK && idle) {
@@ -173,10 +179,11 @@ static const char *leading_engine(const runner *r)
     return "reference";
 }
 
-static octet_status add_default(benching *b, octet_graph *graph, const char *engines, octet_error *err)
+static octet_status add_default(benching *b, octet_graph *graph, const feed *fed, octet_error *err)
 {
-    runner *const r = &b->runners[b->count++];
-    *r              = (runner){ .graph = graph };
+    runner *const     r       = &b->runners[b->count++];
+    const char *const engines = fed == &b->feeds[0] ? b->options->plan.engines : NULL;
+    *r                        = (runner){ .graph = graph, .feed = fed };
     OCTET_TRY(plan_runner(r, b, engines, err));
     r->result.name = leading_engine(r);
     return OCTET_OK;
@@ -194,12 +201,12 @@ static size_t most_steps(const benching *b)
 
 static octet_status make_runners(benching *b, octet_graph *model, octet_graph *baseline, octet_error *err)
 {
-    if (b->options->default_only) OCTET_TRY(add_default(b, model, b->options->plan.engines, err));
+    if (b->options->default_only) OCTET_TRY(add_default(b, model, &b->feeds[0], err));
     else OCTET_TRY(list_engines(b, err));
     for (size_t i = 0; i < b->name_count; i++)
         if (wanted(b, i)) OCTET_TRY(add_engine(b, model, i, err));
     if (!b->count) return octet_fail(err, OCTET_ERR_UNSUPPORTED, "no engine to time: %s", b->left_out);
-    if (baseline) OCTET_TRY(add_default(b, baseline, NULL, err));
+    if (baseline) OCTET_TRY(add_default(b, baseline, &b->feeds[1], err));
     b->has_baseline = baseline != NULL;
     b->runs       = b->options->runs ? b->options->runs : MOST_RUNS;
     b->layer_runs = LAYER_CELLS / most_steps(b);
@@ -210,18 +217,18 @@ static octet_status make_runners(benching *b, octet_graph *model, octet_graph *b
     return OCTET_OK;
 }
 
-static octet_status make_inputs(benching *b, octet_error *err)
+static octet_status make_feed(feed *f, benching *b, octet_error *err)
 {
-    const size_t most = octet_inputs_count(&b->source);
+    const size_t most = octet_inputs_count(&f->source);
     b->set_count      = most < INPUT_SETS ? most : INPUT_SETS;
     for (size_t i = 0; i < b->set_count; i++) {
-        OCTET_TRY(octet_inputs_make(&b->sets[i], &b->source, b->arena, err));
-        OCTET_TRY(octet_inputs_fill(b->sets[i], &b->source, i, err));
+        OCTET_TRY(octet_inputs_make(&f->sets[i], &f->source, b->arena, err));
+        OCTET_TRY(octet_inputs_fill(f->sets[i], &f->source, i, err));
     }
-    OCTET_TRY(octet_arena_get(&b->shapes, b->arena, b->source.port_count, sizeof *b->shapes, err));
-    for (size_t i = 0; i < b->source.port_count; i++) {
-        b->shapes[i]      = b->sets[0][i];
-        b->shapes[i].data = NULL;
+    OCTET_TRY(octet_arena_get(&f->shapes, b->arena, f->source.port_count, sizeof *f->shapes, err));
+    for (size_t i = 0; i < f->source.port_count; i++) {
+        f->shapes[i]      = f->sets[0][i];
+        f->shapes[i].data = NULL;
     }
     return OCTET_OK;
 }
@@ -268,10 +275,10 @@ static octet_status check_outputs(runner *r, size_t set, octet_error *err)
                       r->result.name);
 }
 
-static octet_status run_once(double *seconds, runner *r, const benching *b, size_t set, octet_error *err)
+static octet_status run_once(double *seconds, runner *r, size_t set, octet_error *err)
 {
     const double began = octet_clock();
-    OCTET_TRY(octet_run(r->workspace, b->sets[set], r->outputs, err));
+    OCTET_TRY(octet_run(r->workspace, r->feed->sets[set], r->outputs, err));
     *seconds = octet_clock() - began;
     return check_outputs(r, set, err);
 }
@@ -280,7 +287,7 @@ static octet_status run_layers(runner *r, const benching *b, size_t round, octet
 {
     double unused;
     octet_workspace_set_times(r->workspace, r->steps + round * octet_plan_step_count(r->plan));
-    const octet_status status = run_once(&unused, r, b, round % b->set_count, err);
+    const octet_status status = run_once(&unused, r, round % b->set_count, err);
     octet_workspace_set_times(r->workspace, NULL);
     return status;
 }
@@ -293,7 +300,7 @@ static octet_status warm_up(benching *b, octet_error *err)
     for (size_t i = 0; i < b->count; i++) {
         double seconds, total = 0;
         for (size_t set = 0; set < b->set_count && total < 0.2; set++) {
-            OCTET_TRY(run_once(&seconds, &b->runners[i], b, set, err));
+            OCTET_TRY(run_once(&seconds, &b->runners[i], set, err));
             total += seconds;
         }
     }
@@ -304,7 +311,7 @@ static octet_status run_round(benching *b, size_t round, octet_error *err)
 {
     for (size_t i = 0; i < b->count; i++) {
         runner *const r = &b->runners[(round + i) % b->count];
-        OCTET_TRY(run_once(&r->seconds[round], r, b, round % b->set_count, err));
+        OCTET_TRY(run_once(&r->seconds[round], r, round % b->set_count, err));
         r->result.time.runs = round + 1;
     }
     const bool layers = b->options->layers && round < b->layer_runs;
@@ -337,7 +344,7 @@ static void sum_up(runner *r, const benching *b)
 {
     const size_t runs           = r->result.time.runs;
     r->result.time              = octet_timing_of(r->seconds, runs);
-    r->result.images_per_second = (double)b->source.batch / r->result.time.median;
+    r->result.images_per_second = (double)b->feeds[0].source.batch / r->result.time.median;
 }
 
 static double step_median(const runner *r, size_t step, size_t runs, double *room)
@@ -414,7 +421,7 @@ static octet_status fill_result(octet_bench *bench, benching *b, octet_error *er
         engines[i] = b->runners[i].result;
     }
     bench->threads      = how->threads > 0 ? how->threads : octet_default_threads();
-    bench->batch        = b->source.batch;
+    bench->batch        = b->feeds[0].source.batch;
     bench->inputs       = b->set_count;
     bench->engines      = engines;
     bench->engine_count = b->count - b->has_baseline;
@@ -427,10 +434,13 @@ static octet_status measure(benching *b, octet_graph *model, octet_graph *baseli
 {
     OCTET_TRY(octet_fuse(model, err));
     if (baseline) OCTET_TRY(octet_fuse(baseline, err));
-    b->source = (octet_inputs){ .graph = model, .data = b->options->data, .seed = b->options->seed,
-                                .batch = b->options->plan.batch > 0 ? b->options->plan.batch : 1,
-                                .port_count = octet_graph_input_count(model) };
-    OCTET_TRY(make_inputs(b, err));
+    octet_inputs source = { .graph = model, .data = b->options->data, .seed = b->options->seed,
+                            .batch = b->options->plan.batch > 0 ? b->options->plan.batch : 1,
+                            .port_count = octet_graph_input_count(model) };
+    b->feeds[1].source = source;
+    source.levels      = true;
+    b->feeds[0].source = source;
+    for (size_t i = 0; i < (baseline ? 2 : 1); i++) OCTET_TRY(make_feed(&b->feeds[i], b, err));
     OCTET_TRY(make_runners(b, model, baseline, err));
     return run_all(b, err);
 }

@@ -104,7 +104,7 @@ static octet_status list_engines(side *s, octet_arena *arena, octet_error *err)
 static octet_status make_side(side *s, const diffing *d, octet_error *err)
 {
     octet_plan_options how = d->options->plan;
-    how.inputs = d->shapes, how.engines = s->engines;
+    how.inputs = d->shapes, how.engines = s->engines, how.reals = true;
     for (int i = 0; i < PLANS; i++) {
         how.keep_values = i == KEPT;
         OCTET_TRY(octet_plan_create(&s->plans[i], s->graph, &how, err));

@@ -3,6 +3,7 @@
 #include "measure/inputs.h"
 
 #include "base/random.h"
+#include "graph/op.h"
 
 #include <string.h>
 
@@ -24,8 +25,9 @@ static octet_status check_data(const octet_inputs *inputs, octet_error *err)
 
 static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_error *err)
 {
-    const octet_value *const value = inputs->graph->inputs[port];
-    *tensor                        = (octet_tensor){ .dtype = value->dtype, .rank = value->rank };
+    const octet_value *const   value  = inputs->graph->inputs[port];
+    const octet_qparams *const levels = inputs->levels ? octet_border_levels(value) : NULL;
+    *tensor = (octet_tensor){ .dtype = levels ? levels->dtype : value->dtype, .rank = value->rank };
     memcpy(tensor->dims, value->dims, sizeof tensor->dims);
     if (tensor->rank > 0 && tensor->dims[0] == OCTET_DIM_FREE) tensor->dims[0] = inputs->batch;
     if (inputs->data) {
@@ -40,18 +42,39 @@ static octet_status shape_of(octet_tensor *tensor, const octet_inputs *inputs, s
     return OCTET_OK;
 }
 
+static octet_status make_room(octet_tensor *tensor, const octet_inputs *inputs, size_t port, octet_arena *arena,
+                              octet_error *err)
+{
+    const int64_t bytes = octet_tensor_bytes(tensor);
+    if (bytes < 0)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' leaves a dimension open (--shape, or data, says it)",
+                          inputs->graph->inputs[port]->name);
+    return octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err);
+}
+
 octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(check_data(inputs, err));
+    OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
+    for (size_t i = 0; i < inputs->port_count; i++) {
+        OCTET_TRY(shape_of(&(*set)[i], inputs, i, err));
+        OCTET_TRY(make_room(&(*set)[i], inputs, i, arena, err));
+    }
+    return OCTET_OK;
+}
+
+octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
+                                  octet_error *err)
 {
     OCTET_TRY(check_data(inputs, err));
     OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
     for (size_t i = 0; i < inputs->port_count; i++) {
         octet_tensor *const tensor = &(*set)[i];
         OCTET_TRY(shape_of(tensor, inputs, i, err));
-        const int64_t bytes = octet_tensor_bytes(tensor);
-        if (bytes < 0)
-            return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%s' leaves a dimension open",
-                              inputs->graph->inputs[i]->name);
-        OCTET_TRY(octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err));
+        const octet_dtype dtype = tensor->dtype;
+        OCTET_TRY(octet_dataset_input_at(tensor, inputs->data, i, index, err));
+        tensor->dtype = dtype;
+        OCTET_TRY(make_room(tensor, inputs, i, arena, err));
     }
     return OCTET_OK;
 }
@@ -69,11 +92,12 @@ static void fill_real(float *x, size_t count, const octet_value *value, uint64_t
     for (size_t i = 0; i < count; i++) x[i] = (float)(lo + (hi - lo) * octet_random_unit(state));
 }
 
-static void fill_integers(octet_tensor *tensor, uint64_t *state)
+/* most: one less than a power of two. */
+static void fill_integers(octet_tensor *tensor, uint8_t most, uint64_t *state)
 {
     const size_t size = octet_dtype_size(tensor->dtype), count = (size_t)octet_tensor_count(tensor);
     for (size_t i = 0; i < count; i++) /* little-endian */
-        ((uint8_t *)tensor->data)[i * size] = octet_random_bits(state) & 1;
+        ((uint8_t *)tensor->data)[i * size] = (uint8_t)octet_random_bits(state) & most;
 }
 
 static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, size_t index, octet_error *err)
@@ -84,7 +108,7 @@ static octet_status fill_random(octet_tensor *set, const octet_inputs *inputs, s
         if (set[i].dtype == OCTET_F32)
             fill_real(set[i].data, (size_t)octet_tensor_count(&set[i]), value, &state);
         else if (set[i].dtype != OCTET_F64 && set[i].dtype != OCTET_F16)
-            fill_integers(&set[i], &state);
+            fill_integers(&set[i], octet_border_levels(value) ? UINT8_MAX : 1, &state);
         else
             return octet_fail(err, OCTET_ERR_UNSUPPORTED, "input '%s' is %s: give data", value->name,
                               octet_dtype_name(set[i].dtype));
@@ -110,6 +134,7 @@ octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inpu
                           (int)OCTET_INPUTS_MOST);
     for (size_t i = 0; i < inputs->port_count; i++) {
         one[i]      = octet_dataset_input(inputs->data, i);
+        one[i].dtype = set[i].dtype;
         one[i].data = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
     }
     return octet_dataset_read_inputs(inputs->data, sample, one, NULL, err);

@@ -14,6 +14,8 @@ typedef struct octet_inputs {
     int64_t              batch;
     uint64_t             seed;
     size_t               port_count; /* tensors in one set */
+    bool                 levels; /* inputs of levels (octet_port.levels) are filled with these, as they are deployed,
+                                    not with real numbers */
 } octet_inputs;
 
 /* Different sets that there are: all of the dataset in batches, the last one filled up from its begin; as many as
@@ -22,6 +24,10 @@ size_t octet_inputs_count(const octet_inputs *inputs);
 
 /* One set: shapes, and memory of the arena. Free leading dimensions become batch; a fixed one must be it. */
 octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err);
+
+/* The same for sample index of the data, in its own shape; batch is 1. */
+octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
+                                  octet_error *err);
 
 /* Writes the set's numbers. Random real ones lie in the range of the input's levels, else in -1..1; integers are 0 or
    1. */

@@ -164,7 +164,7 @@ static octet_status make_plan(octet_plan **plan, const octet_graph *graph, const
                               octet_error *err)
 {
     octet_plan_options how = *options;
-    how.batch = 1, how.keep_values = true;
+    how.batch = 1, how.keep_values = how.reals = true;
     return octet_plan_create(plan, graph, &how, err);
 }
 

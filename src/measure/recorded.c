@@ -161,7 +161,7 @@ static octet_status prepare(recorded *r, const char *path, octet_error *err)
                           r->side->graph->input_count, r->side->graph->output_count, MOST_OUTPUTS);
     r->samples = octet_dataset_count(r->options->data);
     r->input   = octet_dataset_tensor(r->options->data);
-    how.inputs = &r->input;
+    how.inputs = &r->input, how.reals = true;
     OCTET_TRY(octet_plan_create(&r->plan, r->side->graph, &how, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
     const octet_status status = octet_recording_open(&r->recording, path, r->options->plan.limits.max_memory, err);

@@ -119,7 +119,7 @@ static octet_status measure(double *db, const remedying *r, const octet_graph *g
     octet_plan_options how  = r->given->options->plan;
     octet_plan        *plan = NULL;
     octet_workspace   *ws   = NULL;
-    how.batch = 1, how.keep_values = true;
+    how.batch = 1, how.keep_values = how.reals = true;
     octet_status status = octet_plan_create(&plan, graph, &how, err);
     if (status == OCTET_OK) status = octet_workspace_create(&ws, plan, err);
     if (status == OCTET_OK) status = run_samples(db, r, graph, ws, err);

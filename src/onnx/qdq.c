@@ -225,7 +225,7 @@ static octet_status read_range(octet_reader *reader, octet_node *quantize, octet
     return octet_value_replace(reader->graph, clipped, plain, err);
 }
 
-static octet_status attach(octet_reader *reader, octet_value *value, const octet_qparams *qparams, octet_error *err)
+octet_status octet_qdq_attach(octet_reader *reader, octet_value *value, const octet_qparams *qparams, octet_error *err)
 {
     octet_fake_quantize *fake;
     OCTET_TRY(octet_arena_get(&fake, reader->graph->arena, 1, sizeof *fake, err));
@@ -235,7 +235,7 @@ static octet_status attach(octet_reader *reader, octet_value *value, const octet
     return OCTET_OK;
 }
 
-static octet_status identity(octet_reader *reader, octet_node *before, octet_value *from, octet_value *to,
+octet_status octet_qdq_identity(octet_reader *reader, octet_node *before, octet_value *from, octet_value *to,
                              octet_error *err)
 {
     octet_node     *node;
@@ -256,8 +256,7 @@ static octet_node *heir(const octet_value *levels)
     return levels->uses[0].node;
 }
 
-/* Value to takes the place of from as its producer's output, and all of from's readers. */
-static octet_status take_place(octet_graph *graph, octet_value *from, octet_value *to, octet_error *err)
+octet_status octet_qdq_take_place(octet_graph *graph, octet_value *from, octet_value *to, octet_error *err)
 {
     octet_node *producer = from->producer;
     for (int slot = 0; slot < producer->output_count; slot++)
@@ -277,11 +276,12 @@ static octet_status choose(octet_value **chosen, octet_reader *reader, octet_nod
     if (!input->fake_quantize) OCTET_TRY(all_quantize(&own, reader, input, qparams, err));
     octet_node  *dequantize = heir(quantize->outputs[0]);
     octet_value *result = dequantize->outputs[0];
-    if (own && (!input->producer || !result->is_output)) return attach(reader, input, qparams, err);
+    if (own && (!input->producer || !result->is_output)) return octet_qdq_attach(reader, input, qparams, err);
     octet_node_remove(reader->graph, dequantize);
     *chosen = result;
-    OCTET_TRY(own ? take_place(reader->graph, input, result, err) : identity(reader, quantize, input, result, err));
-    return attach(reader, result, qparams, err);
+    OCTET_TRY(own ? octet_qdq_take_place(reader->graph, input, result, err)
+                  : octet_qdq_identity(reader, quantize, input, result, err));
+    return octet_qdq_attach(reader, result, qparams, err);
 }
 
 static octet_status collapse(octet_reader *reader, octet_node *quantize, bool *changed, octet_error *err)
@@ -305,7 +305,7 @@ static octet_status collapse(octet_reader *reader, octet_node *quantize, bool *c
         octet_node  *dequantize = levels->uses[0].node;
         octet_value *result = dequantize->outputs[0];
         octet_node_remove(graph, dequantize);
-        OCTET_TRY(result->is_output ? identity(reader, quantize, chosen, result, err)
+        OCTET_TRY(result->is_output ? octet_qdq_identity(reader, quantize, chosen, result, err)
                                     : octet_value_replace(graph, result, chosen, err));
     }
     octet_node_remove(graph, quantize);
@@ -316,6 +316,7 @@ octet_status octet_read_qdq(octet_reader *reader, bool *changed, octet_error *er
 {
     OCTET_TRY(read_constants(reader, changed, err));
     OCTET_TRY(octet_read_real_zeros(reader, changed, err));
+    OCTET_TRY(octet_read_border_levels(reader, changed, err));
     octet_node **list;
     size_t       count = 0;
     OCTET_TRY(octet_arena_get(&list, reader->arena, (size_t)reader->graph->node_count, sizeof *list, err));

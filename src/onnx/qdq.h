@@ -24,6 +24,20 @@ octet_status octet_qdq_make(octet_value **constant, octet_reader *reader, const 
 /* read_real_zero.c: what octet writes of levels with a real zero point, Cast, Sub and Mul, is a constant of levels
    again. */
 octet_status octet_read_real_zeros(octet_reader *reader, bool *changed, octet_error *err);
+/* Gives value a FakeQuantize of these parameters. */
+octet_status octet_qdq_attach(octet_reader *reader, octet_value *value, const octet_qparams *qparams,
+                              octet_error *err);
+
+/* to = Identity(from), before a node. */
+octet_status octet_qdq_identity(octet_reader *reader, octet_node *before, octet_value *from, octet_value *to,
+                                octet_error *err);
+
+/* Value to takes the place of from as its producer's output, and all of from's readers. */
+octet_status octet_qdq_take_place(octet_graph *graph, octet_value *from, octet_value *to, octet_error *err);
+
+/* qdq_border.c: inputs that DequantizeLinear alone reads, and outputs that QuantizeLinear makes, become real values
+   whose levels cross the border. */
+octet_status octet_read_border_levels(octet_reader *reader, bool *changed, octet_error *err);
 
 bool octet_is_quantize(const octet_node *node);
 bool octet_is_dequantize(const octet_node *node);

@@ -147,9 +147,11 @@ static octet_status check_output(const octet_reader *reader, octet_value *value,
         memcpy(value->dims, port.dims, sizeof value->dims);
         return OCTET_OK;
     }
-    if (port.dtype != value->dtype)
+    const octet_qparams *const levels = octet_border_levels(value);
+    const octet_dtype          found_type = levels ? levels->dtype : value->dtype;
+    if (port.dtype != found_type)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "elem_type", "declared %s, but it is %s",
-                                octet_dtype_name(port.dtype), octet_dtype_name(value->dtype));
+                                octet_dtype_name(port.dtype), octet_dtype_name(found_type));
     bool same = !has_shape || port.rank == value->rank;
     for (int i = 0; same && has_shape && i < port.rank; i++)
         same = port.dims[i] < 0 || value->dims[i] < 0 || port.dims[i] == value->dims[i];

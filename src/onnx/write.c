@@ -177,6 +177,12 @@ static octet_status write_node(octet_writer *writer, const octet_node *node)
 
 /* ---- the graph ---- */
 
+static octet_dtype border_type(const octet_writer *writer, const octet_value *value)
+{
+    const octet_qparams *const levels = octet_write_border(writer, value);
+    return levels ? levels->dtype : value->dtype;
+}
+
 static octet_status write_inputs(octet_writer *writer)
 {
     const octet_graph *graph = writer->graph;
@@ -184,7 +190,8 @@ static octet_status write_inputs(octet_writer *writer)
                               writer->err));
     for (size_t i = 0; i < graph->input_count; i++) {
         const octet_value *value = graph->inputs[i];
-        OCTET_TRY(octet_write_value_info(&writer->proto->input[i], writer, value->name, value->dtype, value));
+        OCTET_TRY(octet_write_value_info(&writer->proto->input[i], writer, value->name, border_type(writer, value),
+                                         value));
         writer->proto->n_input++;
         OCTET_TRY(octet_write_quantize(writer, value, value->name));
     }
@@ -199,10 +206,12 @@ static octet_status write_outputs(octet_writer *writer)
     for (size_t i = 0; i < graph->output_count; i++) {
         const octet_value *value = graph->outputs[i];
         const char        *ignored;
-        OCTET_TRY(octet_write_value_info(&writer->proto->output[i], writer, value->name, value->dtype, value));
+        OCTET_TRY(octet_write_value_info(&writer->proto->output[i], writer, value->name, border_type(writer, value),
+                                         value));
         writer->proto->n_output++;
         /* An input handed out as it came stays as it came. */
-        if (!value->is_input) OCTET_TRY(octet_write_dequantize(&ignored, writer, value, value->name));
+        if (!value->is_input && !octet_write_border(writer, value))
+            OCTET_TRY(octet_write_dequantize(&ignored, writer, value, value->name));
     }
     return OCTET_OK;
 }

@@ -14,6 +14,11 @@ const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet
     return writer->graph->training ? NULL : octet_future_levels(value);
 }
 
+const octet_qparams *octet_write_border(const octet_writer *writer, const octet_value *value)
+{
+    return value->as_levels ? octet_write_qparams(writer, value) : NULL;
+}
+
 static octet_status near_name(const char **name, octet_writer *writer, const octet_value *value, const char *ending)
 {
     const char *near = octet_arena_format(writer->arena, "%s%s", value->name, ending);
@@ -171,13 +176,15 @@ octet_status octet_write_quantize(octet_writer *writer, const octet_value *value
     octet_written       *written = &writer->written[value->index];
     const octet_qparams *q = octet_write_qparams(writer, value);
     if (!q || written->levels) return OCTET_OK;
-    OCTET_TRY(near_name(&written->levels, writer, value, "_q"));
+    if (octet_write_border(writer, value)) written->levels = value->name;
+    else OCTET_TRY(near_name(&written->levels, writer, value, "_q"));
     OCTET_TRY(write_parameters(writer, value, q));
+    if (value->is_input && value->as_levels) return OCTET_OK; /* they come as levels */
     if (value->constant && value->constant->qparams)
         return write_levels(writer, value, written->levels, value->constant);
     if (q->count == 1 && narrower_than_type(q)) OCTET_TRY(write_clip(&real, writer, value, q));
     OCTET_TRY(write_linear(writer, value, q, "QuantizeLinear", real, written->levels));
-    return octet_write_info(writer, written->levels, q->dtype, value);
+    return written->levels == value->name ? OCTET_OK : octet_write_info(writer, written->levels, q->dtype, value);
 }
 
 /* A constant of halves: an initializer of float16 and a Cast. */

@@ -13,7 +13,14 @@ const octet_qparams *octet_value_levels(const octet_graph *graph, const octet_va
     if (!value) return NULL;
     if (value->constant) return value->constant->qparams;
     const octet_fake_quantize *const fq = value->fake_quantize;
-    return fq && fq->qparams.count > 0 && graph->stage == OCTET_STAGE_QUANTIZED ? &fq->qparams : NULL;
+    const bool in_force = value->as_levels || graph->stage == OCTET_STAGE_QUANTIZED;
+    return fq && fq->qparams.count > 0 && in_force ? &fq->qparams : NULL;
+}
+
+const octet_qparams *octet_border_levels(const octet_value *value)
+{
+    const octet_fake_quantize *const fq = value->fake_quantize;
+    return value->as_levels && fq && fq->qparams.count > 0 ? &fq->qparams : NULL;
 }
 
 const octet_qparams *octet_future_levels(const octet_value *value)

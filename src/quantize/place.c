@@ -106,12 +106,21 @@ static octet_status decide_off(placing *p, octet_node *node, const char *off, oc
     return octet_make_dynamic(p->graph, node, dynamic, err);
 }
 
+/* Inputs and outputs that are to cross the border as levels, whoever makes or reads them. */
+static void want_border(placing *p)
+{
+    const octet_qconfig *const q = &p->calibration->qconfig;
+    for (size_t i = 0; q->input && i < p->graph->input_count; i++) p->wanted[p->graph->inputs[i]->index] = true;
+    for (size_t i = 0; q->output && i < p->graph->output_count; i++) p->wanted[p->graph->outputs[i]->index] = true;
+}
+
 static octet_status decide_nodes(placing *p, octet_error *err)
 {
     for (size_t i = 0; p->target->quantize_outputs && i < p->graph->output_count; i++) {
         const octet_node *const producer = p->graph->outputs[i]->producer; /* a layer kept float ends in real numbers */
         p->wanted[p->graph->outputs[i]->index] = producer && !refusal(producer, &p->calibration->qconfig);
     }
+    want_border(p);
     for (octet_node *n = p->graph->last; n; n = n->prev) {
         const octet_layer_rule *const rule = octet_layer_rule_find(&p->calibration->qconfig, n);
         if (octet_is_recurrent(n)) {
@@ -411,6 +420,8 @@ octet_status octet_calibration_new(octet_calibration **calibration, octet_graph 
     if (c->qconfig.activation.dynamic) c->qconfig.activation.off = true; /* nothing of them is calibrated */
     if (halves) c->qconfig.activation.dynamic = OCTET_DYNAMIC_OFF;
     OCTET_TRY(check_static(&c->qconfig, err));
+    if ((from->input || from->output) && c->qconfig.activation.off)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "inputs and outputs cannot be levels where activations stay real");
     if (from->weight.off && from->activation.off)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "neither weights nor activations are to be quantized");
     graph->target = c->target->name;
@@ -429,7 +440,8 @@ static octet_status place_all(placing *p, octet_error *err)
 {
     octet_graph *const graph = p->graph;
     if (p->target->observe_before_activation) OCTET_TRY(split_activations(graph, err));
-    if (!p->target->quantize_outputs) OCTET_TRY(split_outputs(graph, &p->calibration->qconfig, err));
+    if (!p->target->quantize_outputs && !p->calibration->qconfig.output)
+        OCTET_TRY(split_outputs(graph, &p->calibration->qconfig, err));
     OCTET_TRY(check_rules(&p->calibration->qconfig, graph, err));
     OCTET_TRY(octet_arena_get(&p->integer, p->arena, (size_t)graph->node_count, sizeof *p->integer, err));
     OCTET_TRY(octet_arena_get(&p->wanted, p->arena, (size_t)graph->value_count, sizeof *p->wanted, err));

@@ -171,7 +171,7 @@ static octet_status make_samplers(octet_samples *s, octet_error *err)
 static octet_status make_plans(octet_samples *s, int threads, octet_error *err)
 {
     const octet_limits none = { 0 };
-    octet_plan_options plan = { .threads = threads / s->workers, .batch = (int64_t)s->options.batch,
+    octet_plan_options plan = { .threads = threads / s->workers, .batch = (int64_t)s->options.batch, .reals = true,
                                 .limits = s->options.calibrate ? s->options.calibrate->limits : none };
     OCTET_TRY(octet_plan_create(&s->plan, s->graph, &plan, err));
     plan.batch = (int64_t)(s->total % s->options.batch);

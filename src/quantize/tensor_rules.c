@@ -146,6 +146,38 @@ static octet_status place_constant(const octet_calibration *c, const octet_value
     return refuse(rule, err, "a constant that does not become levels");
 }
 
+/* An input or output that crosses the border: all levels of one type. */
+static octet_status place_border(octet_graph *graph, const octet_value *value, octet_dtype dtype, octet_error *err)
+{
+    octet_calibration *const c     = graph->calibration;
+    octet_group *const       group = value->dtype == OCTET_F32 ? group_of(c, value) : NULL;
+    int32_t                  lowest, highest;
+    octet_tensor_rule       *rule;
+    if (!dtype || !group) return OCTET_OK;
+    const octet_levels_range levels = octet_quantizer_levels(&c->qconfig.activation, false);
+    const bool               known  = octet_levels_bounds(&lowest, &highest, dtype);
+    if (!known || octet_dtype_size(dtype) != 1)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "inputs and outputs can be u8 or s8 (got %s)",
+                          octet_dtype_name(dtype));
+    if (!group->tensor && levels.dtype == dtype && levels.qmin == lowest && levels.qmax == highest) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&rule, graph->arena, 1, sizeof *rule, err));
+    if (group->tensor) *rule = *group->tensor;
+    else rule->name = value->name;
+    if (rule->dtype && rule->dtype != dtype) return refuse(rule, err, "an input or output of another type");
+    rule->dtype   = dtype;
+    group->tensor = NULL;
+    return give(c, group, rule, err);
+}
+
+static octet_status place_borders(octet_graph *graph, octet_error *err)
+{
+    const octet_qconfig *const q = &graph->calibration->qconfig;
+    for (size_t i = 0; i < graph->input_count; i++) OCTET_TRY(place_border(graph, graph->inputs[i], q->input, err));
+    for (size_t i = 0; i < graph->output_count; i++)
+        OCTET_TRY(place_border(graph, graph->outputs[i], q->output, err));
+    return OCTET_OK;
+}
+
 octet_status octet_tensor_rules_place(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
@@ -159,5 +191,5 @@ octet_status octet_tensor_rules_place(octet_graph *graph, octet_error *err)
         else if (group) OCTET_TRY(give(c, group, rule, err));
         else return refuse(rule, err, "it stays real");
     }
-    return OCTET_OK;
+    return place_borders(graph, err);
 }

@@ -148,7 +148,7 @@ static octet_status make_hand(hand *h, const passing *p, octet_arena *arena, oct
 static octet_status pass_all(passing *p, octet_arena *arena, octet_error *err)
 {
     const int                workers = p->walk->workers;
-    const octet_plan_options options = { .threads = 1, .batch = 1,
+    const octet_plan_options options = { .threads = 1, .batch = 1, .reals = true,
                                          .profile = p->as->network == OCTET_WALK_QUANTIZED ? p->walk->profile : NULL };
     OCTET_TRY(octet_segment_cut(&p->cut, p->walk->networks[p->as->network], p->segment, p->as->bare, err));
     OCTET_TRY(octet_plan_create(&p->plan, p->cut, &options, err));

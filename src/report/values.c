@@ -191,7 +191,7 @@ static octet_status prepare(gathering *g, const octet_report_source *source, con
     OCTET_TRY(make_values(g, arena, err));
     for (int k = 0; k < 2; k++) {
         octet_plan_options how = k ? options->plan : options->baseline_plan;
-        how.batch = 1, how.keep_values = true;
+        how.batch = 1, how.keep_values = how.reals = true;
         how.threads = 1; /* half of the time is counting: others would only wait */
         OCTET_TRY(octet_plan_create(&g->plans[k], k ? g->quantized : g->graph, &how, err));
         OCTET_TRY(octet_workspace_create(&g->workspaces[k], g->plans[k], err));

@@ -43,7 +43,7 @@ static octet_status check_teacher(const octet_graph *teacher, const octet_graph 
 octet_status octet_teacher_open(octet_teacher *teacher, const octet_trainer *trainer, size_t batch, octet_error *err)
 {
     const octet_graph *const graph   = trainer->options.teacher;
-    const octet_plan_options options = { .threads = trainer->options.threads, .batch = (int64_t)batch,
+    const octet_plan_options options = { .threads = trainer->options.threads, .batch = (int64_t)batch, .reals = true,
                                          .limits = trainer->options.limits };
     OCTET_TRY(check_teacher(graph, trainer->graph, err));
     teacher->probabilities = octet_loss_value(graph, batch, true) != graph->outputs[0];
