@@ -24,6 +24,7 @@ octet_status octet_qdq_make(octet_value **constant, octet_reader *reader, const 
 /* read_real_zero.c: what octet writes of levels with a real zero point, Cast, Sub and Mul, is a constant of levels
    again. */
 octet_status octet_read_real_zeros(octet_reader *reader, bool *changed, octet_error *err);
+
 /* Gives value a FakeQuantize of these parameters. */
 octet_status octet_qdq_attach(octet_reader *reader, octet_value *value, const octet_qparams *qparams,
                               octet_error *err);
