@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- the way from float to int8 ---- */
 
@@ -177,6 +178,30 @@ static void report_uncalibrated(const job *j, cli_call *call, const char *target
     cli_json_set(call->document, "dynamic", dynamic ? cli_json_text(dynamic) : json_null());
 }
 
+/* Weights alone: what was gained, and what it cost. */
+static octet_status report_weights(const job *j, cli_call *call, octet_error *err)
+{
+    octet_weight_sizes sizes;
+    json_t *const      weights = cli_json_object();
+    char               text[3][32];
+    struct stat        before;
+    OCTET_TRY(octet_weigh(&sizes, j->real, j->quantized, err));
+    if (!stat(call->args.operands[0], &before))
+        cli_say(call, "%-14s%s\n", "file was", cli_bytes(text[0], (double)before.st_size));
+    cli_say(call, "%-14s%s became %s, %.2f bits each; %s stay as they are\n", "weights",
+            cli_bytes(text[0], (double)sizes.before), cli_bytes(text[1], (double)sizes.after), sizes.bits,
+            cli_bytes(text[2], (double)sizes.kept));
+    cli_say(call, "%-14s%s\n", "weights' SQNR", cli_decibel(text[0], sizes.sqnr_db));
+    cli_json_set(weights, "count", cli_json_count(sizes.count));
+    cli_json_set(weights, "bytes_before", cli_json_count(sizes.before));
+    cli_json_set(weights, "bytes_after", cli_json_count(sizes.after));
+    cli_json_set(weights, "bytes_kept", cli_json_count(sizes.kept));
+    cli_json_set(weights, "bits", cli_json_number(sizes.bits));
+    cli_json_set(weights, "sqnr_db", cli_json_number(sizes.sqnr_db));
+    cli_json_set(call->document, "weights", weights);
+    return OCTET_OK;
+}
+
 static void report_measured(const job *j, cli_call *call)
 {
     char text[32];
@@ -192,21 +217,24 @@ static void report_measured(const job *j, cli_call *call)
     report_layers(call, j->comparison);
 }
 
-static void report(job *j, cli_call *call)
+static octet_status report(job *j, cli_call *call, octet_error *err)
 {
     json_t *const document = call->document;
     const char   *method   = octet_method_name(j->config.activation.method);
     const char   *target   = j->config.target ? j->config.target : octet_target_name(0);
     if (!calibrates(&j->config)) report_uncalibrated(j, call, target);
     else cli_say(call, "%-14smethod %s on %zu samples, target %s\n", "ranges", method, j->count, target);
+    const bool alone = j->config.activation.off && !j->config.activation.dynamic;
+    if (alone) OCTET_TRY(report_weights(j, call, err));
     report_measured(j, call);
-    cli_report_nodes(call, j->quantized);
+    if (!alone || call->args.verbose) cli_report_nodes(call, j->quantized); /* alone, none is of levels */
     cli_report_cost(call, j->began);
     cli_json_set(document, "model", cli_json_text(call->args.operands[0]));
     cli_json_set(document, "qconfig", cli_json_text(j->config.name));
     cli_json_set(document, "method", cli_json_text(method));
     cli_json_set(document, "target", cli_json_text(target));
     cli_json_set(document, "samples", cli_json_count(j->count));
+    return OCTET_OK;
 }
 
 /* Said once, whatever -v says. */
@@ -246,7 +274,7 @@ static octet_status work(job *j, cli_call *call, octet_error *err)
     OCTET_TRY(cli_border_expose(j->quantized, &j->config, j->data, call, err));
     OCTET_TRY(check(j, call, err));
     OCTET_TRY(cli_save(j->quantized, call, err));
-    report(j, call);
+    OCTET_TRY(report(j, call, err));
     return cli_report_file(call, err);
 }
 

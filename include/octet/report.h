@@ -105,6 +105,22 @@ OCTET_API octet_status octet_compare(octet_comparison **comparison, octet_graph 
                                      octet_dataset *data, const octet_evaluate_options *options, octet_error *err);
 OCTET_API void octet_comparison_free(octet_comparison *comparison);
 
+/* ---- weights ---- */
+
+/* What constants take in a file, without names and the like. */
+typedef struct octet_weight_sizes {
+    size_t count;         /* numbers that became levels */
+    size_t before, after; /* bytes: of these as float32; of their levels, scales and zero points */
+    size_t kept;          /* bytes of all other constants */
+    double bits;          /* for each that became a level, scales and all */
+    double sqnr_db;       /* of what the levels mean, against reference's constants of the same names, batch norms
+                             folded in; NAN where there are none */
+} octet_weight_sizes;
+
+/* quantized was made of reference, which is float. */
+OCTET_API octet_status octet_weigh(octet_weight_sizes *sizes, const octet_graph *reference,
+                                   const octet_graph *quantized, octet_error *err);
+
 /* ---- a page for people ---- */
 
 /* What a page is about. All belong to the caller. */

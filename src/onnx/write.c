@@ -274,7 +274,7 @@ static int needed_opset(const octet_writer *writer)
     for (const octet_value *v = graph->values; v; v = v->next) {
         const octet_qparams *q = octet_write_qparams(writer, v);
         const bool           newer = q && (octet_dtype_size(q->dtype) == 2 || q->block);
-        if ((newer || octet_write_is_packed(writer, v)) && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
+        if ((newer || octet_value_is_packed(graph, v)) && opset < OPSET_16_BITS) opset = OPSET_16_BITS;
     }
     return opset;
 }

@@ -80,9 +80,6 @@ octet_status octet_write_info(octet_writer *writer, const char *name, octet_dtyp
 /* Parameters that the file must state for value, NULL where it is real there (all of a training graph is). */
 const octet_qparams *octet_write_qparams(const octet_writer *writer, const octet_value *value);
 
-/* Whether the file holds a constant's levels two in a byte: they fit, and nobody computes with them as they are. */
-bool octet_write_is_packed(const octet_writer *writer, const octet_value *value);
-
 /* Its levels where these, and not real numbers, are the file's input or output; NULL otherwise. */
 const octet_qparams *octet_write_border(const octet_writer *writer, const octet_value *value);
 

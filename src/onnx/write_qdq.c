@@ -31,24 +31,11 @@ static void store_level(void *to, octet_dtype dtype, int64_t at, int32_t level)
     memcpy((char *)to + (size_t)at * size, &level, size); /* little-endian: the low bytes */
 }
 
-bool octet_write_is_packed(const octet_writer *writer, const octet_value *value)
-{
-    const octet_tensor *const  constant = value->constant;
-    const octet_qparams *const q = constant ? constant->qparams : NULL;
-    if (!q || writer->graph->training) return false;
-    bool alone = (q->dtype == OCTET_I8 && q->qmin >= -8 && q->qmax <= 7) || (q->dtype == OCTET_U8 && q->qmax <= 15);
-    for (size_t i = 0; alone && i < value->use_count; i++) {
-        const octet_node_mode mode = octet_node_compute_mode(writer->graph, value->uses[i].node);
-        alone = mode == OCTET_MODE_REAL || octet_node_picks(value->uses[i].node);
-    }
-    return alone;
-}
-
 static octet_status write_levels(octet_writer *writer, const octet_value *value, const char *name,
                                  const octet_tensor *levels)
 {
-    return octet_write_is_packed(writer, value) ? octet_write_packed(writer, name, levels)
-                                                : octet_write_initializer(writer, name, levels);
+    return octet_value_is_packed(writer->graph, value) ? octet_write_packed(writer, name, levels)
+                                                       : octet_write_initializer(writer, name, levels);
 }
 
 /* The shape of scales: a scalar per tensor, a list per channel, in blocks that of the levels, divided along an axis. */

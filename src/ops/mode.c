@@ -236,3 +236,15 @@ octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_no
     const bool real_result = node->op->quant == OCTET_QUANT_MAC || node->op->quant == OCTET_QUANT_CONCAT;
     return real_result ? OCTET_MODE_INTEGER_REAL : OCTET_MODE_REAL;
 }
+
+bool octet_value_is_packed(const octet_graph *graph, const octet_value *value)
+{
+    const octet_qparams *const q = value->constant ? value->constant->qparams : NULL;
+    if (!q) return false;
+    bool alone = (q->dtype == OCTET_I8 && q->qmin >= -8 && q->qmax <= 7) || (q->dtype == OCTET_U8 && q->qmax <= 15);
+    for (size_t i = 0; alone && i < value->use_count; i++) {
+        const octet_node *const node = value->uses[i].node;
+        alone = octet_node_compute_mode(graph, node) == OCTET_MODE_REAL || octet_node_picks(node);
+    }
+    return alone;
+}

@@ -63,6 +63,10 @@ void octet_bias_real(float *real, const octet_node *node);
 /* Metadata, "f32" where files hold biases as real numbers, because their reader has no levels of 32 bits. */
 #define OCTET_WRITE_BIASES "octet.biases"
 
+/* Whether a file holds value's levels two in a byte: a constant's, they fit, and nobody computes with them as they are.
+   Levels of an int8 network stay bytes, which more runtimes read. */
+bool octet_value_is_packed(const octet_graph *graph, const octet_value *value);
+
 /* Whether value is constant weights of a Conv, Gemm or MatMul. */
 bool octet_value_is_weight(const octet_value *value);
 

@@ -364,7 +364,8 @@ static octet_status list_constants(placing *p, octet_error *err)
         if (octet_weights_alone(c, n)) c->weighted[c->weighted_count++] = n;
         if (!p->integer[n->index] || (c->weighted_count && c->weighted[c->weighted_count - 1] == n)) continue;
         const bool weights = n->op->quant == OCTET_QUANT_MAC && octet_constant_floats(n->inputs[1]);
-        if (weights && !c->qconfig.weight.off) c->weighted[c->weighted_count++] = n;
+        const bool whole = c->qconfig.weight.formula != OCTET_FORMULA_TORCH_FLOAT; /* else for embeddings only */
+        if (weights && whole && !c->qconfig.weight.off) c->weighted[c->weighted_count++] = n;
         for (int i = 0; i < octet_node_data_inputs(n) && !c->qconfig.activation.off; i++) {
             octet_value *const in = n->inputs[i];
             if (!octet_constant_floats(in) || (weights && i == 1) || listed[in->index]) continue;
