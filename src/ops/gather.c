@@ -76,7 +76,8 @@ static const octet_attr batch_rows[] = {
     .scratch_size = octet_levels_scratch, .fixed_inputs = 1 << 1, .infer = kind##_infer, .forward = kind##_forward,    \
     .backward = kind##_backward
 
-const octet_op octet_op_gather = {.name = "Gather", .since = 1, GATHERING(entries), .attrs = axis_rows};
+const octet_op octet_op_gather = {
+    .name = "Gather", .since = 1, GATHERING(entries), .attrs = axis_rows, .parameters = 1u};
 const octet_op octet_op_gather_elements = {
     .name = "GatherElements", .since = 11, GATHERING(elements), .attrs = axis_rows};
 const octet_op octet_op_gather_nd = {.name = "GatherND", .since = 12, GATHERING(tuples), .attrs = batch_rows};

@@ -53,8 +53,9 @@ octet_status octet_convert_dynamic(octet_graph *graph, octet_error *err)
 {
     octet_calibration *const c = graph->calibration;
     for (size_t i = 0; i < c->recurrent_count; i++) {
-        OCTET_TRY(octet_prepare_constant(graph, c->recurrent[i], W, 1, err));
-        OCTET_TRY(octet_prepare_constant(graph, c->recurrent[i], R, 1, err));
+        octet_node *const node = octet_graph_find_node(graph, c->recurrent[i]->name); /* graph may be a copy */
+        OCTET_TRY(octet_prepare_constant(graph, node, W, 1, err));
+        OCTET_TRY(octet_prepare_constant(graph, node, R, 1, err));
     }
     return OCTET_OK;
 }
