@@ -20,7 +20,8 @@ typedef struct octet_matched {
 /* Return OCTET_OK to go on. sample: 0 for weights. */
 typedef octet_status (*octet_logger)(void *context, size_t sample, const octet_matched *pair, octet_error *err);
 
-/* Weights of every Conv, Gemm and MatMul; the float ones with their batch norms folded. */
+/* Weights of every Conv, Gemm and MatMul, the float ones with their batch norms folded; of every recurrent node both
+   matrices, W and R. */
 OCTET_API octet_status octet_compare_weights(octet_graph *reference, octet_graph *quantized, octet_logger logger,
                                              void *context, octet_error *err);
 

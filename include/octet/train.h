@@ -90,7 +90,8 @@ OCTET_API size_t octet_trainer_memory(const octet_trainer *trainer);
 /* One batch, of the planned size. */
 typedef struct octet_train_batch {
     const octet_tensor *inputs;  /* one per graph input, [batch, ...] */
-    const int64_t      *labels;  /* batch entries, of OCTET_LOSS_CROSS_ENTROPY */
+    const int64_t      *labels;  /* of OCTET_LOSS_CROSS_ENTROPY: one a sample; of an output [batch, classes, ...] one
+                                    for each place of a sample */
     const octet_tensor *targets; /* one per graph output, of OCTET_LOSS_MSE; of OCTET_LOSS_DISTILL where no teacher is
                                     given: the teacher's outputs */
 } octet_train_batch;

@@ -157,6 +157,9 @@ struct octet_op {
     octet_backward    backward;
     size_t          (*backward_scratch)(const octet_call *call);
     unsigned          fixed_inputs;
+    /* Bits of the inputs behind a Conv's, Gemm's or MatMul's that training moves where they are real constants: weights
+       of recurrent operators, embeddings, gains. */
+    unsigned          parameters;
     /* Dynamic quantization (node->dynamic): the inputs of which dynamic_weights has the bits are levels, all others
        real. Input 0 becomes levels when the node runs. NULL: cannot. */
     octet_forward     forward_dynamic;

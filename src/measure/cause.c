@@ -51,7 +51,7 @@ static double weight_outlier(const octet_pairing *p, size_t layer, octet_arena *
     const octet_node *const    node = p->layers[layer].node;
     const octet_qparams *const q    = octet_value_levels(p->quantized, node->inputs[1]);
     const octet_tensor        *w[2];
-    if (!q || q->count > 1 || !octet_layer_weights(w, p, layer)) return 1;
+    if (!q || q->count > 1 || !octet_layer_weights(w, p, layer, 1)) return 1;
     const octet_channel_shape s      = octet_channels_along(w[0], octet_weight_axis(p->layers[layer].unrounded));
     float *const              widths = octet_arena_alloc(arena, s.channels, sizeof *widths);
     const float              *x      = w[0]->data;

@@ -42,18 +42,22 @@ static octet_status log_value(logging *l, size_t sample, const octet_value *valu
 
 /* ---- weights ---- */
 
+static octet_status log_weights_at(logging *l, size_t layer, int slot, octet_error *err)
+{
+    const octet_tensor     *w[2];
+    const octet_node *const node = l->pairing.layers[layer].node;
+    if (!octet_layer_weights(w, &l->pairing, layer, slot)) return OCTET_OK;
+    /* The float network's own name: folding gave the quantized one's another. */
+    octet_matched pair = pair_of(node, l->pairing.layers[layer].reference->producer->inputs[slot]->name);
+    pair.real          = *w[0];
+    pair.quantized     = *node->inputs[slot]->constant;
+    return l->logger(l->context, 0, &pair, err);
+}
+
 static octet_status log_weights(logging *l, octet_error *err)
 {
-    for (size_t i = 0; i < l->pairing.layer_count; i++) {
-        const octet_tensor     *w[2];
-        const octet_node *const node = l->pairing.layers[i].node;
-        if (!octet_layer_weights(w, &l->pairing, i)) continue;
-        /* The float network's own name: folding gave the quantized one's another. */
-        octet_matched pair = pair_of(node, l->pairing.layers[i].reference->producer->inputs[1]->name);
-        pair.real          = *w[0];
-        pair.quantized     = *node->inputs[1]->constant;
-        OCTET_TRY(l->logger(l->context, 0, &pair, err));
-    }
+    for (size_t i = 0; i < l->pairing.layer_count; i++)
+        for (int slot = 1; slot <= 2; slot++) OCTET_TRY(log_weights_at(l, i, slot, err));
     return OCTET_OK;
 }
 

@@ -6,12 +6,17 @@
 
 #include <math.h>
 
-bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer)
+static bool holds_weights(const octet_op *op, int slot)
+{
+    return (op->quant == OCTET_QUANT_MAC && slot == 1) || op->dynamic_weights >> slot & 1;
+}
+
+bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer, int slot)
 {
     const octet_node *const  node = pairing->layers[layer].unrounded;
     const octet_value *const twin = octet_graph_find_value(pairing->folded, pairing->layers[layer].reference->name);
-    if (!node || !twin || node->op->quant != OCTET_QUANT_MAC || node->input_count < 2) return false;
-    const octet_value *const real = twin->producer->inputs[1], *const rounded = node->inputs[1];
+    if (!node || !twin || node->input_count <= slot || !holds_weights(node->op, slot)) return false;
+    const octet_value *const real = twin->producer->inputs[slot], *const rounded = node->inputs[slot];
     if (!octet_constant_floats(real) || !octet_constant_floats(rounded)) return false;
     weights[0] = real->constant;
     weights[1] = rounded->constant;
@@ -22,7 +27,7 @@ double octet_weights_db(const octet_pairing *pairing, size_t layer)
 {
     const octet_tensor *w[2];
     octet_sqnr          sum = { 0 };
-    if (!octet_layer_weights(w, pairing, layer)) return NAN;
+    if (!octet_layer_weights(w, pairing, layer, 1)) return NAN;
     octet_sqnr_add(&sum, w[0]->data, w[1]->data, (size_t)octet_tensor_count(w[0]));
     return octet_sqnr_db(&sum);
 }

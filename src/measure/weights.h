@@ -5,10 +5,11 @@
 
 #include "measure/compare.h"
 
-/* The weights of a layer (index in the pairing), as real numbers: float, quantized. False: it has none. */
-bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer);
+/* The weights of a layer (index in the pairing) that are its node's input `slot`, as real numbers: float, quantized.
+   False: no weights are there. Recurrent nodes have two, 1 and 2; all others one, 1. */
+bool octet_layer_weights(const octet_tensor *weights[2], const octet_pairing *pairing, size_t layer, int slot);
 
-/* SQNR of them; NAN: none. */
+/* SQNR of those at 1; NAN: none. */
 double octet_weights_db(const octet_pairing *pairing, size_t layer);
 
 #endif

@@ -319,6 +319,7 @@ const octet_op octet_op_prelu = {.name = "PRelu",
                                  .infer = infer_prelu,
                                  .forward = prelu_forward,
                                  .backward = octet_prelu_backward,
+                                 .parameters = 1u << 1,
                                  .forward_integer = prelu_levels};
 const octet_op octet_op_sub = {.name = "Sub",
                                .since = 7,

@@ -101,7 +101,7 @@ static const octet_attr batch_rows[] = {
 
 const octet_op octet_op_gather = {.name = "Gather", .since = 1, GATHERING(entries), .attrs = axis_rows,
                                   .flags = OCTET_OP_PICKS, .forward_integer = entries_levels,
-                                  .scratch_size = entries_scratch};
+                                  .scratch_size = entries_scratch, .parameters = 1u};
 const octet_op octet_op_gather_elements = {
     .name = "GatherElements", .since = 11, GATHERING(elements), .attrs = axis_rows, MOVING};
 const octet_op octet_op_gather_nd = {.name = "GatherND", .since = 12, GATHERING(tuples), .attrs = batch_rows, MOVING};

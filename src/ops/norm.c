@@ -408,7 +408,7 @@ static const octet_attr group_attrs[] = {
 #define SHARED(name)                                                                              \
     .types = OCTET_TYPES_FLOAT, .attrs_size = sizeof(octet_norm_attrs), .quant = OCTET_QUANT_RESCALE, \
     .forward = name##_forward, .forward_integer = name##_levels, .backward = name##_backward,     \
-    .refuses_levels = refuses_levels
+    .refuses_levels = refuses_levels, .parameters = 1u << 1 | 1u << 2
 
 const octet_op octet_op_layer_normalization = {
     .name = "LayerNormalization", .since = 17, .min_inputs = 2, .max_inputs = 3, .min_outputs = 1, .max_outputs = 3,

@@ -205,7 +205,9 @@ static const octet_attr gru_attrs[] = {
     .backward_scratch = octet_recurrent_backward_scratch, .forward_dynamic = octet_recurrent_dynamic,       \
     .dynamic_scratch = octet_recurrent_dynamic_scratch,                                                     \
     .dynamic_weights = 1u << OCTET_RECURRENT_W | 1u << OCTET_RECURRENT_R,                                   \
-    .fixed_inputs = 1u << OCTET_RECURRENT_LENGTHS,    \
+    .fixed_inputs = 1u << OCTET_RECURRENT_LENGTHS,                                                          \
+    .parameters = 1u << OCTET_RECURRENT_W | 1u << OCTET_RECURRENT_R | 1u << OCTET_RECURRENT_B |             \
+                  1u << OCTET_RECURRENT_P,                                                                  \
     .macs = macs
 
 const octet_op octet_op_gru = { .name = "GRU", .max_inputs = 6, .max_outputs = 2, RECURRENT(gru_attrs) };

@@ -149,6 +149,25 @@ static octet_status make_linear(octet_tape *tape, octet_tape_step *step, octet_e
     return OCTET_OK;
 }
 
+/* ---- other parameters ---- */
+
+/* A constant with levels of its own (FakeQuantize) rests. Matrices decay as weights do, gains and biases do not. */
+static octet_status make_parameters(octet_tape *tape, const octet_node *node, octet_error *err)
+{
+    for (int i = 0; i < node->input_count; i++) {
+        const octet_value *const in = node->inputs[i];
+        if (!(node->op->parameters >> i & 1) || !octet_constant_floats(in) || in->fake_quantize) continue;
+        octet_tape_slot *const slot   = &tape->values[in->index];
+        const bool             weight = i == 0 || node->op->dynamic_weights >> i & 1;
+        OCTET_TRY(octet_constant_parameter(&slot->parameter, tape, in,
+                                           weight ? OCTET_PARAMETER_WEIGHT : OCTET_PARAMETER_BIAS, err));
+        slot->real.data     = slot->parameter->value;
+        slot->gradient      = slot->real;
+        slot->gradient.data = slot->parameter->gradient;
+    }
+    return OCTET_OK;
+}
+
 /* ---- steps ---- */
 
 static octet_channel_shape shape_of_output(const octet_tape_step *step)
@@ -196,7 +215,7 @@ static bool has_samples(const octet_tape *tape, const octet_tape_step *step)
     if (!(step->node->op->flags & OCTET_OP_SAMPLES) || step->node->output_count != 1) return false;
     if (step->node->input_count > OCTET_TAPE_INPUTS || !x || x->rank < 1 || step->z.rank < 1) return false;
     for (int i = 1; i < step->node->input_count; i++)
-        if (step->in[i] && !step->in[i]->known) return false;
+        if (step->in[i] && (!step->in[i]->known || step->in[i]->parameter)) return false;
     return x->dims[0] == tape->options.batch && step->z.dims[0] == tape->options.batch;
 }
 
@@ -240,6 +259,8 @@ static octet_status make_steps(octet_tape *tape, octet_error *err)
         octet_tape_slot *const in = &tape->values[graph->inputs[i]->index];
         if (in->trained) OCTET_TRY(octet_learned_parameters(tape, in->value->name, in->trained, err));
     }
+    for (const octet_node *node = graph->first; node; node = node->next)
+        if (!is_known(tape, node)) OCTET_TRY(make_parameters(tape, node, err));
     for (const octet_node *node = graph->first; node; node = node->next) {
         if (is_known(tape, node)) continue;
         const octet_status status = make_step(tape, &tape->steps[tape->step_count++], node, err);

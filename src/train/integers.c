@@ -152,13 +152,22 @@ static const octet_tensor *integer_input(octet_tape *tape, octet_tape_step *step
     return octet_turn_input(tape, step, slot, v->sums ? v->sums : &v->real);
 }
 
+static bool is_dynamic(const octet_tape_step *step) { return step->mode == OCTET_MODE_DYNAMIC; }
+
+static size_t scratch_of(const octet_tape_step *step, const octet_call *call)
+{
+    const octet_op *const op = call->node->op;
+    if (is_dynamic(step)) return op->dynamic_scratch ? op->dynamic_scratch(call) : 0;
+    return op->scratch_size ? op->scratch_size(call, true) : 0;
+}
+
 static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octet_node *node, octet_error *err)
 {
     const octet_tensor **in   = step->integer_in;
     octet_tensor       **out  = step->integer_out;
     octet_call           call = step->call;
     for (int i = 0; i < step->quantized->input_count; i++) in[i] = integer_input(tape, step, i);
-    if (octet_fast_takes(step)) return octet_fast_rule(tape, step, in[0], err);
+    if (octet_fast_takes(step) && !is_dynamic(step)) return octet_fast_rule(tape, step, in[0], err);
     for (int i = 0; i < call.out_count; i++) {
         octet_tape_slot *const v = step->out[i];
         out[i] = !v ? NULL : v->levels.qparams ? &v->levels : &v->real;
@@ -167,14 +176,14 @@ static octet_status run_rule(octet_tape *tape, octet_tape_step *step, const octe
     if (step->fast) OCTET_TRY(octet_fast_planes(tape, step, err));
     call.node = node, call.attrs = node->attrs, call.in = in, call.out = out, call.in_count = node->input_count;
     call.real_unit = step->unit;
-    const size_t scratch = node->op->scratch_size ? node->op->scratch_size(&call, true) : 0;
+    const size_t        scratch = scratch_of(step, &call);
+    const octet_forward rule = is_dynamic(step) ? node->op->forward_dynamic : node->op->forward_integer;
     if (scratch > tape->integer_scratch_bytes) {
         OCTET_TRY(octet_arena_get(&tape->integer_scratch, tape->arena, scratch, 1, err));
         tape->integer_scratch_bytes = scratch;
     }
     call.scratch = tape->integer_scratch;
-    OCTET_TRY(step->elements ? octet_elements_forward(tape, &call, node->op->forward_integer, err)
-                             : node->op->forward_integer(&call, err));
+    OCTET_TRY(step->elements ? octet_elements_forward(tape, &call, rule, err) : rule(&call, err));
     if (step->fast) octet_fast_pixels(tape, step);
     return OCTET_OK;
 }

@@ -6,6 +6,14 @@
 
 /* ---- gradients ---- */
 
+/* Indices and truth values do not change with a small step. */
+static bool makes_real(const octet_tape *tape, const octet_tape_step *step)
+{
+    for (int k = 0; k < step->call.out_count; k++)
+        if (step->out[k] && step->out[k]->real.dtype == tape->dtype) return true;
+    return false;
+}
+
 /* Marks values with a gradient in gradient.dtype. */
 static octet_status want_gradients(octet_tape *tape, octet_error *err)
 {
@@ -20,6 +28,7 @@ static octet_status want_gradients(octet_tape *tape, octet_error *err)
         bool                   from = step->linear != NULL;
         for (int k = 0; k < step->call.in_count; k++)
             if (step->in[k] && step->in[k]->gradient.dtype && !(step->node->op->fixed_inputs >> k & 1)) from = true;
+        from = from && makes_real(tape, step);
         if (from && !step->node->op->backward) {
             octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s has no gradient: what comes before it cannot be trained",
                        step->node->op->name);
@@ -42,7 +51,7 @@ static octet_status place_gradients(octet_tape *tape, octet_error *err)
     char         *memory;
     OCTET_TRY(octet_arena_get(&buffers, tape->arena, (size_t)count, sizeof *buffers, err));
     for (int i = 0; i < count; i++) {
-        const bool wanted = tape->values[i].gradient.dtype != OCTET_NONE;
+        const bool wanted = tape->values[i].gradient.dtype != OCTET_NONE && !tape->values[i].parameter;
         buffers[i] = (octet_buffer){ .first = wanted ? 0 : -1, .last = wanted ? end : -1 };
         if (wanted) buffers[i].bytes = (size_t)octet_tensor_bytes(&tape->values[i].real);
     }

@@ -353,9 +353,19 @@ static octet_status from_levels(octet_graph *graph, const octet_qconfig *qconfig
     return status == OCTET_OK ? begin_training(graph, err) : status;
 }
 
+/* A range that remembers would not be the one that a dynamic layer has when it runs. */
+static octet_status check_memory(const octet_qconfig *qconfig, octet_error *err)
+{
+    const octet_quantizer *const a = qconfig ? &qconfig->activation : NULL;
+    if (!a || !a->dynamic || a->method != OCTET_METHOD_MOVING_AVERAGE || a->averaging == 1) return OCTET_OK;
+    return octet_fail(err, OCTET_ERR_ARGUMENT, "dynamic training requires a memoryless observer (averaging 1, got %g)",
+                      (double)a->averaging);
+}
+
 octet_status octet_prepare_qat(octet_graph *graph, const octet_qconfig *qconfig, octet_dataset *data,
                                const octet_calibrate_options *options, octet_error *err)
 {
+    OCTET_TRY(check_memory(qconfig, err));
     OCTET_TRY(octet_fuse(graph, err));
     if (graph->stage == OCTET_STAGE_QUANTIZED) return from_levels(graph, qconfig, err);
     if (graph->stage > OCTET_STAGE_FUSED)

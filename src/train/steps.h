@@ -18,6 +18,7 @@ typedef struct octet_tape_slot {
     octet_tensor       levels;   /* data NULL: none; while integers are used */
     octet_tensor       gradient; /* data NULL: none wanted */
     const octet_tensor *sums;    /* while integers are used: what a fused Add reads instead, in its own unit; or NULL */
+    octet_parameter   *parameter; /* a constant that is trained itself; data and gradient are its own; NULL: none */
     octet_trained     *trained;  /* FakeQuantize that is applied here; NULL: none, or where the levels came from */
     bool               known;    /* a constant, or computed from shapes alone */
     bool               touched;  /* backward has added to the gradient */

@@ -140,7 +140,7 @@ static octet_status backward_step(octet_tape *tape, octet_tape_step *step, octet
 
 static void clear_gradients(octet_tape *tape)
 {
-    for (int i = 0; i < tape->graph->value_count; i++) tape->values[i].touched = false;
+    for (int i = 0; i < tape->graph->value_count; i++) tape->values[i].touched = tape->values[i].parameter != NULL;
     for (size_t i = 0; i < tape->parameter_count; i++)
         memset(tape->parameters[i].gradient, 0,
                tape->parameters[i].count * octet_dtype_size(tape->parameters[i].dtype));
@@ -206,6 +206,10 @@ static octet_status store_constant(octet_graph *graph, octet_value *value, const
 octet_status octet_tape_store(const octet_tape *tape, octet_graph *graph, octet_error *err)
 {
     size_t i = 0;
+    for (int v = 0; v < tape->graph->value_count; v++)
+        if (tape->values[v].parameter)
+            OCTET_TRY(store_constant(graph, octet_graph_find_value(graph, tape->values[v].value->name),
+                                     tape->values[v].parameter, err));
     for (octet_node *node = graph->first; node; node = node->next) {
         while (i < tape->step_count && tape->steps[i].node->index < node->index) i++;
         if (i == tape->step_count || tape->steps[i].node->index != node->index) continue;

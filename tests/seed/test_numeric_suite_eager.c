@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The static parts of PyTorch's test_numeric_suite_eager.py: which entries there are and their shapes, with what
+/* PyTorch's test_numeric_suite_eager.py: which entries there are and their shapes, with what
    upstream leaves out: numbers. Its defects are not copied: every sample of a batch counts, and nothing is
    overwritten. */
 #include "support.h"
 
 #include <octet/suite.h>
 
-enum { SAMPLES = 10, SIDE = 6, PIXELS = 3 * SIDE * SIDE };
+enum { SAMPLES = 10, SIDE = 6, PIXELS = 3 * SIDE * SIDE, STEPS = 9, WIDTH = PIXELS / STEPS, UNITS = 5 };
 
 static float values[SAMPLES * PIXELS];
 static char  folder[256], path[300];
@@ -88,6 +88,21 @@ static octet_graph *linear_model(void)
     return finish(graph, "fc1");
 }
 
+/* The rows of the picture, two channels' worth at a time, are steps of a sequence. */
+static octet_graph *lstm_model(void)
+{
+    octet_graph *const    graph       = begin();
+    random_state          r           = { 8 };
+    const octet_attribute batch_first[] = { { .name = "layout", .i = 1 }, { 0 } };
+    add_ints(graph, "steps", (const int64_t[]){ 0, STEPS, WIDTH }, 3);
+    add_random(graph, &r, "lstm.weight_ih", (const int64_t[]){ 1, 4 * UNITS, WIDTH }, 3, between(-0.4f, 0.4f));
+    add_random(graph, &r, "lstm.weight_hh", (const int64_t[]){ 1, 4 * UNITS, UNITS }, 3, between(-0.4f, 0.4f));
+    add_random(graph, &r, "lstm.bias", (const int64_t[]){ 1, 8 * UNITS }, 2, between(-0.4f, 0.4f));
+    add_node(graph, "Reshape", "rows", NULL, INPUTS("quant", "steps"));
+    add_node(graph, "LSTM", "lstm", batch_first, INPUTS("rows", "lstm.weight_ih", "lstm.weight_hh", "lstm.bias"));
+    return finish(graph, "lstm");
+}
+
 /* Two convolutions, of which one may stay in float. */
 static octet_graph *sub_module_model(void)
 {
@@ -124,20 +139,30 @@ typedef struct pair {
     octet_suite   *suite;
 } pair;
 
-static pair make_pair(octet_graph *(*model)(void), const char *in_float)
+static pair make_pair_by(octet_graph *(*model)(void), const octet_qconfig *qconfig)
 {
-    pair                   p       = { model(), model(), NULL, NULL };
-    octet_qconfig          qconfig = *octet_qconfig_find("per_channel");
-    const octet_layer_rule rule    = { in_float, true };
-    qconfig.target                 = "portable";
-    if (in_float) qconfig.layers = &rule, qconfig.layer_count = 1;
+    pair p = { model(), model(), NULL, NULL };
     MUST(octet_fuse(p.quantized, &err));
     MUST(octet_dataset_open(&p.data, path, &(octet_dataset_options){ .graph = p.real }, &err));
-    MUST(octet_prepare(p.quantized, &qconfig, &err));
+    MUST(octet_prepare(p.quantized, qconfig, &err));
     MUST(octet_calibrate(p.quantized, p.data, NULL, &err));
     MUST(octet_convert(p.quantized, &err));
     MUST(octet_suite_create(&p.suite, &err));
     return p;
+}
+
+static pair make_pair(octet_graph *(*model)(void), const char *in_float)
+{
+    octet_qconfig          qconfig = *octet_qconfig_find("per_channel");
+    const octet_layer_rule rule    = { in_float, true };
+    qconfig.target                 = "portable";
+    if (in_float) qconfig.layers = &rule, qconfig.layer_count = 1;
+    return make_pair_by(model, &qconfig);
+}
+
+static pair make_dynamic_pair(octet_graph *(*model)(void))
+{
+    return make_pair_by(model, octet_qconfig_find("default_dynamic_qconfig"));
 }
 
 static void drop(pair *p)
@@ -306,6 +331,66 @@ static void compare_model_outputs_functional_static(void **state)
     drop(&p);
 }
 
+/* ---- dynamic ---- */
+
+static void compare_weights_linear_dynamic(void **state)
+{
+    (void)state;
+    pair p = make_dynamic_pair(linear_model);
+    MUST(octet_compare_weights(p.real, p.quantized, log_checked, p.suite, &err));
+    assert_int_equal(octet_suite_count(p.suite), 1);
+    assert_int_equal(entry_of(p.suite, "fc1.weight").count, PIXELS * 5);
+    check_numbers(p.suite, 35, 1);
+    drop(&p);
+}
+
+/* Both matrices: upstream overwrites the first with the second. */
+static void compare_weights_lstm_dynamic(void **state)
+{
+    (void)state;
+    pair p = make_dynamic_pair(lstm_model);
+    MUST(octet_compare_weights(p.real, p.quantized, log_checked, p.suite, &err));
+    assert_int_equal(octet_suite_count(p.suite), 2);
+    assert_int_equal(entry_of(p.suite, "lstm.weight_ih").count, 4 * UNITS * WIDTH);
+    assert_int_equal(entry_of(p.suite, "lstm.weight_hh").count, 4 * UNITS * UNITS);
+    assert_string_equal(entry_of(p.suite, "lstm.weight_hh").op, "LSTM");
+    check_numbers(p.suite, 35, 1);
+    drop(&p);
+}
+
+static void compare_model_stub_dynamic(void **state)
+{
+    octet_graph *(*const models[])(void) = { linear_model, lstm_model };
+    const char *const names[] = { "fc1", "lstm" };
+    const uint64_t    counts[] = { SAMPLES * 5, SAMPLES * STEPS * UNITS };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        pair p = make_dynamic_pair(models[i]);
+        MUST(octet_compare_shadow(p.real, p.quantized, p.data, log_checked, p.suite, &err));
+        assert_int_equal(octet_suite_count(p.suite), 1);
+        assert_int_equal(entry_of(p.suite, names[i]).count, counts[i]);
+        check_numbers(p.suite, 33, SAMPLES);
+        drop(&p);
+    }
+}
+
+/* Upstream's exact keys: the input, which nothing quantizes, and the layer. */
+static void compare_model_outputs_dynamic(void **state)
+{
+    octet_graph *(*const models[])(void) = { linear_model, lstm_model };
+    const char *const names[] = { "fc1", "lstm" };
+    const uint64_t    counts[] = { SAMPLES * 5, SAMPLES * STEPS * UNITS };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        pair p = make_dynamic_pair(models[i]);
+        MUST(octet_compare_outputs(p.real, p.quantized, p.data, log_checked, p.suite, &err));
+        assert_int_equal(entry_of(p.suite, names[i]).count, counts[i]);
+        assert_true(entry_of(p.suite, names[i]).sqnr_db > 33 && entry_of(p.suite, names[i]).sqnr_db < 80);
+        assert_true(entry_of(p.suite, "quant").max_abs == 0);
+        drop(&p);
+    }
+}
+
 /* The logger alone: nothing at first; a name gets one entry; two samples add up (12 + 4 squares of 1 against 0.5). */
 static void output_logger(void **state)
 {
@@ -333,6 +418,8 @@ int main(void)
         cmocka_unit_test(compare_model_stub_functional_static),
         cmocka_unit_test(compare_model_outputs_conv_static), cmocka_unit_test(compare_model_outputs_linear_static),
         cmocka_unit_test(compare_model_outputs_functional_static),
+        cmocka_unit_test(compare_weights_linear_dynamic),    cmocka_unit_test(compare_weights_lstm_dynamic),
+        cmocka_unit_test(compare_model_stub_dynamic),        cmocka_unit_test(compare_model_outputs_dynamic),
         cmocka_unit_test(output_logger),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);

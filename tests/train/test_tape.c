@@ -136,6 +136,39 @@ static const char *split_pool_concat(maker *m)
     return "y";
 }
 
+/* GRU, a norm with gain and shift, PRelu: constants that no product has. The last dimension is a frame of 15. */
+static const char *recurrent(maker *m)
+{
+    const octet_attribute how[] = { { "layout", .i = 1 }, { "linear_before_reset", .i = 1 }, { 0 } };
+    const octet_tensor    frames = { .dtype = OCTET_I64, .rank = 1, .dims = { 3 }, .data = (int64_t[]){ 0, 5, 15 } };
+    const octet_tensor    states = { .dtype = OCTET_I64, .rank = 1, .dims = { 3 }, .data = (int64_t[]){ 0, 5, 4 } };
+    MUST(octet_graph_add_constant(m->graph, "frames", &frames, &err));
+    MUST(octet_graph_add_constant(m->graph, "states", &states, &err));
+    constant(m, "w", 3, (int64_t[]){ 1, 12, 15 }, -0.4f, 0.4f);
+    constant(m, "r", 3, (int64_t[]){ 1, 12, 4 }, -0.4f, 0.4f);
+    constant(m, "b", 2, (int64_t[]){ 1, 24 }, -1, 1);
+    constant(m, "gain", 1, (int64_t[]){ 4 }, 0.5f, 1.5f);
+    constant(m, "shift", 1, (int64_t[]){ 4 }, -1, 1);
+    constant(m, "slope", 1, (int64_t[]){ 4 }, 0.1f, 0.3f);
+    NODE(m, "Reshape", "a", NULL, "x", "frames");
+    NODE(m, "GRU", "g", how, "a", "w", "r", "b");
+    NODE(m, "Reshape", "h", NULL, "g", "states");
+    NODE(m, "LayerNormalization", "n", NULL, "h", "gain", "shift");
+    NODE(m, "PRelu", "y", NULL, "n", "slope");
+    return "y";
+}
+
+/* One matrix is embedding and last product, as in language models. */
+static const char *tied(maker *m)
+{
+    const octet_attribute axis[] = { { "axis", .i = 1 }, { "keepdims", .i = 0 }, { 0 } };
+    constant(m, "table", 2, (int64_t[]){ 3, 3 }, -1, 1);
+    NODE(m, "ArgMax", "i", axis, "x");
+    NODE(m, "Gather", "e", NULL, "table", "i");
+    NODE(m, "MatMul", "y", NULL, "e", "table");
+    return "y";
+}
+
 static const struct {
     const char *name;
     const char *(*make)(maker *m);
@@ -148,6 +181,8 @@ static const struct {
     { "classifier", classifier },
     { "linear + batch norm", linear_bn },
     { "pools and concat", split_pool_concat },
+    { "GRU, norm, PRelu", recurrent },
+    { "embedding, tied", tied },
 };
 enum { NETWORKS = sizeof networks / sizeof *networks };
 
@@ -240,7 +275,8 @@ static void check_network(int which, bool training, bool slow)
     MUST(octet_tape_backward(r.tape, r.y, r.weights, &err));
     size_t count;
     octet_parameter *const p = octet_tape_parameters(r.tape, &count);
-    memcpy(dx, octet_tape_gradient(r.tape, graph->inputs[0]).data, inputs * sizeof *dx);
+    const double *const given = octet_tape_gradient(r.tape, graph->inputs[0]).data; /* none: zero */
+    if (given) memcpy(dx, given, inputs * sizeof *dx);
     double worst = 0;
     for (size_t i = 0; i < count; i++) {
         double *const gradient = malloc(p[i].count * sizeof(double));
@@ -343,8 +379,8 @@ static size_t run_way(float *out, octet_graph *graph, const octet_value *y, way 
     const octet_tensor value = octet_tape_value(tape, y), dx = octet_tape_gradient(tape, graph->inputs[0]);
     memcpy(out, value.data, (size_t)octet_tensor_bytes(&value));
     at += (size_t)octet_tensor_count(&value);
-    memcpy(out + at, dx.data, (size_t)octet_tensor_bytes(&dx));
-    at += (size_t)octet_tensor_count(&dx);
+    if (dx.data) memcpy(out + at, dx.data, (size_t)octet_tensor_bytes(&dx));
+    at += dx.data ? (size_t)octet_tensor_count(&dx) : 0;
     octet_parameter *const p = octet_tape_parameters(tape, &count);
     for (size_t i = 0; i < count; at += p[i++].count) memcpy(out + at, p[i].gradient, p[i].count * sizeof(float));
     octet_parameter *const s = octet_tape_statistics(tape, &count);
