@@ -15,17 +15,18 @@ enum { MOST_DEPTH = 32, MOST_WORK = 8000000, FUNCTION_DEFAULTS = 11 /* FunctionP
 
 typedef struct expansion {
     octet_reader *reader;
-    octet_names  *functions; /* "domain:name" -> Onnx__FunctionProto */
-    size_t        work, limit; /* names looked at so far, nodes at most */
+    size_t        limit; /* nodes at most */
     octet_error  *err;
 } expansion;
 
-/* One call: what names and attributes inside the function mean. */
-typedef struct scope {
-    const Onnx__FunctionProto *function;
+/* One call: what names and attributes inside the function mean. In a branch of an If, whatever is not its own means
+   what it does around the If. */
+typedef struct octet_scope {
+    const Onnx__FunctionProto *function; /* NULL: of a branch, or outermost */
     const Onnx__NodeProto     *call;
-    octet_names               *names; /* of inputs and outputs -> names outside */
+    octet_names               *names; /* of inputs and outputs, or a branch's own -> names outside */
     const char                *prefix;
+    const struct octet_scope  *around; /* of a branch */
     int                        opset, depth;
 } scope;
 
@@ -43,15 +44,15 @@ static octet_status list_functions(expansion *e)
 {
     octet_arena *const            arena = e->reader->arena;
     const Onnx__ModelProto *const model = e->reader->model;
-    e->functions = octet_names_new(arena);
-    if (!e->functions) return octet_fail_memory(e->err);
+    octet_names *const functions = e->reader->functions = octet_names_new(arena);
+    if (!functions) return octet_fail_memory(e->err);
     for (size_t i = 0; i < model->n_functions; i++) {
         const char *const key = function_key(arena, model->functions[i]->domain, model->functions[i]->name);
         if (!key) return octet_fail_memory(e->err);
-        if (octet_names_find(e->functions, key))
+        if (octet_names_find(functions, key))
             return octet_fail_field(e->err, OCTET_ERR_UNSUPPORTED, "functions",
                                     "'%.80s' has several forms (overloads), which is not supported", key);
-        if (!octet_names_add(e->functions, key, model->functions[i])) return octet_fail_memory(e->err);
+        if (!octet_names_add(functions, key, model->functions[i])) return octet_fail_memory(e->err);
     }
     return OCTET_OK;
 }
@@ -59,8 +60,8 @@ static octet_status list_functions(expansion *e)
 /* Small functions that call each other twice would fill any memory. */
 static octet_status spend(expansion *e, size_t names)
 {
-    e->work += names;
-    if (e->work <= MOST_WORK) return OCTET_OK;
+    e->reader->unfolded += names;
+    if (e->reader->unfolded <= MOST_WORK) return OCTET_OK;
     return octet_fail(e->err, OCTET_ERR_LIMIT, "the calls of functions unfold to more than %d names", MOST_WORK);
 }
 
@@ -95,8 +96,12 @@ static octet_status open_scope(scope *s, expansion *e)
 static const char *name_outside(const scope *s, octet_arena *arena, const char *inside)
 {
     if (!*text_of(inside)) return "";
-    const char *const known = octet_names_find(s->names, inside);
-    return known ? known : octet_arena_format(arena, "%s/%s", s->prefix, inside);
+    for (; s->names; s = s->around) {
+        const char *const known = octet_names_find(s->names, inside);
+        if (known) return known;
+        if (!s->around) return octet_arena_format(arena, "%s/%s", s->prefix, inside);
+    }
+    return inside;
 }
 
 static octet_status names_outside(char ***to, const scope *s, expansion *e, char *const *from, size_t count)
@@ -135,6 +140,8 @@ static octet_status unpack_default(Onnx__AttributeProto **found, expansion *e,
 static octet_status value_of(const Onnx__AttributeProto **found, const scope *s, expansion *e, const char *name)
 {
     *found = NULL;
+    while (!s->function && s->around) s = s->around;
+    if (!s->function) return OCTET_OK;
     for (size_t i = 0; i < s->call->n_attribute; i++)
         if (strcmp(text_of(s->call->attribute[i]->name), name) == 0) {
             *found = s->call->attribute[i];
@@ -156,9 +163,6 @@ static octet_status attributes_outside(Onnx__NodeProto *copy, const scope *s, ex
     copy->n_attribute = 0;
     for (size_t i = 0; i < from->n_attribute; i++) {
         const Onnx__AttributeProto *const inside = from->attribute[i], *outside = inside;
-        if (inside->g || inside->n_graphs)
-            return octet_fail_field(e->err, OCTET_ERR_UNSUPPORTED, inside->name,
-                                    "a graph inside a function is not supported");
         if (*text_of(inside->ref_attr_name)) {
             Onnx__AttributeProto *renamed;
             OCTET_TRY(value_of(&outside, s, e, inside->ref_attr_name));
@@ -190,7 +194,7 @@ static octet_status copy_outside(Onnx__NodeProto **to, const scope *s, expansion
     return attributes_outside(copy, s, e, from);
 }
 
-static octet_status append(expansion *e, const Onnx__NodeProto *node, int opset)
+static octet_status append(expansion *e, const Onnx__NodeProto *node, const scope *within)
 {
     octet_reader *const reader = e->reader;
     if (reader->node_count == e->limit)
@@ -198,7 +202,7 @@ static octet_status append(expansion *e, const Onnx__NodeProto *node, int opset)
     if (!octet_arena_grow(reader->arena, &reader->nodes, reader->node_count, &reader->node_capacity,
                           sizeof *reader->nodes))
         return octet_fail_memory(e->err);
-    reader->nodes[reader->node_count++] = (octet_proto_node){node, opset};
+    reader->nodes[reader->node_count++] = (octet_proto_node){node, within->opset, within};
     return OCTET_OK;
 }
 
@@ -218,7 +222,7 @@ static octet_status pass_inputs_on(const scope *s, expansion *e)
         node->input[0] = unconst(meant);
         node->output[0] = unconst(outside);
         node->op_type = unconst("Identity");
-        OCTET_TRY(append(e, node, s->opset));
+        OCTET_TRY(append(e, node, s));
     }
     return OCTET_OK;
 }
@@ -238,39 +242,67 @@ static octet_status expand(expansion *e, const Onnx__NodeProto *node, const scop
 static octet_status expand_call(expansion *e, const Onnx__FunctionProto *function, const Onnx__NodeProto *call,
                                 const scope *within)
 {
-    scope s = {.function = function, .call = call, .opset = opset_of(function, within->opset),
-               .depth = within->depth + 1};
-    if (s.depth == MOST_DEPTH)
+    scope *s;
+    OCTET_TRY(octet_arena_get(&s, e->reader->arena, 1, sizeof *s, e->err));
+    *s = (scope){.function = function, .call = call, .opset = opset_of(function, within->opset),
+                 .depth = within->depth + 1};
+    if (s->depth == MOST_DEPTH)
         return octet_fail(e->err, OCTET_ERR_LIMIT, "functions call each other more than %d deep", MOST_DEPTH);
     OCTET_TRY(spend(e, function->n_input + function->n_output + 1));
-    OCTET_TRY(open_scope(&s, e));
-    for (size_t i = 0; i < function->n_node; i++) OCTET_TRY(expand(e, function->node[i], &s));
-    return pass_inputs_on(&s, e);
+    OCTET_TRY(open_scope(s, e));
+    for (size_t i = 0; i < function->n_node; i++) OCTET_TRY(expand(e, function->node[i], s));
+    return pass_inputs_on(s, e);
 }
 
 static octet_status expand(expansion *e, const Onnx__NodeProto *node, const scope *within)
 {
     Onnx__NodeProto *copy = unconst(node);
-    if (within->function) OCTET_TRY(copy_outside(&copy, within, e, node));
-    if (e->reader->model->n_functions == 0) return append(e, copy, within->opset);
+    if (within->names) OCTET_TRY(copy_outside(&copy, within, e, node));
+    if (e->reader->model->n_functions == 0) return append(e, copy, within);
     const char *const key = function_key(e->reader->arena, node->domain, node->op_type);
     if (!key) return octet_fail_memory(e->err);
-    const Onnx__FunctionProto *const function = octet_names_find(e->functions, key);
-    if (!function) return append(e, copy, within->opset);
+    const Onnx__FunctionProto *const function = octet_names_find(e->reader->functions, key);
+    if (!function) return append(e, copy, within);
     const octet_status status = expand_call(e, function, copy, within);
     if (status != OCTET_OK) octet_error_node(e->err, octet_read_label(copy));
     return status;
 }
 
+static expansion start(octet_reader *reader, octet_error *err)
+{
+    const size_t limit = reader->graph->limits.max_nodes ? reader->graph->limits.max_nodes : 1000000;
+    return (expansion){.reader = reader, .limit = limit, .err = err};
+}
+
 octet_status octet_read_nodes(octet_reader *reader, octet_error *err)
 {
     const Onnx__GraphProto *const graph = reader->proto;
-    const size_t limit = reader->graph->limits.max_nodes ? reader->graph->limits.max_nodes : 1000000;
-    expansion    e = {.reader = reader, .limit = limit, .err = err};
-    const scope  outermost = {.opset = reader->opset};
-    if (graph->n_node > limit)
-        return octet_fail(err, OCTET_ERR_LIMIT, "%zu nodes, limit %zu (--max-nodes)", graph->n_node, limit);
+    expansion                     e = start(reader, err);
+    scope                        *outermost;
+    if (graph->n_node > e.limit)
+        return octet_fail(err, OCTET_ERR_LIMIT, "%zu nodes, limit %zu (--max-nodes)", graph->n_node, e.limit);
     OCTET_TRY(list_functions(&e));
-    for (size_t i = 0; i < graph->n_node; i++) OCTET_TRY(expand(&e, graph->node[i], &outermost));
+    OCTET_TRY(octet_arena_get(&outermost, reader->arena, 1, sizeof *outermost, err));
+    outermost->opset = reader->opset;
+    for (size_t i = 0; i < graph->n_node; i++) OCTET_TRY(expand(&e, graph->node[i], outermost));
     return OCTET_OK;
+}
+
+octet_status octet_read_branch(octet_reader *reader, const octet_proto_node *node, const Onnx__GraphProto *branch,
+                               octet_names *names, octet_error *err)
+{
+    expansion e = start(reader, err);
+    scope    *s;
+    OCTET_TRY(octet_arena_get(&s, reader->arena, 1, sizeof *s, err));
+    *s = (scope){.names = names, .around = node->scope, .opset = node->opset, .depth = node->scope->depth + 1};
+    if (s->depth == MOST_DEPTH)
+        return octet_fail(err, OCTET_ERR_LIMIT, "branches and functions are more than %d deep", MOST_DEPTH);
+    OCTET_TRY(spend(&e, 1));
+    for (size_t i = 0; i < branch->n_node; i++) OCTET_TRY(expand(&e, branch->node[i], s));
+    return OCTET_OK;
+}
+
+const char *octet_read_outside(octet_reader *reader, const octet_proto_node *node, const char *name)
+{
+    return name_outside(node->scope, reader->arena, name);
 }

@@ -12,10 +12,11 @@ typedef struct Onnx__GraphProto     Onnx__GraphProto;
 typedef struct Onnx__AttributeProto Onnx__AttributeProto;
 typedef struct Onnx__NodeProto      Onnx__NodeProto;
 
-/* A node to read. Where it comes from a function, that one states the opset. */
+/* A node to read. Where it comes from a function, that one states the opset, and scope says what names mean there. */
 typedef struct octet_proto_node {
-    const Onnx__NodeProto *proto;
-    int                    opset;
+    const Onnx__NodeProto    *proto;
+    int                       opset;
+    const struct octet_scope *scope;
 } octet_proto_node;
 
 typedef struct octet_reader {
@@ -28,6 +29,9 @@ typedef struct octet_reader {
     int                     opset;
     octet_proto_node       *nodes;
     size_t                  node_count, node_capacity;
+    struct octet_names     *functions; /* "domain:name" -> Onnx__FunctionProto */
+    size_t                  unfolded; /* names looked at while unfolding functions and branches */
+    size_t                  computed_conditions;
     octet_node            **flattening; /* Softmax and its like from before opset 13 */
     size_t                  flattening_count, flattening_capacity;
 } octet_reader;
@@ -74,6 +78,9 @@ octet_dtype octet_read_border(const octet_reader *reader, octet_dtype dtype);
 octet_status octet_read_half_inputs(octet_reader *reader, octet_error *err);
 octet_status octet_read_half_outputs(octet_reader *reader, bool *changed, octet_error *err);
 
+/* Whether a domain is ONNX's own. */
+bool octet_read_is_default(const char *domain);
+
 /* Bits of the numbers of a constant that the file holds in less than a byte; 0: of no such. */
 int octet_read_bits(const octet_reader *reader, const octet_value *value);
 
@@ -83,6 +90,21 @@ const char *octet_read_label(const Onnx__NodeProto *node);
 /* functions.c: the nodes of the file in reader->nodes, each call of one of the model's own functions replaced by the
    function's nodes. */
 octet_status octet_read_nodes(octet_reader *reader, octet_error *err);
+
+/* read_if.c: puts the nodes of the branch that an If takes behind reader->nodes, and its constants into the graph.
+   (*results)[i]: what its result number i is called in the graph. Refused where the condition is not known, or not the
+   same for every batch. */
+octet_status octet_read_if(const char ***results, octet_reader *reader, const octet_proto_node *node, octet_error *err);
+
+/* functions.c: the nodes of an If's branch behind reader->nodes. names: what its own names are outside. */
+octet_status octet_read_branch(octet_reader *reader, const octet_proto_node *node, const Onnx__GraphProto *branch,
+                               struct octet_names *names, octet_error *err);
+
+/* functions.c: what a name around node is in the graph; NULL: no memory. */
+const char *octet_read_outside(octet_reader *reader, const octet_proto_node *node, const char *name);
+
+/* read_graph.c: a constant of the file. */
+octet_status octet_read_initializer(octet_reader *reader, const Onnx__TensorProto *proto, octet_error *err);
 
 /* neutral.c: an attribute that the operator's rows do not have. One that says nothing here is passed over; the others
    are refused. */

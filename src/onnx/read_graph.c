@@ -42,7 +42,7 @@ int octet_read_bits(const octet_reader *reader, const octet_value *value)
     return proto ? octet_narrow_bits(proto) : 0;
 }
 
-static octet_status read_initializer(octet_reader *reader, const Onnx__TensorProto *proto, octet_error *err)
+octet_status octet_read_initializer(octet_reader *reader, const Onnx__TensorProto *proto, octet_error *err)
 {
     octet_tensor tensor;
     octet_value *value;
@@ -62,7 +62,7 @@ static octet_status read_initializers(octet_reader *reader, octet_error *err)
     for (size_t i = 0; i < graph->n_initializer; i++) {
         const Onnx__TensorProto *proto = graph->initializer[i];
         if (!given(proto->name)) return octet_fail(err, OCTET_ERR_FORMAT, "initializer %zu has no name", i);
-        OCTET_TRY(at_node(read_initializer(reader, proto, err), proto->name, err));
+        OCTET_TRY(at_node(octet_read_initializer(reader, proto, err), proto->name, err));
     }
     return OCTET_OK;
 }
@@ -241,17 +241,17 @@ static octet_status read_constant(octet_reader *reader, const Onnx__NodeProto *n
 
 /* ---- nodes ---- */
 
-static bool is_default_domain(const char *domain) { return !given(domain) || strcmp(domain, "ai.onnx") == 0; }
+bool octet_read_is_default(const char *domain) { return !given(domain) || strcmp(domain, "ai.onnx") == 0; }
 
 static bool is_constant(const Onnx__NodeProto *node)
 {
-    return is_default_domain(node->domain) && strcmp(node->op_type, "Constant") == 0;
+    return octet_read_is_default(node->domain) && strcmp(node->op_type, "Constant") == 0;
 }
 
 static octet_status name_results(octet_reader *reader, const Onnx__NodeProto *node, octet_error *err)
 {
     if (!given(node->op_type)) return octet_fail_field(err, OCTET_ERR_FORMAT, "op_type", "not given");
-    bool imported = is_default_domain(node->domain);
+    bool imported = octet_read_is_default(node->domain);
     for (size_t i = 0; !imported && i < reader->model->n_opset_import; i++)
         imported =
             reader->model->opset_import[i]->domain && strcmp(reader->model->opset_import[i]->domain, node->domain) == 0;
@@ -315,8 +315,8 @@ octet_status octet_read_emit(octet_node **node, octet_reader *reader, octet_raw_
     octet_node     *made;
     if (!op)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "operator %s%s%.60s is not supported",
-                          is_default_domain(raw->domain) ? "" : raw->domain, is_default_domain(raw->domain) ? "" : ":",
-                          raw->op);
+                          octet_read_is_default(raw->domain) ? "" : raw->domain,
+                          octet_read_is_default(raw->domain) ? "" : ":", raw->op);
     OCTET_TRY(check_counts(raw, op, err));
     const octet_new_node as = { .op = op, .name = raw->named ? raw->name : NULL, .inputs = raw->input_count,
                                 .outputs = raw->output_count };
@@ -353,21 +353,58 @@ static octet_status read_node(octet_reader *reader, const octet_proto_node *from
     return remember_flattening(reader, node, err);
 }
 
+static octet_status read_nodes(octet_reader *reader, size_t from, octet_error *err);
+
+/* What the branch calls its result is result number i of the If. */
+static octet_status pass_on(octet_reader *reader, const Onnx__NodeProto *node, size_t i, const char *from,
+                            octet_error *err)
+{
+    octet_raw_node raw = {.op = "Identity", .name = node->output[i], .named = true, .input_count = 1,
+                          .output_count = 1};
+    if (!given(node->output[i])) return OCTET_OK;
+    OCTET_TRY(octet_arena_get(&raw.inputs, reader->arena, OCTET_RAW_ROOM, sizeof *raw.inputs, err));
+    OCTET_TRY(octet_arena_get(&raw.outputs, reader->arena, OCTET_RAW_ROOM, sizeof *raw.outputs, err));
+    raw.inputs[0] = octet_graph_find_value(reader->graph, from);
+    raw.outputs[0] = octet_graph_find_value(reader->graph, node->output[i]);
+    if (!raw.inputs[0]) return octet_fail(err, OCTET_ERR_FORMAT, "the branch's result '%.80s' does not exist", from);
+    return octet_read_emit(NULL, reader, &raw, err);
+}
+
+/* The nodes of the branch that is taken stand behind all others, and are read here and now. */
+static octet_status read_branch(octet_reader *reader, const octet_proto_node *node, octet_error *err)
+{
+    const size_t from = reader->node_count;
+    const char **results;
+    OCTET_TRY(octet_read_if(&results, reader, node, err));
+    OCTET_TRY(read_nodes(reader, from, err));
+    for (size_t i = 0; i < node->proto->n_output; i++)
+        OCTET_TRY(pass_on(reader, node->proto, i, results[i], err));
+    return OCTET_OK;
+}
+
+static octet_status read_nodes(octet_reader *reader, size_t from, octet_error *err)
+{
+    const size_t to = reader->node_count;
+    for (size_t i = from; i < to; i++) {
+        const Onnx__NodeProto *const node = reader->nodes[i].proto;
+        OCTET_TRY(at_node(name_results(reader, node, err), octet_read_label(node), err));
+    }
+    for (size_t i = from; i < to; i++) {
+        const octet_proto_node node = reader->nodes[i]; /* a copy: branches move the list */
+        const bool branches = octet_read_is_default(node.proto->domain) && !strcmp(node.proto->op_type, "If");
+        if (is_constant(node.proto)) continue;
+        OCTET_TRY(at_node((branches ? read_branch : read_node)(reader, &node, err), octet_read_label(node.proto), err));
+    }
+    return OCTET_OK;
+}
+
 octet_status octet_read_graph(octet_reader *reader, octet_error *err)
 {
     const int opset = reader->opset;
     OCTET_TRY(read_initializers(reader, err));
     OCTET_TRY(read_inputs(reader, err));
     OCTET_TRY(octet_read_nodes(reader, err));
-    for (size_t i = 0; i < reader->node_count; i++) {
-        const Onnx__NodeProto *const node = reader->nodes[i].proto;
-        OCTET_TRY(at_node(name_results(reader, node, err), octet_read_label(node), err));
-    }
-    for (size_t i = 0; i < reader->node_count; i++) {
-        const octet_proto_node *const node = &reader->nodes[i];
-        if (!is_constant(node->proto))
-            OCTET_TRY(at_node(read_node(reader, node, err), octet_read_label(node->proto), err));
-    }
+    OCTET_TRY(read_nodes(reader, 0, err));
     reader->opset = opset;
     OCTET_TRY(octet_read_half_inputs(reader, err));
     OCTET_TRY(read_outputs(reader, err));

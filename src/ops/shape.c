@@ -283,3 +283,31 @@ octet_status octet_graph_infer(octet_graph *graph, octet_error *err)
     octet_arena_free(arena);
     return status;
 }
+
+static bool same_value(const octet_tensor *a, const octet_tensor *b)
+{
+    return a->data && b->data && a->dtype == b->dtype && octet_same_dims(a, b) &&
+           memcmp(a->data, b->data, (size_t)octet_tensor_bytes(a)) == 0;
+}
+
+octet_status octet_graph_known(octet_tensor *known, const octet_graph *graph, const octet_value *value,
+                               octet_arena *arena, octet_error *err)
+{
+    octet_tensor *tensors = NULL;
+    bool          any = false;
+    *known = (octet_tensor){ 0 };
+    for (int64_t batch = 1; batch <= (has_free_input(graph) ? 3 : 1); batch++) {
+        const bool last = !any && (batch == 3 || !has_free_input(graph));
+        const octet_status status = infer_batch(&tensors, graph, batch, arena, last ? err : NULL);
+        if (status != OCTET_OK && last) return status;
+        if (status != OCTET_OK) continue; /* some networks take one batch only */
+        const octet_tensor now = tensors[value->index];
+        if (any && !same_value(known, &now)) {
+            known->data = NULL;
+            return OCTET_OK;
+        }
+        *known = now;
+        any = true;
+    }
+    return OCTET_OK;
+}

@@ -17,4 +17,9 @@ octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph,
    an input stay without: a plan that is given the value finds it. */
 octet_status octet_graph_infer(octet_graph *graph, octet_error *err);
 
+/* The tensor of a value with its data where that is known and the same whatever the free dimensions are, else with
+   data NULL. Nodes may still be missing behind it. Memory is arena's. */
+octet_status octet_graph_known(octet_tensor *known, const octet_graph *graph, const octet_value *value,
+                               octet_arena *arena, octet_error *err);
+
 #endif

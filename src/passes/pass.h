@@ -13,6 +13,7 @@ octet_status octet_pass_gates(octet_graph *graph, octet_error *err);
 octet_status octet_pass_merge_moves(octet_graph *graph, octet_error *err);
 octet_status octet_pass_scale_conv(octet_graph *graph, octet_error *err);
 octet_status octet_pass_batch_norm_before(octet_graph *graph, octet_error *err);
+octet_status octet_pass_scale_scores(octet_graph *graph, octet_error *err);
 octet_status octet_pass_attach_batch_norm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_matmul_to_gemm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_merge_pad(octet_graph *graph, octet_error *err);
