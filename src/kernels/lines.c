@@ -108,14 +108,18 @@ static void normalize(uint8_t *y, const uint8_t *x, size_t n, const octet_normal
 
 /* ---- Softmax ---- */
 
-/* What each level's distance from the largest says. Returns their sum, below 2^31. */
-static int32_t look_up(int32_t *restrict entries, const uint8_t *restrict x, uint8_t most, size_t n,
+/* What each level's distance from the largest says. Returns their sum. */
+static int64_t look_up(int32_t *restrict entries, const uint8_t *restrict x, uint8_t most, size_t n,
                        const int32_t *restrict table)
 {
-    int32_t all = 0;
-    for (size_t i = 0; i < n; i++) {
-        entries[i] = table[most - x[i]];
-        all += entries[i];
+    enum { FIT = 128 }; /* entries of at most 2^23 have sums below 2^31 */
+    int64_t all = 0;
+    for (size_t i = 0; i < n; i++) entries[i] = table[most - x[i]];
+    for (size_t i = 0; i < n; i += FIT) {
+        const size_t end = n - i < FIT ? n : i + FIT;
+        int32_t      part = 0;
+        for (size_t k = i; k < end; k++) part += entries[k];
+        all += part;
     }
     return all;
 }
@@ -123,7 +127,7 @@ static int32_t look_up(int32_t *restrict entries, const uint8_t *restrict x, uin
 /* A long line is looked up twice. */
 static void soften(uint8_t *y, const uint8_t *x, size_t n, const octet_softmax_rule *rule)
 {
-    enum { ENTRIES = 128 }; /* each at most 2^23 */
+    enum { ENTRIES = 512 };
     int32_t entries[ENTRIES];
     float   t[ENTRIES];
     uint8_t most = 0;

@@ -277,6 +277,24 @@ static const native_case moves[] = {
       " strides=2,2; u = Transpose p perm=0,2,3,1; f = Reshape u i0,48; z = Gemm f w48,10 b10; real z" },
 };
 
+/* ---- ConvTranspose, and three dimensions of space ---- */
+
+static const native_case turned[] = {
+    { "in 8 7 6; y = ConvTranspose in w8,12,2,2 b12 strides=2,2; z = Relu y" },
+    { "in 3 5 6; y = ConvTranspose in w3,16,4,4 b16 strides=2,2 pads=1,1,1,1; z = Conv y w8,16,3,3 pads=1,1,1,1" },
+    { "in 17 5 4; y = ConvTranspose in w17,5,3,3 strides=2,2 pads=1,1,1,1 output_padding=1,1; real y" },
+    { "in 8 5 4; c = Conv in w8,8,3,3 pads=1,1,1,1; y = ConvTranspose c w8,8,3,3 b8 pads=1,1,1,1; z = Add y c" },
+    { "in 8 5 4; y = ConvTranspose in w8,8,1,3 strides=3,2 pads=0,2,0,0; z = Tanh y" },
+    { "in 4 6 5; y = ConvTranspose in w4,20,3,2 strides=2,3 dilations=2,1 b20" },
+    { "in 4 6 5; y = ConvTranspose in w4,7,3,3 strides=1,1 dilations=3,2 pads=2,1,0,3" },
+    { "in 16 9; y = ConvTranspose in w16,8,5 strides=3 pads=1,2; z = Conv y w4,8,3 pads=1,1" },
+    { "in 8 4 4; y = ConvTranspose in w8,4,2,2 strides=2,2 group=2", true },
+    { "in 3 5 6 7; y = Conv in w8,3,3,3,3 b8 pads=1,1,1,1,1,1; z = Relu y; u = Conv z w12,8,1,1,1; real u" },
+    { "in 4 6 5 6; y = Conv in w16,4,3,2,3 strides=2,1,2 pads=1,0,1,0,1,2; z = Tanh y; u = Conv z w5,16,2,2,2" },
+    { "in 16 4 5 4; y = Conv in w20,16,2,3,1 dilations=2,1,1 b20" },
+    { "in 6 3 4 3; y = ConvTranspose in w6,9,2,2,3 strides=2,2,1 b9; z = Sigmoid y" },
+};
+
 /* ---- a constant number beside a value ---- */
 
 static const native_case numbers[] = {
@@ -364,6 +382,7 @@ CHECK(single)
 CHECK(products)
 CHECK(concats)
 CHECK(moves)
+CHECK(turned)
 CHECK(numbers)
 CHECK(sequences)
 CHECK(attentions)
@@ -380,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions), cmocka_unit_test(test_pairs),   cmocka_unit_test(test_single),
         cmocka_unit_test(test_products),     cmocka_unit_test(test_concats), cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_turned),
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_sequences), cmocka_unit_test(test_attentions),
         cmocka_unit_test(test_threads_were_used),
     };

@@ -388,6 +388,7 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
 bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     octet_window2 window;
+    if (plan->shapes[step->node->inputs[0]->index].rank == 5) return octet_native_accepts_taps(plan, step, why);
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, step->node, why)) return false;
     return octet_window2_of(&window, plan, step->node) ||
            octet_native_decline(why, "more than two dimensions of space");
@@ -407,6 +408,7 @@ static void fold_window(conv_step *s)
 octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     conv_step *s;
+    if (plan->shapes[step->node->inputs[0]->index].rank == 5) return octet_native_prepare_taps(plan, step, arena, err);
     OCTET_TRY(begin(&s, plan, step, err));
     octet_window2_of(&s->window, plan, step->node);
     s->way         = octet_conv_way_of(plan, step->node, &s->window);

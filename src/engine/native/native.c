@@ -13,6 +13,7 @@ static const octet_native_row rows[] = {
     { "AveragePool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "Concat", octet_native_accepts_concat, octet_native_prepare_concat },
     { "Conv", octet_native_accepts_conv, octet_native_prepare_conv },
+    { "ConvTranspose", octet_native_accepts_taps, octet_native_prepare_taps },
     { "Gemm", octet_native_accepts_gemm, octet_native_prepare_gemm },
     { "GlobalAveragePool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "GlobalMaxPool", octet_native_accepts_pool, octet_native_prepare_pool },

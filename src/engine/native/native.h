@@ -125,6 +125,8 @@ octet_status octet_native_prepare_normal(const octet_plan *plan, octet_step *ste
 bool         octet_native_accepts_matmul(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_matmul(const octet_plan *plan, octet_step *step, octet_arena *arena,
                                          octet_error *err);
+bool         octet_native_accepts_taps(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_taps(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
 bool         octet_native_accepts_real(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_definition(const octet_plan *plan, octet_step *step, octet_arena *arena,
                                              octet_error *err);

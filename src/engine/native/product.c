@@ -146,7 +146,7 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
     OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
     sum_magnitudes(magnitude, w, terms.weight_axis);
-    if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, arena, err));
+    if (terms.weight_axis == 1 && w->rank == 2) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {
         sums->multiplier[c] = rules[c].multiplier;
