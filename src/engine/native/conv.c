@@ -428,6 +428,7 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
 bool octet_native_accepts_gemm(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const node = step->node;
+    if (octet_native_is_wide(plan, node)) return octet_native_accepts_dense(plan, step, why);
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, node, why)) return false;
     if (plan->shapes[node->inputs[0]->index].rank < 2 || plan->shapes[node->inputs[1]->index].rank != 2)
         return octet_native_decline(why, "not a product with a matrix");
@@ -441,6 +442,7 @@ octet_status octet_native_prepare_gemm(const octet_plan *plan, octet_step *step,
 {
     conv_step              *s;
     const octet_axis_window one = { 1, 1, 1, 1, 1, 0, 0 };
+    if (octet_native_is_wide(plan, step->node)) return octet_native_prepare_dense(plan, step, arena, err);
     OCTET_TRY(begin(&s, plan, step, err));
     s->window      = (octet_window2){ .y = one, .x = one };
     s->way         = OCTET_CONV_DIRECT;

@@ -123,6 +123,14 @@ static void take_output(octet_native_sums *sums, const octet_plan *plan, const o
     sums->residual_multiplier = (float)((double)octet_value_levels(plan->graph, other)->scale[0] / y->scale[0]);
 }
 
+octet_status octet_native_weights_of(const int8_t **weights, const octet_plan *plan, const octet_node *node,
+                                     octet_arena *arena, octet_error *err)
+{
+    const octet_tensor *const w = weights_of(plan, node);
+    OCTET_TRY(signed_weights(weights, w, arena, err));
+    return terms_of(plan, node).weight_axis == 1 && w->rank == 2 ? turn(weights, w, arena, err) : OCTET_OK;
+}
+
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
                                     octet_arena *arena, octet_error *err)
 {
@@ -144,9 +152,8 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     OCTET_TRY(octet_arena_get(&sums->multiplier, arena, columns, sizeof *sums->multiplier, err));
     OCTET_TRY(octet_arena_get(&sums->bias, arena, columns, sizeof *sums->bias, err));
     OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
-    OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
+    OCTET_TRY(octet_native_weights_of(&sums->weights, plan, node, arena, err));
     sum_magnitudes(magnitude, w, terms.weight_axis);
-    if (terms.weight_axis == 1 && w->rank == 2) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {
         sums->multiplier[c] = rules[c].multiplier;

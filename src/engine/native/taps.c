@@ -4,8 +4,8 @@
    distances.
 
    A ConvTranspose of stride s is s convolutions of stride 1 for each axis: output number p + s * j (phase p) reads
-   input j + (p + pad - k * dilation) / s for every k where that is whole. Each phase has its own weights and writes every
-   s-th output. */
+   input j + (p + pad - k * dilation) / s for every k where that is whole. Each phase has its own weights and writes
+   every s-th output. */
 #include "engine/native/native.h"
 
 #include "base/checked.h"
