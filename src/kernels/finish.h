@@ -111,6 +111,20 @@ static void finish_real(const octet_conv_call *call, const conv_sums *sums)
         }
 }
 
+/* The sums themselves. */
+static void finish_sums(const octet_conv_call *call, const conv_sums *sums)
+{
+    (void)call;
+    for (size_t row = 0; row < sums->rows; row++) {
+        uint8_t *const       to = sums->row[row].output + sums->first * sizeof(int32_t);
+        const int32_t *const from = sums->at + row * sums->pitch;
+        if (sums->columns == sums->pitch)
+            for (size_t at = 0; at < sums->pitch; at += V_LANES) memcpy(to + at * 4, from + at, 4 * V_LANES);
+        else
+            memcpy(to, from, sums->columns * sizeof *from);
+    }
+}
+
 typedef void finish_function(const octet_conv_call *call, const conv_sums *sums);
 
 #define FINISH(vectors)                                                                                                \
@@ -138,6 +152,7 @@ static finish_function *finish_for(const octet_conv_call *call, size_t vectors, 
     static finish_function *const residual[] = { NULL, finish_residual_1, finish_residual_2, finish_residual_3,
                                                  finish_residual_4 };
     static finish_function *const some[] = { NULL, finish_some_1, finish_some_2, finish_some_3, finish_some_4 };
+    if (call->sums) return finish_sums;
     if (call->real) return finish_real;
     if (columns < vectors * V_LANES || !call->tame) return some[vectors];
     return call->residual ? residual[vectors] : full[vectors];

@@ -56,7 +56,7 @@ typedef struct octet_conv_tiling {
 
 /* acc = sum (x - input_zero) * w + bias, int32 (the caller has proven that it fits; intermediate sums may wrap);
    t = f32(f32(acc) * multiplier); with a residual: t = f32(t + f32(f32(r - residual_zero) * residual_multiplier)).
-   Levels: y as octet_to_levels says. Real numbers: t between real_lo and real_hi. */
+   Levels: y as octet_to_levels says. Real numbers: t between real_lo and real_hi. Sums: acc itself. */
 typedef struct octet_conv_call {
     const octet_conv_shape  *shape;
     const octet_conv_tiling *tiling;
@@ -64,7 +64,7 @@ typedef struct octet_conv_call {
     const size_t            *tap;     /* shape->taps offsets in bytes */
     const uint8_t           *input;
     size_t                   input_group; /* bytes from a group to the next */
-    void                    *output;      /* uint8_t levels, or float */
+    void                    *output;      /* uint8_t levels, float or int32_t */
     size_t                   output_group;
     const int32_t           *place; /* per row of a group: bytes from the group's output to its first column, or
                                        negative: nobody wants this row. Columns lie together. */
@@ -75,6 +75,7 @@ typedef struct octet_conv_call {
     int32_t                  residual_zero;
     octet_to_levels          to;
     bool                     real;  /* write floats */
+    bool                     sums;  /* write sums, in place of either; no residual */
     bool                     tame;  /* |t| < 2^30 for every sum that can occur: rounding before clamping is exact */
     float                    real_lo, real_hi;
 } octet_conv_call;
@@ -199,6 +200,45 @@ typedef struct octet_planes_kernel {
     void (*real_to_planes)(float *planes, const float *pixels, const octet_planes *size);
 } octet_planes_kernel;
 
+/* ---- lines: n sums or levels that lie together ---- */
+
+/* t = f32(f32(sum + term) * multiplier[i]), the sum modulo 2^32. Levels: y as octet_to_levels says. Real numbers: t
+   between real_lo and real_hi. */
+typedef struct octet_sums_rule {
+    int32_t         term;
+    const float    *multiplier;
+    octet_to_levels to;
+    float           real_lo, real_hi;
+} octet_sums_rule;
+
+/* With S1 = sum (q - zero), S2 = sum (q - zero)^2 and in double: mean = S1 / n (not centred: 0),
+   variance = max((S2 / n - mean^2) * scale^2, 0), r = 1 / sqrt(variance + epsilon),
+   t = f32(f32(((q - zero) * scale - mean * scale) * r * gain[i] + shift[i]) / unit). */
+typedef struct octet_normal_rule {
+    int32_t         zero;
+    double          scale, epsilon;
+    bool            centred;
+    const double   *gain, *shift;
+    float           unit;
+    octet_to_levels to;
+} octet_normal_rule;
+
+/* e = table[d], d the distance of q from the largest, e at most 2^23;
+   t = f32(f32(e) * f32(1 / (unit * sum of all e))). */
+typedef struct octet_softmax_rule {
+    const int32_t  *table; /* 256 */
+    double          unit;
+    octet_to_levels to;
+} octet_softmax_rule;
+
+typedef struct octet_lines_kernel {
+    void (*finish)(uint8_t *y, const int32_t *sums, size_t n, const octet_sums_rule *rule);
+    void (*finish_real)(float *y, const int32_t *sums, size_t n, const octet_sums_rule *rule);
+    int64_t (*sum)(const uint8_t *x, size_t n);
+    void (*normalize)(uint8_t *y, const uint8_t *x, size_t n, const octet_normal_rule *rule);
+    void (*soften)(uint8_t *y, const uint8_t *x, size_t n, const octet_softmax_rule *rule);
+} octet_lines_kernel;
+
 /* ---- rows of real numbers while training ---- */
 
 /* `pixels` rows of `channels` floats, one after the other. */
@@ -302,6 +342,7 @@ typedef struct octet_kernels {
     const octet_depthwise_kernel  *depthwise;
     const octet_element_kernel    *element;
     const octet_planes_kernel     *planes;
+    const octet_lines_kernel      *lines;
     const octet_rows_kernel       *rows;
     const octet_train_kernel      *train;
     const octet_difference_kernel *difference;

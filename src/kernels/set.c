@@ -3,7 +3,7 @@
 #include OCTET_SIMD
 
 /* octet_<name> of each set comes from <name>.c. */
-#define KERNELS(K) K(conv) K(depthwise) K(element) K(planes) K(rows) K(train) K(difference)
+#define KERNELS(K) K(conv) K(depthwise) K(element) K(planes) K(lines) K(rows) K(train) K(difference)
 
 #define DECLARE(name) extern const octet_##name##_kernel V_NAME(octet_##name);
 KERNELS(DECLARE)

@@ -12,19 +12,19 @@
 
 enum { CHUNK = 256 };
 
-static int32_t highest(const octet_call *call)
+int32_t octet_dynamic_highest(const octet_call *call)
 {
     return call->node->dynamic == OCTET_DYNAMIC_REDUCED && !call->profile->dynamic_is_full ? 127 : 255;
 }
 
 octet_affine octet_dynamic_affine(const octet_call *call, octet_range range)
 {
-    return call->profile->dynamic(range, highest(call));
+    return call->profile->dynamic(range, octet_dynamic_highest(call));
 }
 
 void octet_dynamic_levels(uint8_t *levels, const float *x, size_t n, octet_affine affine, const octet_call *call)
 {
-    const octet_level_rule to = { affine.scale, affine.zero_point, 0, highest(call) };
+    const octet_level_rule to = { affine.scale, affine.zero_point, 0, octet_dynamic_highest(call) };
     int32_t                level[CHUNK];
     for (size_t done = 0; done < n; done += CHUNK) {
         const size_t count = n - done < CHUNK ? n - done : CHUNK;
@@ -122,6 +122,12 @@ static bool vanishes(octet_affine affine, const octet_qparams *w)
     return false;
 }
 
+octet_affine octet_dynamic_input(const octet_call *call, octet_range range)
+{
+    const octet_affine affine = octet_dynamic_affine(call, range);
+    return vanishes(affine, call->in[1]->qparams) ? (octet_affine){ 1.0f, 0 } : affine;
+}
+
 static void finish(const octet_call *call)
 {
     const octet_tensor *const y = call->out[0], *const bias = call->in_count > 2 ? call->in[2] : NULL;
@@ -148,8 +154,7 @@ octet_status octet_dynamic_mac(const octet_call *call, octet_error *err)
         const float *const x = (const float *)call->in[0]->data + i * in;
         octet_range        range = { 0 };
         octet_range_observe(&range, x, in);
-        affine = octet_dynamic_affine(call, range);
-        if (vanishes(affine, call->in[1]->qparams)) affine = (octet_affine){ 1.0f, 0 };
+        affine = octet_dynamic_input(call, range);
         octet_dynamic_levels(call->scratch, x, in, affine, call);
         p.out.data = (float *)call->out[0]->data + i * out;
         OCTET_TRY(call->node->op->forward_integer(&p.call, err));

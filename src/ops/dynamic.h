@@ -5,8 +5,14 @@
 
 #include "ops/profile.h"
 
+/* The highest of a call's levels: 255, or 127 where it asks for 7 bits. */
+int32_t octet_dynamic_highest(const octet_call *call);
+
 /* The parameters of numbers in that range. */
 octet_affine octet_dynamic_affine(const octet_call *call, octet_range range);
+
+/* The same for input 0 of a Conv, Gemm or MatMul: such that its products with the weights have normal units. */
+octet_affine octet_dynamic_input(const octet_call *call, octet_range range);
 
 /* Quantizes n numbers to u8 levels. */
 void octet_dynamic_levels(uint8_t *levels, const float *x, size_t n, octet_affine affine, const octet_call *call);

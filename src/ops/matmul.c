@@ -282,7 +282,7 @@ static octet_status matmul_infer(const octet_call *call, octet_error *err)
     return octet_set_output(call->out[0], a->dtype, dims, rank, err);
 }
 
-static octet_product_shape matmul_shape(const octet_call *call)
+octet_product_shape octet_matmul_shape(const octet_call *call)
 {
     const octet_tensor *const a = call->in[0], *const b = call->in[1];
     octet_product_shape       shape = { .a_depth = 1, .batch = 1, .batch_rank = batch_rank(call) };
@@ -308,7 +308,7 @@ static octet_product_shape matmul_shape(const octet_call *call)
 static octet_status matmul_forward(const octet_call *call, octet_error *err)
 {
     (void)err;
-    const octet_product_shape shape = matmul_shape(call);
+    const octet_product_shape shape = octet_matmul_shape(call);
     finish                    f = { .call = call, .alpha = 1.0, .beta = 1.0 };
     if (octet_has_input(call, 2)) {
         f.c = call->in[2];
@@ -322,7 +322,7 @@ static octet_status matmul_forward(const octet_call *call, octet_error *err)
 static octet_status matmul_backward(const octet_backward_call *call, octet_error *err)
 {
     (void)err;
-    const octet_product_shape shape = matmul_shape(call->forward);
+    const octet_product_shape shape = octet_matmul_shape(call->forward);
     octet_product_backward(call, &shape, 1.0);
     if (octet_gradient_wanted(call, 2)) octet_gradient_stretched(call->din[2], call->dout[0], 1.0);
     return OCTET_OK;
@@ -330,13 +330,13 @@ static octet_status matmul_backward(const octet_backward_call *call, octet_error
 
 static size_t matmul_backward_scratch(const octet_call *call)
 {
-    const octet_product_shape shape = matmul_shape(call);
+    const octet_product_shape shape = octet_matmul_shape(call);
     return octet_product_backward_scratch(call, &shape);
 }
 
 static octet_status matmul_forward_integer(const octet_call *call, octet_error *err)
 {
-    const octet_product_shape shape = matmul_shape(call);
+    const octet_product_shape shape = octet_matmul_shape(call);
     const octet_mac_terms     terms = { call->in[1]->rank - 1, 1.0f, octet_has_input(call, 2) ? call->in[2] : NULL,
                                             1.0f };
     return octet_product_integer(call, &shape, &terms, err);
@@ -344,7 +344,7 @@ static octet_status matmul_forward_integer(const octet_call *call, octet_error *
 
 static size_t matmul_scratch(const octet_call *call, bool integer)
 {
-    const octet_product_shape shape = matmul_shape(call);
+    const octet_product_shape shape = octet_matmul_shape(call);
     return integer ? octet_product_scratch(call, &shape) : 0;
 }
 

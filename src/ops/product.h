@@ -15,6 +15,9 @@ typedef struct octet_product_shape {
     size_t  batch;
 } octet_product_shape;
 
+/* Of a MatMul's inputs; reads their shapes alone. */
+octet_product_shape octet_matmul_shape(const octet_call *call);
+
 /* The real product of f32, f64, (u)int32 or (u)int64, written to output 0 without bias or activation. Order of every
    sum: k ascending, or eight interleaved sums where both sides run along k. */
 void octet_product_real(const octet_call *call, const octet_product_shape *shape);

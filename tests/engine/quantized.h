@@ -46,7 +46,7 @@ typedef struct small_net {
     const level_style  *style;
     random_state        random;
     int                 constants;
-    int64_t             dims[4]; /* of the input, batch first */
+    int64_t             dims[8]; /* of the input, batch first */
     int                 rank;
     char                real[16][32], own[8][32], same[8][8][32];
     int                 real_count, own_count, same_count;
@@ -145,7 +145,8 @@ static const char *input_of(small_net *net, char name[32], const char *word, con
     snprintf(name, 32, "constant%d", net->constants++);
     if (*word == 'w') {
         const int rank = parse_ints(dims, word + 1);
-        add_level_weights(net, name, dims, rank, strcmp(op, "Conv") == 0 || rows_are_outputs ? 0 : rank - 1);
+        const bool first = strcmp(op, "Conv") == 0 || rows_are_outputs;
+        add_level_weights(net, name, dims, rank, first ? 0 : strcmp(op, "ConvTranspose") == 0 ? 1 : rank - 1);
     } else if (*word == 'b') {
         dims[0] = atoll(word + 1);
         add_random(net->graph, &net->random, name, dims, 1, between(-0.5f, 0.5f));

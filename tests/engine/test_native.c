@@ -277,6 +277,33 @@ static const native_case moves[] = {
       " strides=2,2; u = Transpose p perm=0,2,3,1; f = Reshape u i0,48; z = Gemm f w48,10 b10; real z" },
 };
 
+/* ---- ConvTranspose, and three dimensions of space ---- */
+
+static const native_case turned[] = {
+    { "in 8 7 6; y = ConvTranspose in w8,12,2,2 b12 strides=2,2; z = Relu y" },
+    { "in 3 5 6; y = ConvTranspose in w3,16,4,4 b16 strides=2,2 pads=1,1,1,1; z = Conv y w8,16,3,3 pads=1,1,1,1" },
+    { "in 17 5 4; y = ConvTranspose in w17,5,3,3 strides=2,2 pads=1,1,1,1 output_padding=1,1; real y" },
+    { "in 8 5 4; c = Conv in w8,8,3,3 pads=1,1,1,1; y = ConvTranspose c w8,8,3,3 b8 pads=1,1,1,1; z = Add y c" },
+    { "in 8 5 4; y = ConvTranspose in w8,8,1,3 strides=3,2 pads=0,2,0,0; z = Tanh y" },
+    { "in 4 6 5; y = ConvTranspose in w4,20,3,2 strides=2,3 dilations=2,1 b20" },
+    { "in 4 6 5; y = ConvTranspose in w4,7,3,3 strides=1,1 dilations=3,2 pads=2,1,0,3" },
+    { "in 16 9; y = ConvTranspose in w16,8,5 strides=3 pads=1,2; z = Conv y w4,8,3 pads=1,1" },
+    { "in 8 4 4; y = ConvTranspose in w8,4,2,2 strides=2,2 group=2", true },
+    { "in 3 5 6 7; y = Conv in w8,3,3,3,3 b8 pads=1,1,1,1,1,1; z = Relu y; u = Conv z w12,8,1,1,1; real u" },
+    { "in 4 6 5 6; y = Conv in w16,4,3,2,3 strides=2,1,2 pads=1,0,1,0,1,2; z = Tanh y; u = Conv z w5,16,2,2,2" },
+    { "in 16 4 5 4; y = Conv in w20,16,2,3,1 dilations=2,1,1 b20" },
+    { "in 6 3 4 3; y = ConvTranspose in w6,9,2,2,3 strides=2,2,1 b9; z = Sigmoid y" },
+};
+
+/* ---- a constant number beside a value ---- */
+
+static const native_case numbers[] = {
+    { "in 8 7 7; y = Mul in w1; z = Conv y w8,8,3,3 pads=1,1,1,1" },
+    { "in 8 7 7; y = Add w1,1,1,1 in; z = Sub in w1,1; u = Mul y z" },
+    { "in 7 12; a = MatMul in w12,20; y = Sub w1,1 a; z = Tanh y" },
+    { "in 12; y = Sub in w1; z = Add w1 y" },
+};
+
 /* ---- rows: sequences, whose last dimension is one row of a matrix ---- */
 
 static const native_case sequences[] = {
@@ -299,6 +326,29 @@ static const native_case sequences[] = {
       " out z" },
     { "in 4 4 8; y = MatMul in w8,12; r = Reshape y i0,16,12; t = Transpose r perm=0,2,1; z = Reshape t i0,12,4,4;"
       " u = Conv z w8,12,3,3 pads=1,1,1,1; v = Tanh u" },
+};
+
+/* ---- products of two activations, norms of rows ---- */
+
+static const native_case attentions[] = {
+    { "in 7 12; a = MatMul in w12,20; b = MatMul in w12,20; t = Transpose b perm=0,2,1; y = MatMul a t" },
+    { "in 7 12; a = Tanh in; t = Transpose a perm=0,2,1; y = MatMul t a; real y" },
+    { "in 3 5 12; b = Reshape in i0,3,12,5; y = MatMul in b; z = Softmax y axis=-1; u = MatMul z in" },
+    { "in 9 36; q = MatMul in w36,108; r = Reshape q i0,9,3,4,9; t = Transpose r perm=2,0,3,1,4; a = Gather t s0;"
+      " b = Gather t s1; v = Gather t s2; k = Transpose b perm=0,1,3,2; p = MatMul a k; s = Softmax p axis=3;"
+      " c = MatMul s v; m = Transpose c perm=0,2,1,3; f = Reshape m i0,9,36; y = MatMul f w36,36; z = Add y in;"
+      " real y" },
+    { "in 1 5 12; b = Reshape in i0,3,4,5; y = MatMul b in; v = Tanh y; t = Transpose in perm=0,1,3,2;"
+      " d = Reshape in i0,3,5,4; z = MatMul t d; out v" },
+    { "in 4 33 70; a = Sigmoid in; t = Transpose a perm=0,1,3,2; y = MatMul a t; z = MatMul t a; real z; out y" },
+    { "in 2 40 3; t = Transpose in perm=0,1,3,2; a = Sigmoid t; y = MatMul in a" },
+    { "in 5 1; t = Transpose in perm=0,2,1; y = MatMul in t; z = MatMul t in; out y" },
+    { "in 4 96 64; t = Transpose in perm=0,1,3,2; y = MatMul in t; s = Softmax y axis=-1; z = MatMul s in" },
+    { "in 7 12; y = LayerNormalization in b12 b12; z = MatMul y w12,5" },
+    { "in 7 48; a = MatMul in w48,33; y = LayerNormalization a b33 axis=2; z = Tanh y" },
+    { "in 5 3 17; y = RMSNormalization in b17 epsilon=0.01; z = LayerNormalization y b17 b17; u = Add y z" },
+    { "in 40; y = LayerNormalization in b40 b40; z = Gemm y w8,40 transB=1" },
+    { "in 5 3 17; y = LayerNormalization in b17 axis=-2", true },
 };
 
 static trial_count total;
@@ -332,7 +382,10 @@ CHECK(single)
 CHECK(products)
 CHECK(concats)
 CHECK(moves)
+CHECK(turned)
+CHECK(numbers)
 CHECK(sequences)
+CHECK(attentions)
 
 /* The small networks have few steps that are worth a second thread, but some. */
 static void test_threads_were_used(void **state)
@@ -346,7 +399,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_convolutions), cmocka_unit_test(test_pairs),   cmocka_unit_test(test_single),
         cmocka_unit_test(test_products),     cmocka_unit_test(test_concats), cmocka_unit_test(test_moves),
-        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_turned),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_sequences), cmocka_unit_test(test_attentions),
         cmocka_unit_test(test_threads_were_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@ typedef enum conv_fill { FILL_RANDOM, FILL_LOWEST, FILL_HIGHEST, FILL_EXTREMES, 
 typedef struct conv_case {
     octet_conv_shape shape;
     conv_fill        fill;
-    bool             residual, real, tame, holes;
+    bool             residual, real, tame, holes, sums;
     octet_to_levels  to;
 } conv_case;
 
@@ -94,14 +94,15 @@ static inline conv_data conv_make(const conv_case *c, uint64_t seed)
     octet_conv_call *const        call = &data.call;
     size_t *const                 tap = conv_new(&data, shape->taps * sizeof *tap);
     for (size_t t = 0; t < shape->taps; t++) tap[t] = t / 3 * 7 * shape->pixel + t % 3 * shape->pixel;
-    const size_t group = (shape->rows + shape->taps * 3 + 8) * shape->pixel + shape->depth, element = c->real ? 4 : 1;
+    const size_t group = (shape->rows + shape->taps * 3 + 8) * shape->pixel + shape->depth;
+    const size_t element = c->real || c->sums ? 4 : 1;
     const size_t output_pixel = (shape->columns + 3) * element, output_group = shape->rows * output_pixel;
     const size_t residual_pixel = shape->columns + 5, residual_group = shape->rows * residual_pixel;
     conv_fill_weights(&data, c, &r);
     *call = (octet_conv_call){ .tap = tap, .input_group = group, .output_group = output_group,
-                               .residual_group = residual_group, .to = c->to, .real = c->real, .tame = c->tame,
-                               .real_lo = -4, .real_hi = 6, .residual_multiplier = c->tame ? 0.37f : 3.7e8f,
-                               .residual_zero = 131 };
+                               .residual_group = residual_group, .to = c->to, .real = c->real, .sums = c->sums,
+                               .tame = c->tame, .real_lo = -4, .real_hi = 6,
+                               .residual_multiplier = c->tame ? 0.37f : 3.7e8f, .residual_zero = 131 };
     call->input = conv_bytes(&data, &r, shape->groups * group + OCTET_OVERREAD * (shape->pixel + 1), c->fill);
     data.output_size = 64 + shape->groups * output_group;
     data.expected = conv_new(&data, data.output_size);
@@ -136,6 +137,10 @@ static inline void conv_define_one(const conv_data *data, const conv_case *c, si
     const int32_t                sum = conv_sum(data, &c->shape, input, column);
     float                        t = (float)sum * data->weights.multiplier[column];
     uint8_t *const output = data->expected + group * call->output_group + (size_t)call->place[row];
+    if (c->sums) {
+        memcpy(output + column * sizeof sum, &sum, sizeof sum);
+        return;
+    }
     if (c->residual) {
         const uint8_t *const from = call->residual + group * call->residual_group + call->residual_place[row];
         const float          other = (float)(from[column] - call->residual_zero) * call->residual_multiplier;

@@ -16,6 +16,7 @@ typedef enum conv_fill { FILL_RANDOM, FILL_LOWEST, FILL_HIGHEST, FILL_EXTREMES, 
 typedef struct conv_options {
     conv_fill fill;
     bool      real, residual, wild, holes, narrow; /* wild: results far outside the levels; narrow: bounds inside */
+    bool      sums;                                /* the sums themselves are the results */
 } conv_options;
 
 enum { CONV_GUARD = 0xa5, CONV_MARGIN = 128 };
@@ -111,7 +112,12 @@ static void conv_expect(const conv_case *c)
             if (c->place[r] < 0) continue;
             uint8_t *const to = c->expected + CONV_MARGIN + g * call->output_group + c->place[r];
             for (size_t n = 0; n < c->shape.columns; n++) {
-                float t = (float)conv_sum(c, g, r, n) * c->multiplier[n];
+                const int32_t sum = conv_sum(c, g, r, n);
+                if (call->sums) {
+                    memcpy(to + n * sizeof sum, &sum, sizeof sum);
+                    continue;
+                }
+                float t = (float)sum * c->multiplier[n];
                 if (call->residual) {
                     const uint8_t q = call->residual[g * call->residual_group + (size_t)c->residual_place[r] + n];
                     const float   other = (float)(q - call->residual_zero) * call->residual_multiplier;
@@ -160,7 +166,7 @@ static void conv_fill_places(conv_case *c, size_t pitch, size_t residual_pitch)
 
 static void conv_case_make(conv_case *c, const octet_conv_shape *shape, conv_options options)
 {
-    const size_t unit = options.real ? sizeof(float) : 1, gap = options.holes ? 7 * unit : 0;
+    const size_t unit = options.real || options.sums ? sizeof(float) : 1, gap = options.holes ? 7 * unit : 0;
     const size_t pitch = shape->columns * unit + gap, residual_pitch = shape->columns + (options.holes ? 3 : 0);
     *c = (conv_case){ .shape = *shape, .options = options };
     conv_fill_weights(c);
@@ -185,13 +191,14 @@ static void conv_case_make(conv_case *c, const octet_conv_shape *shape, conv_opt
         .output = conv_first(&c->output),
         .output_group = shape->rows * pitch,
         .place = c->place,
-        .residual = options.residual ? conv_first(&c->residual) : NULL,
+        .residual = options.residual && !options.sums ? conv_first(&c->residual) : NULL,
         .residual_group = shape->rows * residual_pitch,
         .residual_place = c->residual_place,
         .residual_multiplier = 0.37f,
         .residual_zero = 131,
         .to = { 117, options.narrow ? 100 : 0, options.narrow ? 201 : 255 },
-        .real = options.real,
+        .real = options.real && !options.sums,
+        .sums = options.sums,
         .tame = !options.wild && !options.real,
         .real_lo = options.narrow ? 0 : -INFINITY,
         .real_hi = options.narrow ? 6 : INFINITY,

@@ -23,10 +23,11 @@ static void check_case(const octet_conv_shape *shape, conv_options options)
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
             octet_conv_tiling tiling;
             if (conv_case_check(&c, (*set)->conv, parts[p], &tiling)) continue;
-            fail_msg("%s: %zux%zux%zux%zux%zu, fill %d%s%s%s%s%s, %d parts, %s", (*set)->name, shape->groups,
+            fail_msg("%s: %zux%zux%zux%zux%zu, fill %d%s%s%s%s%s%s, %d parts, %s", (*set)->name, shape->groups,
                      shape->rows, shape->columns, shape->taps, shape->depth, options.fill, options.real ? " real" : "",
                      options.residual ? " residual" : "", options.wild ? " wild" : "", options.holes ? " holes" : "",
-                     options.narrow ? " narrow" : "", parts[p], tiling.text);
+                     options.narrow ? " narrow" : "",
+                     options.sums ? " sums" : "", parts[p], tiling.text);
         }
     }
     conv_case_free(&c);
@@ -39,6 +40,8 @@ static void check_kinds(const octet_conv_shape *shape, conv_fill fill)
         const conv_options options = { fill, kind & 1, kind & 2, kind & 4, kind & 8, kind & 16 };
         check_case(shape, options);
     }
+    check_case(shape, (conv_options){ .fill = fill, .sums = true });
+    check_case(shape, (conv_options){ .fill = fill, .sums = true, .holes = true });
 }
 
 static octet_conv_shape shape_of(size_t rows, size_t columns, size_t taps, size_t depth)
@@ -56,7 +59,8 @@ static void test_tiles(void **state)
         for (size_t columns = 1; columns <= 140; columns += columns % 16 == 1 ? 14 : 1) {
             const octet_conv_shape shape = shape_of(rows, columns, 1, 4 + (rows + columns) % 9);
             const conv_options     options = { FILL_RANDOM,      columns % 3 == 1, rows % 2,
-                                               columns % 5 == 0, rows % 3 == 0,    rows % 4 == 0 };
+                                               columns % 5 == 0, rows % 3 == 0,    rows % 4 == 0,
+                                              columns % 7 == 2 };
             check_case(&shape, options);
         }
 }
@@ -97,7 +101,8 @@ static void test_orders(void **state)
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int kind = 0; kind < 4; kind++)
-            check_case(&shapes[i], (conv_options){ .holes = kind & 1, .real = kind & 2, .residual = kind == 1 });
+            check_case(&shapes[i], (conv_options){ .holes = kind & 1, .real = kind & 2, .residual = kind == 1,
+                                                   .sums = kind == 3 });
 }
 
 static void test_select(void **state)

@@ -37,9 +37,9 @@ static void test_shapes_and_fills(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int fill = 0; fill < FILL_COUNT; fill++)
-            for (int form = 0; form < 8; form++) {
+            for (int form = 0; form < 9; form++) {
                 const conv_case c = { .shape = shapes[s], .fill = (conv_fill)fill, .residual = form & 1,
-                                      .real = form & 2, .tame = form & 4, .holes = (form + fill) & 1,
+                                      .real = form & 2, .tame = form & 4, .sums = form == 8, .holes = (form + fill) & 1,
                                       .to = targets[(s + (size_t)fill) % (sizeof targets / sizeof *targets)] };
                 check_case(&c, s * 64 + (uint64_t)fill * 8 + (uint64_t)form);
             }

@@ -388,6 +388,7 @@ static octet_status begin(conv_step **made, const octet_plan *plan, octet_step *
 bool octet_native_accepts_conv(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     octet_window2 window;
+    if (plan->shapes[step->node->inputs[0]->index].rank == 5) return octet_native_accepts_taps(plan, step, why);
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, step->node, why)) return false;
     return octet_window2_of(&window, plan, step->node) ||
            octet_native_decline(why, "more than two dimensions of space");
@@ -407,6 +408,7 @@ static void fold_window(conv_step *s)
 octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
     conv_step *s;
+    if (plan->shapes[step->node->inputs[0]->index].rank == 5) return octet_native_prepare_taps(plan, step, arena, err);
     OCTET_TRY(begin(&s, plan, step, err));
     octet_window2_of(&s->window, plan, step->node);
     s->way         = octet_conv_way_of(plan, step->node, &s->window);
@@ -426,6 +428,7 @@ octet_status octet_native_prepare_conv(const octet_plan *plan, octet_step *step,
 bool octet_native_accepts_gemm(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const node = step->node;
+    if (octet_native_is_wide(plan, node)) return octet_native_accepts_dense(plan, step, why);
     if (!octet_native_take(plan, step, 1, why) || !octet_native_weights_fit(plan, node, why)) return false;
     if (plan->shapes[node->inputs[0]->index].rank < 2 || plan->shapes[node->inputs[1]->index].rank != 2)
         return octet_native_decline(why, "not a product with a matrix");
@@ -439,6 +442,7 @@ octet_status octet_native_prepare_gemm(const octet_plan *plan, octet_step *step,
 {
     conv_step              *s;
     const octet_axis_window one = { 1, 1, 1, 1, 1, 0, 0 };
+    if (octet_native_is_wide(plan, step->node)) return octet_native_prepare_dense(plan, step, arena, err);
     OCTET_TRY(begin(&s, plan, step, err));
     s->window      = (octet_window2){ .y = one, .x = one };
     s->way         = OCTET_CONV_DIRECT;

@@ -18,6 +18,7 @@ struct element_step {
     const octet_element_kernel *kernel;
     apply                       apply;
     octet_area                  out, in[2];
+    int                         slot; /* of a table's input */
     size_t                      run_bytes; /* computed at once; runs of a row */
     size_t                      runs;
     bool                        one_pixel; /* input 1 is one pixel an image */
@@ -26,13 +27,18 @@ struct element_step {
     uint8_t                     table[256];
 };
 
+static void apply_table(const element_step *s, uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n)
+{
+    (void)b;
+    s->kernel->look_up(y, a, n, s->table);
+}
+
 static void run(const octet_step *step, const octet_call *call, int phase, int part)
 {
     (void)phase;
     const element_step *const s      = step->state;
     uint8_t *const            output = call->out[0]->data;
-    const uint8_t *const a = call->in[0]->data, *const b =
-                                                    step->in_count > 1 && step->in[1] >= 0 ? call->in[1]->data : a;
+    const uint8_t *const a = call->in[s->slot]->data, *const b = s->apply == apply_table ? a : call->in[1]->data;
     const octet_share         share = octet_native_share(s->out.images * s->out.height, part, step->parts);
     if (part == 0) octet_area_fill_border(&s->out, output);
     for (size_t r = share.first; r < share.last; r++) {
@@ -88,6 +94,17 @@ static bool same_shape(const octet_tensor *a, const octet_tensor *b)
     return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
 }
 
+/* A function of input slot alone. */
+static bool take_table(const octet_plan *plan, octet_step *step, int slot, octet_reason *why)
+{
+    const octet_node *const node = step->node;
+    if (!octet_native_take(plan, step, 0, why)) return false;
+    if (!octet_value_levels(plan->graph, node->outputs[0])) return octet_native_decline(why, "output is real");
+    step->in_layout[slot] = octet_native_layout(plan, node->inputs[slot]);
+    step->out_layout      = step->in_layout[slot];
+    return true;
+}
+
 /* [N, C, 1, 1] beside [N, C, H, W]. */
 static bool is_one_pixel(const octet_tensor *b, const octet_tensor *out)
 {
@@ -107,10 +124,26 @@ static bool in_rows(const octet_plan *plan, const octet_node *node)
     return rows;
 }
 
+/* The input beside one constant number, of which the result is then a function; -1: there is none. */
+static int table_slot(const octet_plan *plan, const octet_node *node)
+{
+    const octet_tensor *const out = &plan->shapes[node->outputs[0]->index];
+    for (int i = 0; i < 2; i++) {
+        const octet_value *const value = node->inputs[i], *const number = node->inputs[!i];
+        const bool known = number->constant || octet_plan_known(plan, number);
+        if (known && octet_tensor_count(&plan->shapes[number->index]) == 1 && octet_native_pixels(plan, value) &&
+            same_shape(&plan->shapes[value->index], out))
+            return i;
+    }
+    return -1;
+}
+
 bool octet_native_accepts_binary(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const   node = step->node;
     const octet_tensor *const out  = &plan->shapes[node->outputs[0]->index];
+    const int                 slot = table_slot(plan, node);
+    if (slot >= 0) return take_table(plan, step, slot, why);
     if (!octet_native_take(plan, step, 2, why)) return false;
     if (!octet_value_levels(plan->graph, node->outputs[0])) return octet_native_decline(why, "output is real");
     if (!same_shape(&plan->shapes[node->inputs[0]->index], out))
@@ -130,6 +163,7 @@ octet_status octet_native_prepare_binary(const octet_plan *plan, octet_step *ste
                         *const b = octet_value_levels(plan->graph, node->inputs[1]),
                         *const y = octet_value_levels(plan->graph, node->outputs[0]);
     element_step *s;
+    if (table_slot(plan, node) >= 0) return octet_native_prepare_table(plan, step, arena, err);
     OCTET_TRY(octet_arena_get(&s, arena, 1, sizeof *s, err));
     s->out       = *octet_native_out(plan, step);
     s->in[0]     = *octet_native_in(plan, step, 0);
@@ -149,22 +183,23 @@ octet_status octet_native_prepare_binary(const octet_plan *plan, octet_step *ste
 
 /* ---- one value ---- */
 
-static void apply_table(const element_step *s, uint8_t *y, const uint8_t *a, const uint8_t *b, size_t n)
-{
-    (void)b;
-    s->kernel->look_up(y, a, n, s->table);
-}
-
 /* Whether the operator's result depends on each element alone. */
 bool octet_native_accepts_table(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_node *const node = step->node;
     if (node->op->quant == OCTET_QUANT_SAME && !(node->op->flags & OCTET_OP_ELEMENTWISE))
         return octet_native_decline(why, "no int8 kernel for this operator");
-    if (!octet_native_take(plan, step, 1, why)) return false;
-    if (!octet_value_levels(plan->graph, node->outputs[0])) return octet_native_decline(why, "output is real");
-    if (octet_native_layout(plan, node->inputs[0]) == OCTET_LAYOUT_ROWS) octet_native_use_rows(step);
-    return true;
+    return octet_native_take(plan, step, 1, why) && take_table(plan, step, 0, why);
+}
+
+/* Any other input of a table's node is known; a single number of any rank does not stretch the row of levels. */
+static const octet_tensor *known_input(octet_tensor *room, const octet_plan *plan, const octet_step *step, int slot)
+{
+    const int form = step->in[slot];
+    if (form < 0) return NULL;
+    *room = plan->forms[form].stored;
+    if (octet_tensor_count(room) == 1) room->rank = 0;
+    return room;
 }
 
 /* The definition, run on every byte. */
@@ -173,17 +208,17 @@ static octet_status fill_table(element_step *s, const octet_plan *plan, const oc
     const octet_node *const node = step->node;
     uint8_t                 levels[256];
     octet_tensor            x = { .rank = 2, .dims = { 1, 256 }, .data = levels }, y = x;
-    const octet_tensor     *in[OCTET_MAX_RANK] = { &x };
+    octet_tensor            known[OCTET_MAX_RANK];
+    const octet_tensor     *in[OCTET_MAX_RANK];
     octet_tensor           *out[] = { &y };
-    x.qparams = octet_value_levels(plan->graph, node->inputs[0]);
+    x.qparams = octet_value_levels(plan->graph, node->inputs[s->slot]);
     y.qparams = octet_value_levels(plan->graph, node->outputs[0]);
     x.dtype   = x.qparams->dtype;
     y.dtype   = y.qparams->dtype;
     y.data    = s->table;
     for (int i = 0; i < 256; i++) levels[i] = (uint8_t)i ^ s->in[0].flip;
-    for (int i = 1; i < node->input_count && i < OCTET_MAX_RANK; i++)
-        in[i] = node->inputs[i] ? node->inputs[i]->constant ? node->inputs[i]->constant
-                                                            : &plan->shapes[node->inputs[i]->index] : NULL;
+    for (int i = 0; i < node->input_count && i < OCTET_MAX_RANK; i++)
+        in[i] = i == s->slot ? &x : known_input(&known[i], plan, step, i);
     const octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = out, .in_count = node->input_count,
                               .out_count = 1, .threads = 1, .profile = plan->profile };
     OCTET_TRY(node->op->forward_integer(&call, err));
@@ -195,8 +230,10 @@ octet_status octet_native_prepare_table(const octet_plan *plan, octet_step *step
 {
     element_step *s;
     OCTET_TRY(octet_arena_get(&s, arena, 1, sizeof *s, err));
+    if (step->node->op->quant != OCTET_QUANT_TABLE && step->node->op->quant != OCTET_QUANT_SAME)
+        s->slot = table_slot(plan, step->node);
     s->out   = *octet_native_out(plan, step);
-    s->in[0] = s->in[1] = *octet_native_in(plan, step, 0);
+    s->in[0] = s->in[1] = *octet_native_in(plan, step, s->slot);
     s->apply            = apply_table;
     OCTET_TRY(fill_table(s, plan, step, err));
     return finish(s, plan, step);

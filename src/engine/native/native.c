@@ -13,15 +13,24 @@ static const octet_native_row rows[] = {
     { "AveragePool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "Concat", octet_native_accepts_concat, octet_native_prepare_concat },
     { "Conv", octet_native_accepts_conv, octet_native_prepare_conv },
+    { "ConvTranspose", octet_native_accepts_taps, octet_native_prepare_taps },
     { "Gemm", octet_native_accepts_gemm, octet_native_prepare_gemm },
     { "GlobalAveragePool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "GlobalMaxPool", octet_native_accepts_pool, octet_native_prepare_pool },
-    { "MatMul", octet_native_accepts_gemm, octet_native_prepare_gemm },
+    { "LayerNormalization", octet_native_accepts_normal, octet_native_prepare_normal },
+    { "MatMul", octet_native_accepts_matmul, octet_native_prepare_matmul },
     { "MaxPool", octet_native_accepts_pool, octet_native_prepare_pool },
     { "Mul", octet_native_accepts_binary, octet_native_prepare_binary },
+    { "RMSNormalization", octet_native_accepts_normal, octet_native_prepare_normal },
     { "ReduceMean", octet_native_accepts_pool, octet_native_prepare_pool },
     { "Softmax", octet_native_accepts_softmax, octet_native_prepare_softmax },
     { "Sub", octet_native_accepts_binary, octet_native_prepare_binary },
+};
+
+/* Whose input becomes levels when they run. */
+static const octet_native_row dynamic_rows[] = {
+    { "Gemm", octet_native_accepts_dense, octet_native_prepare_dense },
+    { "MatMul", octet_native_accepts_dense, octet_native_prepare_dense },
 };
 
 /* In float. Flatten and its like are the same memory. */
@@ -45,6 +54,8 @@ static const octet_native_row *find_row(const octet_native_row *table, size_t co
 static const octet_native_row *row_of(const octet_step *step)
 {
     const octet_node *const node = step->node;
+    if (step->mode == OCTET_MODE_DYNAMIC)
+        return find_row(dynamic_rows, sizeof dynamic_rows / sizeof *dynamic_rows, node);
     if (step->mode == OCTET_MODE_REAL) return find_row(real_rows, sizeof real_rows / sizeof *real_rows, node);
     const octet_native_row *const row = find_row(rows, sizeof rows / sizeof *rows, node);
     if (row) return row;
@@ -177,7 +188,8 @@ const octet_node *octet_native_add(const octet_plan *plan, const octet_node *nod
 static bool accepts(const octet_plan *plan, octet_step *step, octet_reason *why)
 {
     const octet_native_row *const row = row_of(step);
-    if (step->mode == OCTET_MODE_DYNAMIC) return octet_native_decline(why, "its input becomes levels when it runs");
+    if (!row && step->mode == OCTET_MODE_DYNAMIC)
+        return octet_native_decline(why, "its input becomes levels when it runs");
     if (!row && step->mode == OCTET_MODE_REAL) return octet_native_decline(why, "real numbers");
     if (!row) return octet_native_decline(why, "no int8 kernel for this operator");
     step->add = octet_native_add(plan, step->node);

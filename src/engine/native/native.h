@@ -90,8 +90,17 @@ typedef struct octet_native_sums {
 /* Whether the node's weights are constant levels that a kernel can take: s8 with zero point 0, or u8 with 128. */
 bool octet_native_weights_fit(const octet_plan *plan, const octet_node *node, octet_reason *why);
 
+/* The weights of a MatMul or Gemm alone, as octet_native_sums has them. */
+octet_status octet_native_weights_of(const int8_t **weights, const octet_plan *plan, const octet_node *node,
+                                     octet_arena *arena, octet_error *err);
+
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
                                     octet_arena *arena, octet_error *err);
+
+/* The same for a product of two activations with so many columns, without bias: one multiplier for all of them. The
+   weights of the kernels are input 1's bytes less 128. */
+octet_status octet_native_sums_of_two(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
+                                      size_t columns, octet_error *err);
 
 /* ---- the rows' functions, by file ---- */
 
@@ -114,6 +123,17 @@ octet_status octet_native_prepare_concat(const octet_plan *plan, octet_step *ste
 bool         octet_native_accepts_softmax(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *step, octet_arena *arena,
                                           octet_error *err);
+bool         octet_native_accepts_normal(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_normal(const octet_plan *plan, octet_step *step, octet_arena *arena,
+                                         octet_error *err);
+bool         octet_native_accepts_matmul(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_matmul(const octet_plan *plan, octet_step *step, octet_arena *arena,
+                                         octet_error *err);
+bool         octet_native_accepts_taps(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_taps(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
+bool         octet_native_is_wide(const octet_plan *plan, const octet_node *node); /* levels of 16 bits */
+bool         octet_native_accepts_dense(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_dense(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
 bool         octet_native_accepts_real(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_definition(const octet_plan *plan, octet_step *step, octet_arena *arena,
                                              octet_error *err);

@@ -123,6 +123,14 @@ static void take_output(octet_native_sums *sums, const octet_plan *plan, const o
     sums->residual_multiplier = (float)((double)octet_value_levels(plan->graph, other)->scale[0] / y->scale[0]);
 }
 
+octet_status octet_native_weights_of(const int8_t **weights, const octet_plan *plan, const octet_node *node,
+                                     octet_arena *arena, octet_error *err)
+{
+    const octet_tensor *const w = weights_of(plan, node);
+    OCTET_TRY(signed_weights(weights, w, arena, err));
+    return terms_of(plan, node).weight_axis == 1 && w->rank == 2 ? turn(weights, w, arena, err) : OCTET_OK;
+}
+
 octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
                                     octet_arena *arena, octet_error *err)
 {
@@ -144,14 +152,38 @@ octet_status octet_native_sums_make(octet_native_sums *sums, const octet_plan *p
     OCTET_TRY(octet_arena_get(&sums->multiplier, arena, columns, sizeof *sums->multiplier, err));
     OCTET_TRY(octet_arena_get(&sums->bias, arena, columns, sizeof *sums->bias, err));
     OCTET_TRY(octet_mac_rules(rules, (int64_t)columns, &call, &terms, err));
-    OCTET_TRY(signed_weights(&sums->weights, w, arena, err));
+    OCTET_TRY(octet_native_weights_of(&sums->weights, plan, node, arena, err));
     sum_magnitudes(magnitude, w, terms.weight_axis);
-    if (terms.weight_axis == 1) OCTET_TRY(turn(&sums->weights, w, arena, err));
     take_output(sums, plan, step);
     for (size_t c = 0; c < columns; c++) {
         sums->multiplier[c] = rules[c].multiplier;
         sums->bias[c]       = rules[c].bias_level;
     }
     sums->tame = is_tame(sums, magnitude, columns, x.qparams);
+    return OCTET_OK;
+}
+
+octet_status octet_native_sums_of_two(octet_native_sums *sums, const octet_plan *plan, const octet_step *step,
+                                      size_t columns, octet_error *err)
+{
+    enum { LARGEST = 255 * 255 };
+    const octet_node *const   node = step->node;
+    octet_tensor              a = plan->shapes[node->inputs[0]->index], b = plan->shapes[node->inputs[1]->index];
+    octet_tensor              out = plan->shapes[node->outputs[0]->index];
+    const octet_tensor *const in[] = { &a, &b };
+    octet_tensor *const       outs[] = { &out };
+    octet_mac_rule            rule;
+    a.qparams   = octet_value_levels(plan->graph, node->inputs[0]);
+    b.qparams   = octet_value_levels(plan->graph, node->inputs[1]);
+    out.qparams = octet_value_levels(plan->graph, node->outputs[0]);
+    const octet_call call = { .node = node, .attrs = node->attrs, .in = in, .out = outs, .in_count = 2, .out_count = 1,
+                              .profile = plan->profile };
+    const octet_mac_terms terms = { .factor = 1.0f, .bias_factor = 1.0f };
+    OCTET_TRY(octet_mac_rules(&rule, 1, &call, &terms, err));
+    OCTET_TRY(octet_arena_get(&sums->multiplier, plan->arena, columns, sizeof *sums->multiplier, err));
+    OCTET_TRY(octet_arena_get(&sums->bias, plan->arena, columns, sizeof *sums->bias, err));
+    take_output(sums, plan, step);
+    for (size_t c = 0; c < columns; c++) sums->multiplier[c] = rule.multiplier;
+    sums->tame = (double)a.dims[a.rank - 1] * LARGEST * fabs((double)rule.multiplier) < 1 << 30;
     return OCTET_OK;
 }

@@ -7,63 +7,27 @@
 #include "ops/attrs.h"
 
 #include <math.h>
-#include <string.h>
 
 typedef struct softmax_step {
-    octet_native_run run;
-    octet_area       in, out;
-    int              axis; /* 1: channels, 2: rows, 3: pixels of a row */
-    size_t           length, in_step, out_step;
-    float            unit; /* scale of the output */
-    octet_to_levels  to;
-    int32_t          table[256]; /* rne(exp(-d * scale) * 2^23) */
+    octet_native_run          run;
+    const octet_lines_kernel *lines;
+    octet_area                in, out;
+    int                       axis; /* 1: channels, 2: rows, 3: pixels of a row */
+    size_t                    length, in_step, out_step;
+    octet_softmax_rule        rule;
+    int32_t                   table[256]; /* rne(exp(-d * scale) * 2^23) */
 } softmax_step;
 
-/* 1.5 * 2^23: adding it rounds to an integer, ties to even, in the last bits. */
-#define RAISED 12582912.0f
-
-enum { FEW = 256 };
-
-/* Entries of a row: what each level's distance from the largest says. Returns their sum. */
-static int64_t look_up(const softmax_step *s, int32_t *entries, const uint8_t *x, uint8_t most, size_t n)
+/* Lines that do not lie together are brought together first. */
+static void soften(const softmax_step *s, uint8_t *y, const uint8_t *x, uint8_t *together)
 {
-    int64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        entries[i] = s->table[most - x[i * s->in_step]];
-        sum += entries[i];
+    if (s->in_step == 1 && s->out_step == 1) {
+        s->lines->soften(y, x, s->length, &s->rule);
+        return;
     }
-    return sum;
-}
-
-static void write(const softmax_step *s, uint8_t *y, const int32_t *entries, float m, size_t n)
-{
-    const float   lo = (float)(s->to.lo - s->to.zero_point), hi = (float)(s->to.hi - s->to.zero_point);
-    const int32_t shift = s->to.zero_point - 0x4b400000;
-    uint8_t       levels[FEW];
-    for (size_t i = 0; i < n; i++) {
-        const float t = (float)entries[i] * m, up = t > lo ? t : lo, sum = (up < hi ? up : hi) + RAISED;
-        int32_t     bits;
-        memcpy(&bits, &sum, sizeof bits);
-        levels[i] = (uint8_t)(bits + shift);
-    }
-    for (size_t i = 0; i < n; i++) y[i * s->out_step] = levels[i];
-}
-
-/* One row along the axis; a long one is looked up twice. */
-static void soften(const softmax_step *s, uint8_t *y, const uint8_t *x)
-{
-    int32_t entries[FEW];
-    uint8_t most = 0;
-    int64_t sum  = 0;
-    for (size_t i = 0; i < s->length; i++) most = x[i * s->in_step] > most ? x[i * s->in_step] : most;
-    for (size_t i = 0; i < s->length; i += FEW)
-        sum += look_up(s, entries, x + i * s->in_step, most, s->length - i < FEW ? s->length - i : FEW);
-    const float m = (float)(1.0 / ((double)sum * (double)s->unit));
-    for (size_t i = 0; i < s->length; i += FEW) {
-        const size_t n = s->length - i < FEW ? s->length - i : FEW;
-        if (s->length > FEW) look_up(s, entries, x + i * s->in_step, most, n);
-        write(s, y + i * s->out_step, entries, m, n);
-    }
+    for (size_t i = 0; i < s->length; i++) together[i] = x[i * s->in_step];
+    s->lines->soften(together, together, s->length, &s->rule);
+    for (size_t i = 0; i < s->length; i++) y[i * s->out_step] = together[i];
 }
 
 static void run(const octet_step *step, const octet_call *call, int phase, int part)
@@ -75,13 +39,15 @@ static void run(const octet_step *step, const octet_call *call, int phase, int p
     const size_t              height = s->axis == 2 ? 1 : a->height, width = s->axis == 3 ? 1 : a->width;
     const size_t              channels = s->axis == 1 ? 1 : a->channels;
     const octet_share         share    = octet_native_share(a->images * height, part, step->parts);
+    uint8_t *const together = call->scratch ? (uint8_t *)call->scratch + (size_t)part * s->length : NULL;
     if (part == 0) octet_area_fill_border(a, output);
     for (size_t r = share.first; r < share.last; r++) {
         const size_t         row = r / height * a->height + r % height;
         const uint8_t *const x   = (const uint8_t *)call->in[0]->data + octet_native_row_at(&s->in, row);
         uint8_t *const       y   = output + octet_native_row_at(a, row);
         for (size_t p = 0; p < width; p++)
-            for (size_t c = 0; c < channels; c++) soften(s, y + p * a->steps.pixel + c, x + p * s->in.steps.pixel + c);
+            for (size_t c = 0; c < channels; c++)
+                soften(s, y + p * a->steps.pixel + c, x + p * s->in.steps.pixel + c, together);
     }
 }
 
@@ -119,8 +85,8 @@ octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *st
     s->run  = run;
     s->in   = *octet_native_in(plan, step, 0);
     s->out  = *octet_native_out(plan, step);
-    s->unit = y->scale[0];
-    s->to   = octet_native_to(y, NULL);
+    s->lines = plan->kernels->lines;
+    s->rule  = (octet_softmax_rule){ .table = s->table, .unit = (double)y->scale[0], .to = octet_native_to(y, NULL) };
     s->axis = 1;
     if (step->in_layout[0] == OCTET_LAYOUT_PIXELS)
         s->axis =
@@ -134,5 +100,6 @@ octet_status octet_native_prepare_softmax(const octet_plan *plan, octet_step *st
     step->phases    = 1;
     step->algorithm = "table of exp";
     step->parts     = octet_native_parts(plan, (double)s->out.bytes / 400);
+    if (s->in_step > 1 || s->out_step > 1) step->scratch_bytes = (size_t)step->parts * s->length;
     return OCTET_OK;
 }

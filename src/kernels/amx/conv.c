@@ -164,7 +164,7 @@ static inline void begin_finish(const walk *w, finish *f, size_t row_block, size
     f->mask = left < AMX_COLUMNS ? (1u << left) - 1 : ~0u;
     f->constants = (const octet_amx_constants *)(const void *)((const char *)call->weights + column_block * w->block +
                                                                w->steps * w->tile * (f->wide ? 2 : 1));
-    f->output = (uint8_t *)call->output + group * call->output_group + column * (call->real ? sizeof(float) : 1);
+    f->output = (uint8_t *)call->output + group * call->output_group + column * (call->real || call->sums ? 4 : 1);
     f->place = call->place + row;
     if (call->residual) {
         f->residual = call->residual + group * call->residual_group + column;
@@ -224,6 +224,7 @@ static int kind_of(const octet_conv_call *call)
 {
     const octet_to_levels *const to = &call->to;
     const int residual = call->residual ? FINISH_RESIDUAL : 0;
+    if (call->sums) return FINISH_SUMS;
     if (call->real) return FINISH_REAL | residual;
     if (!call->tame) return FINISH_CLAMP | FINISH_SHIFT | residual;
     return (to->zero_point != 0 || to->lo > 0 || to->hi < UINT8_MAX ? FINISH_SHIFT : 0) | residual;
@@ -240,6 +241,7 @@ RUN(run_shift_residual, FINISH_SHIFT | FINISH_RESIDUAL)
 RUN(run_clamp, FINISH_SHIFT | FINISH_CLAMP)
 RUN(run_clamp_residual, FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL)
 RUN(run_real, FINISH_REAL)
+RUN(run_sums, FINISH_SUMS)
 RUN(run_real_residual, FINISH_REAL | FINISH_RESIDUAL)
 
 static void run_chosen(walk *w, range rows, range columns)
@@ -252,6 +254,7 @@ static void run_chosen(walk *w, range rows, range columns)
     case FINISH_SHIFT | FINISH_CLAMP: run_clamp(w, rows, columns); break;
     case FINISH_SHIFT | FINISH_CLAMP | FINISH_RESIDUAL: run_clamp_residual(w, rows, columns); break;
     case FINISH_REAL: run_real(w, rows, columns); break;
+    case FINISH_SUMS: run_sums(w, rows, columns); break;
     default: run_real_residual(w, rows, columns); break;
     }
 }

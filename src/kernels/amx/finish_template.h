@@ -11,7 +11,8 @@ enum { /* what a call needs; constant wherever it is used, so each sum of them h
     FINISH_SHIFT    = 2, /* the zero point is not 0, or bounds are narrower than a byte */
     FINISH_CLAMP    = 4, /* before rounding: t can be large */
     FINISH_REAL     = 8,
-    FINISH_FULL     = 16, /* of the block: an even number of rows, all wanted, and all columns of two tiles */
+    FINISH_SUMS     = 16, /* they are the results */
+    FINISH_FULL     = 32, /* of the block: an even number of rows, all wanted, and all columns of two tiles */
 };
 
 /* A block of sums and where it goes. */
@@ -124,11 +125,21 @@ V_INLINE void finish_real(const finish_state *s, size_t row, int kind)
     if (s->wide) v_store_real(output + AMX_LANES, s->mask >> AMX_LANES, scaled(s, row, 1, kind));
 }
 
+V_INLINE void finish_sum(const finish_state *s, size_t row, int kind)
+{
+    int32_t *const       output = (int32_t *)(void *)row_output(s, row, kind);
+    const int32_t *const sums = s->sums + row * AMX_COLUMNS;
+    v_store_int(output, s->mask, v_add(v_load(sums), s->bias[0]));
+    if (s->wide) v_store_int(output + AMX_LANES, s->mask >> AMX_LANES, v_add(v_load(sums + AMX_LANES), s->bias[1]));
+}
+
 /* Finishes rows from `row` (even) to `end` or the last one, and returns where it stopped. */
 V_INLINE size_t finish_more(const finish_state *s, const finish *f, size_t row, size_t end, int kind)
 {
     const size_t stop = end < f->rows ? end : f->rows, last = f->rows - 1;
-    if (kind & FINISH_REAL)
+    if (kind & FINISH_SUMS)
+        for (; row < stop; row++) finish_sum(s, row, kind);
+    else if (kind & FINISH_REAL)
         for (; row < stop; row++) finish_real(s, row, kind);
     else if (f->full)
         for (; row < stop; row += 2) finish_pair(s, row, row + 1, kind | FINISH_FULL);

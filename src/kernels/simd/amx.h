@@ -148,6 +148,7 @@ V_INLINE v_int v_load_bytes(const uint8_t *at, uint32_t mask)
 }
 
 V_INLINE void v_store_real(float *at, uint32_t mask, v_real a) { _mm512_mask_storeu_ps(at, (__mmask16)mask, a); }
+V_INLINE void v_store_int(int32_t *at, uint32_t mask, v_int a) { _mm512_mask_storeu_epi32(at, (__mmask16)mask, a); }
 
 /* ---- two rows of 32 levels ---- */
 

@@ -104,6 +104,12 @@ V_INLINE void v_store_real(float *at, uint32_t mask, v_real a)
         if (mask >> i & 1) memcpy(&at[i], &a.at[i], sizeof a.at[i]);
 }
 
+V_INLINE void v_store_int(int32_t *at, uint32_t mask, v_int a)
+{
+    for (int i = 0; i < T_LANES; i++)
+        if (mask >> i & 1) memcpy(&at[i], &a.at[i], sizeof a.at[i]);
+}
+
 /* ---- two rows of 32 levels ---- */
 
 typedef struct v_levels {
