@@ -446,10 +446,8 @@ NETS = {  # name: network, inputs
 }
 VARIANTS = {  # name: new exporter, opset, batch dynamic
     'old_11': (False, 11, False),
-    'old_13_dynamic': (False, 13, True),
-    'old_17': (False, 17, False),
-    'new_18_dynamic': (True, 18, True),
-    'new_20': (True, 20, False),
+    'old_17_dynamic': (False, 17, True),
+    'new_18': (True, 18, False),
     'new_23_dynamic': (True, 23, True),
 }
 
