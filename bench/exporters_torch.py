@@ -245,7 +245,7 @@ def pixel_shuffle():
 
 def activations():
     kinds = [nn.PReLU(8), nn.ELU(), nn.SELU(), nn.CELU(0.7), nn.Softplus(), nn.Softsign(), nn.Hardswish(), nn.Hardsigmoid(),
-             nn.LogSigmoid(), nn.GELU(), nn.GELU('tanh'), nn.ReLU6(), nn.Hardshrink(0.1), nn.Softshrink(0.1), nn.Threshold(0.1, 0.0),
+             nn.LogSigmoid(), nn.GELU(), nn.GELU('tanh'), nn.ReLU6(), nn.Hardshrink(0.1), nn.Softshrink(0.1), nn.Threshold(0.0, 0.1),
              nn.Tanhshrink(), nn.PReLU()]
     return nn.Sequential(*(layer for kind in kinds for layer in (nn.Conv2d(8, 8, 1), kind)))
 
