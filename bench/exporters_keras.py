@@ -68,15 +68,19 @@ def text():
 
 
 def recurrent(layer, bidirectional=False, sequences=False):
-    cells = layer(10, return_sequences=sequences)
+    cells = layer(10, return_sequences=sequences, unroll=True)  # else a Loop, which octet does not read
     return chain((9, 6), l.Bidirectional(cells) if bidirectional else cells, l.Dense(4))
+
+
+def gelu(x):
+    return keras.activations.gelu(x, approximate=True)  # tf2onnx knows no Erfc
 
 
 def transformer():
     first = keras.Input((10, 16))
     y = l.LayerNormalization()(first)
     x = l.Add()([first, l.MultiHeadAttention(2, 8)(y, y)])
-    y = l.Dense(16)(l.Dense(32, activation='gelu')(l.LayerNormalization()(x)))
+    y = l.Dense(16)(l.Dense(32, activation=gelu)(l.LayerNormalization()(x)))
     return keras.Model(first, l.Dense(4)(l.GlobalAveragePooling1D()(l.Add()([x, y]))))
 
 
@@ -86,7 +90,7 @@ def volume():
 
 
 def group_norm():
-    return chain((12, 12, 3), conv(8), l.GroupNormalization(4), l.Activation('mish'), l.Conv2D(8, 3, groups=2),
+    return chain((12, 12, 3), conv(8), l.GroupNormalization(4), l.Activation('mish'), l.Conv2D(8, 3),
                  l.UnitNormalization(), l.Activation('selu'), l.Permute((3, 1, 2)), l.Reshape((8, -1)), l.Dense(2))
 
 

@@ -245,7 +245,7 @@ def pixel_shuffle():
 
 def activations():
     kinds = [nn.PReLU(8), nn.ELU(), nn.SELU(), nn.CELU(0.7), nn.Softplus(), nn.Softsign(), nn.Hardswish(), nn.Hardsigmoid(),
-             nn.LogSigmoid(), nn.GELU(), nn.GELU('tanh'), nn.ReLU6(), nn.Hardshrink(0.1), nn.Softshrink(0.1), nn.Threshold(0.1, 0.0),
+             nn.LogSigmoid(), nn.GELU(), nn.GELU('tanh'), nn.ReLU6(), nn.Hardshrink(0.1), nn.Softshrink(0.1), nn.Threshold(0.0, 0.1),
              nn.Tanhshrink(), nn.PReLU()]
     return nn.Sequential(*(layer for kind in kinds for layer in (nn.Conv2d(8, 8, 1), kind)))
 
@@ -446,10 +446,8 @@ NETS = {  # name: network, inputs
 }
 VARIANTS = {  # name: new exporter, opset, batch dynamic
     'old_11': (False, 11, False),
-    'old_13_dynamic': (False, 13, True),
-    'old_17': (False, 17, False),
-    'new_18_dynamic': (True, 18, True),
-    'new_20': (True, 20, False),
+    'old_17_dynamic': (False, 17, True),
+    'new_18': (True, 18, False),
     'new_23_dynamic': (True, 23, True),
 }
 

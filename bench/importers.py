@@ -77,7 +77,7 @@ def ort_blocks(signed, size=16, pairs=True):
     """MatMul weights of 4 bits in blocks, as DequantizeLinear with block_size or as MatMulNBits."""
     def make(out, path, samples):
         from onnxruntime.quantization.matmul_nbits_quantizer import DefaultWeightOnlyQuantConfig, MatMulNBitsQuantizer
-        config = DefaultWeightOnlyQuantConfig(block_size=size, is_symmetric=signed, 
+        config = DefaultWeightOnlyQuantConfig(block_size=size, is_symmetric=signed,
                                                quant_format=QuantFormat.QDQ if pairs else QuantFormat.QOperator)
         model = onnx.load(str(raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'), 21)))
         quantizer = MatMulNBitsQuantizer(model, algo_config=config)

@@ -6,7 +6,6 @@
 
 #include "ops/check.h"
 #include "ops/levels.h"
-#include "ops/mask.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -294,8 +293,7 @@ const octet_op octet_op_add = {.name = "Add",
                                .quant = OCTET_QUANT_RESCALE,
                                .forward = add_forward,
                                .backward = octet_add_backward,
-                               .forward_integer = add_levels,
-                               .refuses_levels = octet_refuses_mask};
+                               .forward_integer = add_levels};
 const octet_op octet_op_div = {.name = "Div",
                                .since = 7,
                                TWO_TO_ONE,

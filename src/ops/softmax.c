@@ -7,7 +7,6 @@
 #include "ops/check.h"
 #include "ops/gradient.h"
 #include "ops/levels.h"
-#include "ops/mask.h"
 #include "ops/rows.h"
 #include "ops/wide.h"
 
@@ -216,4 +215,4 @@ static const octet_attr attrs[] = {
     .backward = backward
 
 const octet_op octet_op_log_softmax = { .name = "LogSoftmax", SOFTMAX };
-const octet_op octet_op_softmax = { .name = "Softmax", SOFTMAX, .refuses_levels = octet_refuses_masked };
+const octet_op octet_op_softmax = { .name = "Softmax", SOFTMAX };

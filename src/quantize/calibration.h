@@ -119,6 +119,11 @@ octet_status octet_weight_type(octet_quantizer *weight, const octet_qconfig *qco
 /* How tables of embeddings become levels; NULL: they stay real. */
 const octet_quantizer *octet_table_quantizer(const octet_qconfig *qconfig);
 
+/* ---- masks.c ---- */
+
+/* (*masked)[node->index]: the node reads numbers that a mask has made as good as infinite, or puts one on. */
+octet_status octet_find_masked(bool **masked, const octet_graph *graph, octet_arena *arena, octet_error *err);
+
 /* ---- tables.c ---- */
 
 /* Whether node's constant table becomes levels; if so, it is listed and decided. */

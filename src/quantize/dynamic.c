@@ -55,6 +55,7 @@ octet_status octet_convert_dynamic(octet_graph *graph, octet_error *err)
     octet_calibration *const c = graph->calibration;
     for (size_t i = 0; i < c->recurrent_count; i++) {
         octet_node *const node = octet_graph_find_node(graph, c->recurrent[i]->name); /* graph may be a copy */
+        if (!node) continue;
         OCTET_TRY(octet_prepare_constant(graph, &(octet_weight_slot){ node, W, 1, 2 }, err));
         OCTET_TRY(octet_prepare_constant(graph, &(octet_weight_slot){ node, R, 1, 2 }, err));
     }

@@ -17,6 +17,7 @@ typedef struct placing {
     const octet_target *target;
     octet_arena        *arena; /* for the time of prepare */
     bool               *integer; /* by node->index: runs on levels */
+    bool               *masked;  /* by node->index: octet_find_masked */
     bool               *wanted;  /* by value->index: a reader wants levels */
     int                *parent;  /* by value->index: sharing, union-find */
 } placing;
@@ -130,7 +131,8 @@ static octet_status decide_nodes(placing *p, octet_error *err)
         bool table;
         OCTET_TRY(octet_place_table(&table, p->graph, n, rule, err));
         if (table) continue;
-        const char *const why = refusal(n, &p->calibration->qconfig);
+        const char *why = refusal(n, &p->calibration->qconfig);
+        if (!why && p->masked[n->index]) why = "a mask is as good as infinite";
         p->integer[n->index]  = !why && runs_integer(p, n);
         const char *const off = p->integer[n->index] ? side_off(n, &p->calibration->qconfig) : NULL;
         if (off) OCTET_TRY(decide_off(p, n, off, err));
@@ -445,6 +447,7 @@ static octet_status place_all(placing *p, octet_error *err)
         OCTET_TRY(split_outputs(graph, &p->calibration->qconfig, err));
     OCTET_TRY(check_rules(&p->calibration->qconfig, graph, err));
     OCTET_TRY(octet_arena_get(&p->integer, p->arena, (size_t)graph->node_count, sizeof *p->integer, err));
+    OCTET_TRY(octet_find_masked(&p->masked, graph, p->arena, err));
     OCTET_TRY(octet_arena_get(&p->wanted, p->arena, (size_t)graph->value_count, sizeof *p->wanted, err));
     OCTET_TRY(octet_arena_get(&p->parent, p->arena, (size_t)graph->value_count, sizeof *p->parent, err));
     OCTET_TRY(decide_nodes(p, err));

@@ -280,6 +280,23 @@ static void recurrences_by_default(void **state)
     }
 }
 
+/* As the command line does it: on a copy, which alone changes. */
+static void whole_road(void **state)
+{
+    (void)state;
+    octet_graph *const           plain = recurrent_network();
+    const octet_quantize_options how = { .qconfig = octet_qconfig_find("octet_dynamic") };
+    octet_graph                 *graph;
+    int                          dynamic = 0;
+    MUST(octet_quantize(&graph, plain, NULL, &how, NULL, &err));
+    for (const octet_node *n = graph->first; n; n = n->next)
+        dynamic += octet_node_compute_mode(graph, n) == OCTET_MODE_DYNAMIC;
+    assert_int_equal(dynamic, 3);
+    for (const octet_value *v = plain->values; v; v = v->next) assert_null(v->fake_quantize);
+    octet_graph_free(graph);
+    octet_graph_free(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +304,7 @@ int main(void)
         cmocka_unit_test(formula),
         cmocka_unit_test(odd_inputs),
         cmocka_unit_test(recurrences_by_default),
+        cmocka_unit_test(whole_road),
     };
     return cmocka_run_group_tests(tests, make_data, remove_data);
 }
