@@ -100,10 +100,6 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
     if (!j->data) return OCTET_OK; /* there is nothing to compare on */
-    if (octet_dataset_input_count(j->data) > 1 || octet_dataset_input(j->data, 0).dtype != OCTET_F32) {
-        cli_warn(call, "what was lost is not measured: that needs a network with one input, of float32");
-        return OCTET_OK;
-    }
     octet_evaluate_options options = cli_evaluate_options(call);
     options.no_effects             = true; /* layers' own errors are all that is told */
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists and folders of npy files, one sample in each: the way to samples of differing shapes. Each file is a data set of
-   its own, of one sample, under the same options; so layouts, recipes and types mean what they mean elsewhere. */
+/* Lists and folders of npy files, one sample in each: the way to samples of differing shapes. Each file is a data set
+   of its own, of one sample, under the same options; so layouts, recipes and types mean what they mean elsewhere. */
 #include "data/data.h"
 
 #include <string.h>
@@ -47,7 +47,8 @@ static octet_status open_one(octet_dataset **one, const octet_dataset *data, siz
         return octet_fail_memory(err);
     }
     *d = (octet_dataset){ .arena = arena, .limits = data->limits, .target = data->target, .recipe = data->recipe,
-                          .own_recipe = data->own_recipe, .levels = data->levels, .port = { .dtype = OCTET_F32, .rank = 1, .dims = { 1 } } };
+                          .own_recipe = data->own_recipe, .levels = data->levels,
+                          .port = { .dtype = OCTET_F32, .rank = 1, .dims = { 1 } } };
     d->options.layout         = data->options.layout;
     const octet_status status = load(d, path, err);
     if (status == OCTET_OK) {

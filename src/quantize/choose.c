@@ -44,6 +44,7 @@ typedef struct search {
     octet_plan                    *plan;
     octet_workspace              **base, **changed; /* one of each per worker */
     octet_tensor                 **inputs;
+    size_t                        *index; /* of the samples, where these vary in shape: all are of one; else NULL */
     octet_error                   *errors;
     candidate                    (*candidates)[CANDIDATES]; /* per group */
     double                       (*loss)[CANDIDATES];       /* [sample * groups + group] */
@@ -139,7 +140,8 @@ static octet_status try_sample(search *s, int worker, size_t sample, octet_error
 {
     const size_t total = octet_dataset_count(s->data);
     octet_tensor outputs[OUTPUTS];
-    OCTET_TRY(octet_dataset_read_inputs(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
+    const size_t index = s->index ? s->index[sample] : sample * total / s->samples;
+    OCTET_TRY(octet_dataset_read_inputs(s->data, index, s->inputs[worker], NULL, err));
     OCTET_TRY(octet_run(s->base[worker], s->inputs[worker], outputs, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++)
         OCTET_TRY(try_group(s, worker, sample, g, err));
@@ -308,14 +310,23 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
     for (int i = 0; i < s->workers; i++) {
         OCTET_TRY(octet_workspace_create(&s->base[i], s->plan, err));
         OCTET_TRY(octet_workspace_create(&s->changed[i], s->plan, err));
-        OCTET_TRY(octet_inputs_make(&s->inputs[i], &from, arena, err));
+        if (s->index) OCTET_TRY(octet_inputs_make_at(&s->inputs[i], &from, s->index[0], arena, err));
+        else OCTET_TRY(octet_inputs_make(&s->inputs[i], &from, arena, err));
     }
     return OCTET_OK;
 }
 
 static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
 {
-    const octet_plan_options options = { .threads = 1, .batch = 1, .keep_values = true };
+    octet_plan_options options = { .threads = 1, .keep_values = true };
+    octet_inputs       from    = { .graph = s->graph, .data = s->data, .batch = 1,
+                                   .port_count = s->graph->input_count };
+    octet_tensor      *shapes;
+    if (octet_dataset_varies(s->data)) OCTET_TRY(octet_choose_alike(&s->index, &s->samples, s->data, arena, err));
+    if (s->index) OCTET_TRY(octet_inputs_make_at(&shapes, &from, s->index[0], arena, err));
+    else OCTET_TRY(octet_inputs_shapes(&shapes, &from, arena, err));
+    for (size_t i = 0; s->index && i < from.port_count; i++) shapes[i].data = NULL;
+    options.inputs = shapes;
     OCTET_TRY(octet_plan_create(&s->plan, s->graph, &options, err));
     OCTET_TRY(allocate(s, arena, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++) OCTET_TRY(make_candidates(s, g, err));
