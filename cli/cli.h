@@ -341,7 +341,10 @@ octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_opti
 /* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */
 octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
                            octet_error *err);
-/* The same for another data set of the options; nothing where no path is given. Warnings are printed. */
+/* Samples of one shape, where those of data vary, with a warning that says so; else NULL. The caller frees *part, and
+   data lives as long. */
+octet_status cli_take_alike(octet_dataset **part, const cli_call *call, const octet_dataset *data, octet_error *err);
+/* cli_open_data for another data set of the options; nothing where no path is given. Warnings are printed. */
 octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_graph *graph,
                             const struct cli_other_data *other, octet_error *err);
 /* --max-drop: "1%" or "0.5" are points for shares; otherwise the metric's unit, or with % (then share is set) a share
@@ -352,7 +355,7 @@ octet_evaluate_options cli_evaluate_options(cli_call *call);
    back. */
 typedef struct cli_pair {
     octet_graph   *real, *quantized;
-    octet_dataset *data;
+    octet_dataset *data, *all, *alike; /* data: one of the others */
 } cli_pair;
 octet_status cli_pair_load(cli_pair *pair, cli_call *call, octet_error *err);
 void         cli_pair_free(cli_pair *pair);

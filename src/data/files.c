@@ -69,7 +69,7 @@ static octet_status read_file(const octet_dataset *data, size_t raw_index, float
     octet_status            status;
     const bool              same = p->rank == data->port.rank &&
                       !memcmp(p->dims, data->port.dims, sizeof *p->dims * (size_t)p->rank);
-    if (same) status = one->format->read(one, 0, values, err);
+    if (same) status = octet_array_read(one, 0, values, err);
     else status = octet_fail(err, OCTET_ERR_SHAPE, "wrong shape of sample %s (got %s, need %s like the first)",
                              data->files[raw_index], octet_shape_text(got, sizeof got, p->dims, p->rank),
                              octet_shape_text(need, sizeof need, data->port.dims, data->port.rank));

@@ -109,27 +109,6 @@ static octet_status make_worker(octet_comparing *c, const octet_comparers *t, oc
     return octet_comparing_make(c, &t->pairing, arena, err);
 }
 
-/* Layers are compared with plans of one shape. */
-static octet_status check_shapes(const octet_comparers *t, octet_error *err)
-{
-    const size_t inputs = octet_dataset_varies(t->data) ? octet_dataset_input_count(t->data) : 0;
-    char         got[160], need[160];
-    for (size_t i = 0; i < t->total; i++)
-        for (size_t k = 0; k < inputs; k++) {
-            const size_t       index = octet_comparers_index(t, i);
-            const octet_tensor first = octet_dataset_input(t->data, k);
-            octet_tensor       here;
-            OCTET_TRY(octet_dataset_input_at(&here, t->data, k, index, err));
-            if (!memcmp(first.dims, here.dims, sizeof *first.dims * (size_t)first.rank)) continue;
-            octet_error_file(err, octet_dataset_name(t->data, index));
-            return octet_fail(err, OCTET_ERR_SHAPE,
-                              "samples that are compared layer by layer must be of one shape (got %s, the first is %s)",
-                              octet_shape_text(got, sizeof got, here.dims, here.rank),
-                              octet_shape_text(need, sizeof need, first.dims, first.rank));
-        }
-    return OCTET_OK;
-}
-
 octet_status octet_comparers_make(octet_comparers *t, octet_graph *graphs[2], const octet_evaluate_options *options,
                                   octet_arena *arena, octet_error *err)
 {
@@ -139,7 +118,6 @@ octet_status octet_comparers_make(octet_comparers *t, octet_graph *graphs[2], co
     t->count                       = threads < OCTET_MOST_COMPARERS ? threads : OCTET_MOST_COMPARERS;
     if (t->count > t->total) t->count = t->total ? t->total : 1;
     how.plan.threads = how.baseline_plan.threads = (int)(threads / t->count);
-    OCTET_TRY(check_shapes(t, err));
     t->pairing.source.data = t->data;
     OCTET_TRY(octet_pairing_make(&t->pairing, graphs[0], graphs[1], &how, arena, err));
     for (size_t i = 0; i < t->count; i++) OCTET_TRY(make_worker(&t->workers[i], t, arena, err));

@@ -136,9 +136,9 @@ octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inpu
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (at most %d)", inputs->port_count,
                           (int)OCTET_INPUTS_MOST);
     for (size_t i = 0; i < inputs->port_count; i++) {
-        one[i]      = octet_dataset_input(inputs->data, i);
+        one[i] = octet_dataset_varies(inputs->data) ? set[i] : octet_dataset_input(inputs->data, i);
         one[i].dtype = set[i].dtype;
-        one[i].data = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
+        one[i].data  = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
     }
     return octet_dataset_read_inputs(inputs->data, sample, one, NULL, err);
 }

@@ -165,10 +165,6 @@ octet_status octet_set_qparams(octet_graph *graph, octet_fake_quantize *fq, cons
 octet_status octet_group_range(octet_range *range, const char **method, const octet_graph *graph,
                                const octet_group *group, octet_error *err);
 
-/* Indices of at most *count samples of the shape that most have; *count becomes how many they are. */
-octet_status octet_choose_alike(size_t **index, size_t *count, const octet_dataset *data, octet_arena *arena,
-                                octet_error *err);
-
 /* Chooses every group's range by the model's output (choose.c). */
 octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
                                     octet_error *err);

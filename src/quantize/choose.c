@@ -44,7 +44,6 @@ typedef struct search {
     octet_plan                    *plan;
     octet_workspace              **base, **changed; /* one of each per worker */
     octet_tensor                 **inputs;
-    size_t                        *index; /* of the samples, where these vary in shape: all are of one; else NULL */
     octet_error                   *errors;
     candidate                    (*candidates)[CANDIDATES]; /* per group */
     double                       (*loss)[CANDIDATES];       /* [sample * groups + group] */
@@ -140,8 +139,7 @@ static octet_status try_sample(search *s, int worker, size_t sample, octet_error
 {
     const size_t total = octet_dataset_count(s->data);
     octet_tensor outputs[OUTPUTS];
-    const size_t index = s->index ? s->index[sample] : sample * total / s->samples;
-    OCTET_TRY(octet_dataset_read_inputs(s->data, index, s->inputs[worker], NULL, err));
+    OCTET_TRY(octet_dataset_read_inputs(s->data, sample * total / s->samples, s->inputs[worker], NULL, err));
     OCTET_TRY(octet_run(s->base[worker], s->inputs[worker], outputs, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++)
         OCTET_TRY(try_group(s, worker, sample, g, err));
@@ -310,8 +308,7 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
     for (int i = 0; i < s->workers; i++) {
         OCTET_TRY(octet_workspace_create(&s->base[i], s->plan, err));
         OCTET_TRY(octet_workspace_create(&s->changed[i], s->plan, err));
-        if (s->index) OCTET_TRY(octet_inputs_make_at(&s->inputs[i], &from, s->index[0], arena, err));
-        else OCTET_TRY(octet_inputs_make(&s->inputs[i], &from, arena, err));
+        OCTET_TRY(octet_inputs_make(&s->inputs[i], &from, arena, err));
     }
     return OCTET_OK;
 }
@@ -319,13 +316,10 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
 static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
 {
     octet_plan_options options = { .threads = 1, .keep_values = true };
-    octet_inputs       from    = { .graph = s->graph, .data = s->data, .batch = 1,
+    const octet_inputs from    = { .graph = s->graph, .data = s->data, .batch = 1,
                                    .port_count = s->graph->input_count };
     octet_tensor      *shapes;
-    if (octet_dataset_varies(s->data)) OCTET_TRY(octet_choose_alike(&s->index, &s->samples, s->data, arena, err));
-    if (s->index) OCTET_TRY(octet_inputs_make_at(&shapes, &from, s->index[0], arena, err));
-    else OCTET_TRY(octet_inputs_shapes(&shapes, &from, arena, err));
-    for (size_t i = 0; s->index && i < from.port_count; i++) shapes[i].data = NULL;
+    OCTET_TRY(octet_inputs_shapes(&shapes, &from, arena, err));
     options.inputs = shapes;
     OCTET_TRY(octet_plan_create(&s->plan, s->graph, &options, err));
     OCTET_TRY(allocate(s, arena, err));
@@ -341,8 +335,8 @@ static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
     return octet_spare_guilty(s->graph, signal, err);
 }
 
-octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
-                                    octet_error *err)
+static octet_status choose(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                           octet_error *err)
 {
     const int threads = octet_calibrate_threads(options);
     search    s       = { .graph = graph, .data = data, .options = options };
@@ -358,5 +352,16 @@ octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, con
     }
     octet_plan_free(s.plan);
     octet_arena_free(arena);
+    return status;
+}
+
+/* One plan serves all samples: those of one shape, where they vary. */
+octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                                    octet_error *err)
+{
+    octet_dataset *alike = NULL;
+    if (octet_dataset_varies(data)) OCTET_TRY(octet_dataset_alike(&alike, data, err));
+    const octet_status status = choose(graph, alike ? alike : data, options, err);
+    octet_dataset_free(alike);
     return status;
 }

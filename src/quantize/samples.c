@@ -61,7 +61,7 @@ static size_t index_at(const octet_samples *s, size_t position)
 
 static void hook(octet_workspace *workspace, octet_sampler *sampler)
 {
-    if (sampler->samples->options.raw) octet_workspace_set_raw_hook(workspace, see, sampler);
+    if (sampler->samples->options.raw && sampler->samples->plan) octet_workspace_set_raw_hook(workspace, see, sampler);
     else octet_workspace_set_hook(workspace, see, sampler);
 }
 
@@ -261,4 +261,7 @@ void octet_samples_free(octet_samples *s)
     *s = (octet_samples){ 0 };
 }
 
-const octet_workspace *octet_samples_workspace(const octet_samples *s) { return s->samplers[0].workspace; }
+void octet_samples_order_sums(const octet_samples *s, const octet_value *value, int64_t *sums, int64_t *room)
+{
+    if (s->plan) octet_workspace_order_sums(s->samplers[0].workspace, value, sums, room);
+}
