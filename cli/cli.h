@@ -32,6 +32,7 @@ typedef enum cli_kind {
     CLI_NUMBER,   /* double within low..high */
     CLI_BYTES,    /* size_t with k, M, G */
     CLI_LAYER,    /* GLOB=float, GLOB=mse, ...; may be repeated */
+    CLI_SHAPE,    /* NAME=D,D,...: cli_args.shapes, may be repeated; without '=' const char * */
 } cli_kind;
 
 typedef struct cli_option {
@@ -94,6 +95,8 @@ typedef struct cli_args {
     bool              merge;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
+    octet_port       *shapes; /* of inputs, by name */
+    size_t            shape_count;
 
     const char *baseline, *metric, *max_drop, *output_name;
     int         border;
@@ -133,7 +136,7 @@ typedef struct cli_args {
     cli_kept *kept;     /* the other texts */
 } cli_args;
 
-extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
+extern const cli_option cli_shape_options[], cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
     cli_subset_options[], cli_data_options[], cli_optional_data_options[],
     cli_engine_options[], cli_type_options[], cli_qconfig_options[];
 
@@ -155,6 +158,11 @@ extern const cli_option cli_common_options[], cli_limit_options[], cli_output_op
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
 void         cli_args_free(cli_args *args);
+
+/* Adds what "NAME=D,D,..." says to args->shapes (shapes.c). */
+octet_status cli_add_shape(cli_args *args, const char *text, octet_error *err);
+/* Binds graph's free dimensions as --shape asks. */
+octet_status cli_bind_shapes(octet_graph *graph, const cli_args *args, octet_error *err);
 
 /* Sets one option from text; label is what messages call it ("--percentile", "calibration.percentile"). */
 octet_status cli_option_set(cli_args *args, const cli_option *option, const char *label, const char *text,

@@ -35,7 +35,10 @@ octet_status cli_load(octet_graph **graph, const cli_call *call, const char *pat
     octet_limits limits = call->args.limits;
     limits.widen = true;
     cli_signals_input(path);
-    return octet_graph_load_limited(graph, path, &limits, err);
+    OCTET_TRY(octet_graph_load_limited(graph, path, &limits, err));
+    const octet_status status = cli_bind_shapes(*graph, &call->args, err);
+    if (status != OCTET_OK) octet_error_file(err, path);
+    return status;
 }
 
 octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err)

@@ -109,7 +109,8 @@ static octet_status take_alike(octet_dataset *part, const octet_dataset *whole, 
         if (like > best_count) best = i, best_count = like;
     }
     for (size_t i = 0; i < seen; i++)
-        if (!memcmp(rows + i * width, rows + best * width, width * sizeof *rows)) list[count++] = i * whole->count / seen;
+        if (!memcmp(rows + i * width, rows + best * width, width * sizeof *rows))
+            list[count++] = i * whole->count / seen;
     OCTET_TRY(fix_shape(part, whole, rows + best * width, err));
     return take(part, whole, list, count, err);
 }

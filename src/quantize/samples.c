@@ -227,6 +227,17 @@ static octet_status make_all(octet_samples *s, int threads, octet_error *err)
     return make_samplers(s, &plan, err);
 }
 
+octet_status octet_check_bound(const octet_graph *graph, const char *step, octet_error *err)
+{
+    for (size_t i = 0; i < graph->input_count; i++)
+        for (int d = 1; d < graph->inputs[i]->rank; d++)
+            if (graph->inputs[i]->dims[d] == OCTET_DIM_FREE)
+                return octet_fail(err, OCTET_ERR_UNSUPPORTED,
+                                  "%s: dimension %d of input '%s' is free (need sizes: --shape binds them)", step, d,
+                                  graph->inputs[i]->name);
+    return OCTET_OK;
+}
+
 octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octet_dataset *data,
                                 const octet_samples_options *options, octet_error *err)
 {

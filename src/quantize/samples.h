@@ -56,6 +56,9 @@ octet_status octet_samples_run(octet_samples *samples, octet_samples_hook see, v
 void         octet_samples_rewind(octet_samples *samples, octet_samples_hook see, void *context);
 octet_status octet_samples_run_some(octet_samples *samples, size_t count, octet_error *err);
 
+/* Refuses a network of which an input's size is not known: a step that keeps sums for every element needs it. */
+octet_status octet_check_bound(const octet_graph *graph, const char *step, octet_error *err);
+
 /* Of what a network is fed, one sample of all inputs: equal ones have equal identities. */
 uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample);
 
