@@ -36,6 +36,7 @@ void cli_args_free(cli_args *args)
         free(kept);
     }
     free(args->layers);
+    free(args->shapes);
     json_decref(args->settings);
     *args = (cli_args){ 0 };
 }
@@ -169,6 +170,12 @@ static octet_status set_value(cli_args *args, const cli_option *option, const ch
         return set_bytes(member, text, err);
     case CLI_LAYER:
         return add_layer(args, text, err);
+    case CLI_SHAPE:
+        if (strchr(text, '=')) return cli_add_shape(args, text, err);
+        if (!strchr(option->argument, '|'))
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "got '%.60s', need %s", text, option->argument);
+        *(const char **)member = text;
+        return OCTET_OK;
     }
     return OCTET_OK;
 }

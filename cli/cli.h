@@ -32,6 +32,7 @@ typedef enum cli_kind {
     CLI_NUMBER,   /* double within low..high */
     CLI_BYTES,    /* size_t with k, M, G */
     CLI_LAYER,    /* GLOB=float, GLOB=mse, ...; may be repeated */
+    CLI_SHAPE,    /* NAME=D,D,...: cli_args.shapes, may be repeated; without '=' const char * */
 } cli_kind;
 
 typedef struct cli_option {
@@ -96,6 +97,8 @@ typedef struct cli_args {
     bool              merge;
     octet_layer_rule *layers;
     size_t            layer_count, layer_capacity;
+    octet_port       *shapes; /* of inputs, by name */
+    size_t            shape_count;
 
     const char *baseline, *metric, *max_drop, *output_name;
     int         border;
@@ -135,7 +138,7 @@ typedef struct cli_args {
     cli_kept *kept;     /* the other texts */
 } cli_args;
 
-extern const cli_option cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
+extern const cli_option cli_shape_options[], cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
     cli_subset_options[], cli_data_options[], cli_optional_data_options[],
     cli_engine_options[], cli_type_options[], cli_weight_options[], cli_qconfig_options[];
 
@@ -157,6 +160,11 @@ extern const cli_option cli_common_options[], cli_limit_options[], cli_output_op
 /* Reads argv (argv[0] is the verb). operands points into argv afterwards. */
 octet_status cli_args_parse(cli_args *args, const cli_syntax *syntax, int argc, char **argv, octet_error *err);
 void         cli_args_free(cli_args *args);
+
+/* Adds what "NAME=D,D,..." says to args->shapes (shapes.c). */
+octet_status cli_add_shape(cli_args *args, const char *text, octet_error *err);
+/* Binds graph's free dimensions as --shape asks. */
+octet_status cli_bind_shapes(octet_graph *graph, const cli_args *args, octet_error *err);
 
 /* Sets one option from text; label is what messages call it ("--percentile", "calibration.percentile"). */
 octet_status cli_option_set(cli_args *args, const cli_option *option, const char *label, const char *text,
@@ -343,7 +351,10 @@ octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_opti
 /* --data for a graph, at most limit samples (0: as --limit says); warnings are printed if warn. */
 octet_status cli_open_data(octet_dataset **data, const cli_call *call, const octet_graph *graph, size_t limit,
                            octet_error *err);
-/* The same for another data set of the options; nothing where no path is given. Warnings are printed. */
+/* Samples of one shape, where those of data vary, with a warning that says so; else NULL. The caller frees *part, and
+   data lives as long. */
+octet_status cli_take_alike(octet_dataset **part, const cli_call *call, const octet_dataset *data, octet_error *err);
+/* cli_open_data for another data set of the options; nothing where no path is given. Warnings are printed. */
 octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_graph *graph,
                             const struct cli_other_data *other, octet_error *err);
 /* --max-drop: "1%" or "0.5" are points for shares; otherwise the metric's unit, or with % (then share is set) a share
@@ -354,7 +365,7 @@ octet_evaluate_options cli_evaluate_options(cli_call *call);
    back. */
 typedef struct cli_pair {
     octet_graph   *real, *quantized;
-    octet_dataset *data;
+    octet_dataset *data, *all, *alike; /* data: one of the others */
 } cli_pair;
 octet_status cli_pair_load(cli_pair *pair, cli_call *call, octet_error *err);
 void         cli_pair_free(cli_pair *pair);

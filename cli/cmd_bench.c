@@ -16,7 +16,7 @@ enum { FEW_RUNS = 10 };
 
 typedef struct benching {
     octet_graph   *model, *baseline;
-    octet_dataset *data;
+    octet_dataset *data, *all, *alike; /* data: one of the others */
     octet_bench   *bench;
     double         load_seconds;
     json_t        *warnings;
@@ -254,8 +254,10 @@ static octet_status load(benching *b, cli_call *call, octet_error *err)
     b->load_seconds = cli_now() - began;
     if (call->args.baseline) OCTET_TRY(cli_load(&b->baseline, call, call->args.baseline, err));
     if (!call->args.data_path) return OCTET_OK;
-    OCTET_TRY(cli_open_data(&b->data, call, b->model, 0, err));
-    cli_warn(call, octet_dataset_warnings(b->data));
+    OCTET_TRY(cli_open_data(&b->all, call, b->model, 0, err));
+    cli_warn(call, octet_dataset_warnings(b->all));
+    OCTET_TRY(cli_take_alike(&b->alike, call, b->all, err));
+    b->data = b->alike ? b->alike : b->all;
     return OCTET_OK;
 }
 
@@ -287,7 +289,8 @@ octet_status cli_bench(cli_call *call, octet_error *err)
     }
     json_decref(b.warnings);
     octet_bench_free(b.bench);
-    octet_dataset_free(b.data);
+    octet_dataset_free(b.alike);
+    octet_dataset_free(b.all);
     octet_graph_free(b.baseline);
     octet_graph_free(b.model);
     return status;

@@ -12,7 +12,7 @@ static const char *const class_names[OCTET_DIFF_CLASSES] = { "0", "1", "2", "3-4
 
 typedef struct diffing {
     octet_graph    *graphs[2]; /* as on the command line; the second NULL where two engines run one model */
-    octet_dataset  *data;
+    octet_dataset  *data, *all, *alike; /* data: one of the others */
     octet_diff     *diff;
     octet_diff_side sides[2]; /* measured, reference */
 } diffing;
@@ -277,8 +277,10 @@ static octet_status load(diffing *d, cli_call *call, octet_error *err)
         d->sides[1] = first;
     }
     if (!a->data_path) return OCTET_OK;
-    OCTET_TRY(cli_open_data(&d->data, call, d->sides[0].graph, a->data.limit ? 0 : FEW_SAMPLES, err));
-    cli_warn(call, octet_dataset_warnings(d->data));
+    OCTET_TRY(cli_open_data(&d->all, call, d->sides[0].graph, a->data.limit ? 0 : FEW_SAMPLES, err));
+    cli_warn(call, octet_dataset_warnings(d->all));
+    OCTET_TRY(cli_take_alike(&d->alike, call, d->all, err));
+    d->data = d->alike ? d->alike : d->all;
     return OCTET_OK;
 }
 
@@ -318,7 +320,8 @@ octet_status cli_diff(cli_call *call, octet_error *err)
     const octet_status status = work(&d, call, err);
     if (status != OCTET_OK && status != OCTET_ERR_ARGUMENT) octet_error_file(err, call->args.operands[0]);
     octet_diff_free(d.diff);
-    octet_dataset_free(d.data);
+    octet_dataset_free(d.alike);
+    octet_dataset_free(d.all);
     for (int i = 0; i < 2; i++) octet_graph_free(d.graphs[i]);
     return status;
 }

@@ -247,6 +247,7 @@ static const cli_option inspect_options[] = {
 };
 static const cli_group inspect_groups[] = {
     { "what to show", inspect_options },
+    { "free dimensions", cli_shape_options },
     { "common options", cli_common_options },
     { "limits", cli_limit_options },
     { NULL },

@@ -16,7 +16,7 @@ typedef struct job {
     octet_qconfig     config;
     cli_overrides     overrides;
     octet_graph      *real, *quantized;
-    octet_dataset    *data, *sample;
+    octet_dataset    *data, *sample, *alike; /* alike: a part of sample, of one shape; NULL: all are */
     octet_statistics *statistics; /* NULL: none */
     octet_scores      scores[2];
     octet_comparison *comparison;
@@ -30,6 +30,7 @@ static void job_free(job *j)
     cli_overrides_free(&j->overrides);
     octet_comparison_free(j->comparison);
     octet_statistics_free(j->statistics);
+    octet_dataset_free(j->alike);
     octet_dataset_free(j->sample);
     octet_dataset_free(j->data);
     octet_graph_free(j->quantized);
@@ -101,10 +102,6 @@ static size_t affordable(const octet_graph *graph, double macs, double low, doub
 static octet_status check(job *j, cli_call *call, octet_error *err)
 {
     if (!j->data) return OCTET_OK; /* there is nothing to compare on */
-    if (octet_dataset_input_count(j->data) > 1 || octet_dataset_input(j->data, 0).dtype != OCTET_F32) {
-        cli_warn(call, "what was lost is not measured: that needs a network with one input, of float32");
-        return OCTET_OK;
-    }
     octet_evaluate_options options = cli_evaluate_options(call);
     options.no_effects             = true; /* layers' own errors are all that is told */
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 4e9, 4, 64), err));
@@ -112,7 +109,8 @@ static octet_status check(job *j, cli_call *call, octet_error *err)
     octet_dataset_free(j->sample);
     j->sample = NULL;
     OCTET_TRY(cli_open_data(&j->sample, call, j->real, affordable(j->real, 5e8, 1, 4), err));
-    return octet_compare(&j->comparison, j->real, j->quantized, j->sample, &options, err);
+    if (octet_dataset_varies(j->sample)) OCTET_TRY(octet_dataset_alike(&j->alike, j->sample, err));
+    return octet_compare(&j->comparison, j->real, j->quantized, j->alike ? j->alike : j->sample, &options, err);
 }
 
 /* ---- the report ---- */

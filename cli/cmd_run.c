@@ -75,8 +75,8 @@ static octet_status keep(stack *s, const octet_tensor *output, const char *name,
     }
     if ((size_t)octet_tensor_bytes(output) != s->bytes) {
         octet_error_node(err, name);
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample: no one array holds it (--dump "
-                                                   "does)");
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "output changes its shape from sample to sample: no one array "
+                                                      "holds it (--dump writes all)");
     }
     if (s->count == s->capacity) {
         s->capacity = s->capacity ? 2 * s->capacity : 1;

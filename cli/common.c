@@ -35,7 +35,10 @@ octet_status cli_load(octet_graph **graph, const cli_call *call, const char *pat
     octet_limits limits = call->args.limits;
     limits.widen = true;
     cli_signals_input(path);
-    return octet_graph_load_limited(graph, path, &limits, err);
+    OCTET_TRY(octet_graph_load_limited(graph, path, &limits, err));
+    const octet_status status = cli_bind_shapes(*graph, &call->args, err);
+    if (status != OCTET_OK) octet_error_file(err, path);
+    return status;
 }
 
 octet_status cli_open(octet_dataset **data, const char *path, octet_dataset_options options, octet_error *err)
@@ -53,6 +56,20 @@ octet_status cli_open_data(octet_dataset **data, const cli_call *call, const oct
     options.any_inputs            = call->command->any_inputs;
     if (limit && (!options.limit || options.limit > limit)) options.limit = limit;
     return cli_open(data, call->args.data_path, options, err);
+}
+
+octet_status cli_take_alike(octet_dataset **part, const cli_call *call, const octet_dataset *data, octet_error *err)
+{
+    char text[200], shape[96];
+    *part = NULL;
+    if (!octet_dataset_varies(data)) return OCTET_OK;
+    OCTET_TRY(octet_dataset_alike(part, data, err));
+    const octet_tensor first = octet_dataset_input(*part, 0);
+    snprintf(text, sizeof text, "samples vary in shape: %zu of %zu are looked at, those of %s",
+             octet_dataset_count(*part), octet_dataset_count(data),
+             octet_shape_text(shape, sizeof shape, first.dims, first.rank));
+    cli_warn(call, text);
+    return OCTET_OK;
 }
 
 octet_status cli_open_other(octet_dataset **data, cli_call *call, const octet_graph *graph,
@@ -84,14 +101,17 @@ octet_status cli_pair_load(cli_pair *pair, cli_call *call, octet_error *err)
         octet_error_file(err, call->args.operands[1]);
         return octet_fail(err, OCTET_ERR_ARGUMENT, "second network is not quantized (need FLOAT QUANTIZED)");
     }
-    OCTET_TRY(cli_open_data(&pair->data, call, pair->quantized, call->args.data.limit ? 0 : FEW_SAMPLES, err));
-    cli_warn(call, octet_dataset_warnings(pair->data));
+    OCTET_TRY(cli_open_data(&pair->all, call, pair->quantized, call->args.data.limit ? 0 : FEW_SAMPLES, err));
+    cli_warn(call, octet_dataset_warnings(pair->all));
+    OCTET_TRY(cli_take_alike(&pair->alike, call, pair->all, err));
+    pair->data = pair->alike ? pair->alike : pair->all;
     return OCTET_OK;
 }
 
 void cli_pair_free(cli_pair *pair)
 {
-    octet_dataset_free(pair->data);
+    octet_dataset_free(pair->alike);
+    octet_dataset_free(pair->all);
     octet_graph_free(pair->quantized);
     octet_graph_free(pair->real);
 }

@@ -295,6 +295,7 @@ static json_t *value_json(const cli_args *args, const cli_option *row)
     case CLI_NUMBER:
         return *(const double *)member != 0 ? cli_json_number(*(const double *)member) : NULL;
     case CLI_TEXT:
+    case CLI_SHAPE:
     case CLI_WORD:
     case CLI_OPTIONAL:
         return *(const char *const *)member ? cli_json_text(*(const char *const *)member) : NULL;

@@ -19,6 +19,12 @@ const cli_option cli_common_options[] = {
     { NULL },
 };
 
+const cli_option cli_shape_options[] = {
+    { "shape", 0, CLI_SHAPE, "NAME=D,D,...", AT(shapes), NULL,
+      "of the network's input NAME, all dimensions, N for one that stays free; may be repeated" },
+    { NULL },
+};
+
 const cli_option cli_limit_options[] = {
     { "max-memory", 0, CLI_BYTES, "SIZE", AT(limits.max_memory), "75 % of the available memory",
       "memory that running a network may need (k, M, G)", NULL, 1, 1e18 },
@@ -64,8 +70,9 @@ const cli_option cli_preprocess_options[] = {
     { "color", 0, CLI_WORD, "rgb|bgr|gray", AT(data.color), "rgb", "order of the channels", .section = "data" },
     { "resize", 0, CLI_WORD, "bilinear|bicubic|nearest", AT(data.filter), "bilinear", "filter of resizing",
       .section = "data" },
-    { "shape", 0, CLI_TEXT, "[TYPE:]D,D,...", AT(data.shape), NULL,
-      "of one sample in a file of plain little-endian numbers (f32, f16, f64, u8, i8)", .section = "data" },
+    { "shape", 0, CLI_SHAPE, "NAME=D,D,...|[TYPE:]D,D,...", AT(data.shape), NULL,
+      "with '=': of the network's input NAME, all dimensions, N for one that stays free (may be repeated); without: of "
+      "one sample in a file of plain little-endian numbers (f32, f16, f64, u8, i8)", .section = "data" },
     { "layout", 0, CLI_WORD, "nchw|nhwc", AT(data.layout), "nchw", "how array samples lie in their file",
       .section = "data" },
     { NULL },

@@ -107,6 +107,10 @@ OCTET_API octet_tensor octet_dataset_reference(const octet_dataset *data, size_t
 OCTET_API octet_status octet_dataset_part(octet_dataset **part, const octet_dataset *whole, size_t every, bool others,
                                           octet_error *err);
 
+/* Of samples that vary in shape, those that have the commonest one (of 512 that are looked at, evenly spaced); the part
+   does not vary. As above otherwise. */
+OCTET_API octet_status octet_dataset_alike(octet_dataset **part, const octet_dataset *whole, octet_error *err);
+
 /* A name for messages: "n01440764/x.JPEG", "#17". Belongs to the dataset. */
 OCTET_API const char *octet_dataset_name(const octet_dataset *data, size_t index);
 

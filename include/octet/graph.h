@@ -109,6 +109,11 @@ OCTET_API size_t     octet_graph_output_count(const octet_graph *graph);
 OCTET_API octet_port octet_graph_input(const octet_graph *graph, size_t index);
 OCTET_API octet_port octet_graph_output(const octet_graph *graph, size_t index);
 
+/* Sets the free dimensions of the input shape->name to shape's (OCTET_DIM_FREE: stays free) and finds all other shapes
+   again. For graphs that nothing has been done to yet. Another input, rank or size is OCTET_ERR_ARGUMENT; what the
+   network cannot take is OCTET_ERR_SHAPE, and the graph of no use any more. */
+OCTET_API octet_status octet_graph_bind(octet_graph *graph, const octet_port *shape, octet_error *err);
+
 /* Dynamic quantization: over what the range of a node's input is taken when it runs. */
 typedef enum octet_dynamic {
     OCTET_DYNAMIC_OFF = 0,

@@ -45,8 +45,9 @@ typedef struct octet_evaluate_options {
     bool                    no_effects;
 } octet_evaluate_options;
 
-/* Scores of model on data, of all its inputs; where baseline is not NULL, also baseline's own scores and agreement and SQNR between the
-   two. Both graphs are fused first if they are not. scores[0] is the model's, scores[1] the baseline's. */
+/* Scores of model on data, of all its inputs; where baseline is not NULL, also baseline's own scores and agreement and
+   SQNR between the two. Samples may vary in shape (octet_dataset_varies). Both graphs are fused first if they are not.
+   scores[0] is the model's, scores[1] the baseline's. */
 OCTET_API octet_status octet_evaluate(octet_scores scores[2], octet_graph *model, octet_graph *baseline,
                                       octet_dataset *data, const octet_evaluate_options *options, octet_error *err);
 
@@ -140,8 +141,7 @@ typedef struct octet_report_options {
 
 /* Writes one HTML file that holds everything it needs and asks no network (docs/report.md): the comparison, the times,
    and for every layer how its weights and values lie beside the ranges that were chosen for them. Names from files are
-   shown as text, whatever is in them. options may be NULL. OCTET_ERR_UNSUPPORTED for networks of several inputs;
-   nothing is written then. */
+   shown as text, whatever is in them. options may be NULL. */
 OCTET_API octet_status octet_report_write(const char *path, const octet_report_source *source,
                                           const octet_report_options *options, octet_error *err);
 

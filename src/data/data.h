@@ -100,8 +100,8 @@ struct octet_format {
     octet_status (*shape)(octet_port *port, const octet_dataset *data, size_t raw_index, octet_error *err);
 };
 
-extern const octet_format octet_format_files, octet_format_folder, octet_format_image, octet_format_npy, octet_format_npz, octet_format_idx,
-    octet_format_cifar, octet_format_list, octet_format_tar, octet_format_raw;
+extern const octet_format octet_format_files, octet_format_folder, octet_format_image, octet_format_npy,
+    octet_format_npz, octet_format_idx, octet_format_cifar, octet_format_list, octet_format_tar, octet_format_raw;
 
 /* Finds the row for path; source is loaded. */
 octet_status octet_format_find(const octet_format **format, const octet_source *source, const char *path,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lists and folders of npy files, one sample in each: the way to samples of differing shapes. Each file is a data set of
-   its own, of one sample, under the same options; so layouts, recipes and types mean what they mean elsewhere. */
+/* Lists and folders of npy files, one sample in each: the way to samples of differing shapes. Each file is a data set
+   of its own, of one sample, under the same options; so layouts, recipes and types mean what they mean elsewhere. */
 #include "data/data.h"
 
 #include <string.h>
@@ -47,7 +47,8 @@ static octet_status open_one(octet_dataset **one, const octet_dataset *data, siz
         return octet_fail_memory(err);
     }
     *d = (octet_dataset){ .arena = arena, .limits = data->limits, .target = data->target, .recipe = data->recipe,
-                          .own_recipe = data->own_recipe, .levels = data->levels, .port = { .dtype = OCTET_F32, .rank = 1, .dims = { 1 } } };
+                          .own_recipe = data->own_recipe, .levels = data->levels,
+                          .port = { .dtype = OCTET_F32, .rank = 1, .dims = { 1 } } };
     d->options.layout         = data->options.layout;
     const octet_status status = load(d, path, err);
     if (status == OCTET_OK) {
@@ -68,7 +69,7 @@ static octet_status read_file(const octet_dataset *data, size_t raw_index, float
     octet_status            status;
     const bool              same = p->rank == data->port.rank &&
                       !memcmp(p->dims, data->port.dims, sizeof *p->dims * (size_t)p->rank);
-    if (same) status = one->format->read(one, 0, values, err);
+    if (same) status = octet_array_read(one, 0, values, err);
     else status = octet_fail(err, OCTET_ERR_SHAPE, "wrong shape of sample %s (got %s, need %s like the first)",
                              data->files[raw_index], octet_shape_text(got, sizeof got, p->dims, p->rank),
                              octet_shape_text(need, sizeof need, data->port.dims, data->port.rank));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Image folders: labels.tsv where there is one, else images in the folder itself, else one sub-folder a class. Names
-   are sorted by byte; what is hidden or is no image by its name does not exist. A folder without images may hold .npy files,
-   a sample each. */
+   are sorted by byte; what is hidden or is no image by its name does not exist. A folder without images may hold
+   .npy files, a sample each. */
 #include "data/data.h"
 
 #include "base/checked.h"
@@ -141,7 +141,8 @@ static octet_status scan_tree(octet_table *table, octet_dataset *data, const cha
     *table = (octet_table){.files = images.at, .count = images.count, .capacity = images.capacity};
     if (images.count == 0) OCTET_TRY(add_classes(table, data, path, err));
     if (table->count) return OCTET_OK;
-    return octet_fail(err, OCTET_ERR_FORMAT, "folder contains no image (need .jpg, .jpeg or .png; or .npy, a sample each)");
+    return octet_fail(err, OCTET_ERR_FORMAT,
+                      "folder contains no image (need .jpg, .jpeg or .png; or .npy, a sample each)");
 }
 
 static bool accepts(const octet_source *source, const char *path)

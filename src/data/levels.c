@@ -34,7 +34,7 @@ static bool leaves_bytes(const octet_recipe *recipe)
 
 void octet_levels_settle(octet_dataset *data)
 {
-    const octet_dtype type = data->files ? OCTET_U8 : data->array.dtype;
+    const octet_dtype type = data->array.dtype ? data->array.dtype : OCTET_U8; /* images are bytes */
     data->straight         = data->levels.count == 1 && type == data->levels.dtype && leaves_bytes(&data->recipe);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list file: names of images, or of .npy files, a sample each, beneath its own folder, one a line, each with a class where the list is tsv or csv. */
+/* A list file: names of images, or of .npy files, a sample each, beneath its own folder, one a line, each with a class
+   where the list is tsv or csv. */
 #include "data/data.h"
 
 #include <string.h>

@@ -225,12 +225,7 @@ static octet_status make_feed(feed *f, benching *b, octet_error *err)
         OCTET_TRY(octet_inputs_make(&f->sets[i], &f->source, b->arena, err));
         OCTET_TRY(octet_inputs_fill(f->sets[i], &f->source, i, err));
     }
-    OCTET_TRY(octet_arena_get(&f->shapes, b->arena, f->source.port_count, sizeof *f->shapes, err));
-    for (size_t i = 0; i < f->source.port_count; i++) {
-        f->shapes[i]      = f->sets[0][i];
-        f->shapes[i].data = NULL;
-    }
-    return OCTET_OK;
+    return octet_inputs_shapes(&f->shapes, &f->source, b->arena, err);
 }
 
 /* ---- one run ---- */

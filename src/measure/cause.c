@@ -94,7 +94,7 @@ static size_t origin_of(const octet_pairing *p, const octet_value **value)
 {
     while ((*value)->producer && (*value)->producer->op->flags & OCTET_OP_VIEW) *value = (*value)->producer->inputs[0];
     const octet_layer *const layer = p->by_value[(*value)->index];
-    return layer ? (size_t)(layer - p->layers) : p->layer_count;
+    return layer ? (size_t)(layer - p->layers) : p->layer_count + octet_compared_input(p->quantized, *value);
 }
 
 /* The input of most error of its own. */

@@ -9,6 +9,7 @@
 
 #include "engine/put.h"
 #include "graph/op.h"
+#include "measure/inputs.h"
 #include "measure/sqnr.h"
 
 enum { OCTET_COMPARED_OUTPUTS = 64 };
@@ -51,10 +52,10 @@ typedef struct octet_origins {
 /* What one sample adds, or all of them. */
 typedef struct octet_compared {
     octet_layer_sums *layers;
-    octet_origins    *origins; /* per layer, and one more: of the network's input */
+    octet_origins    *origins; /* per layer, and then per input of the network */
     octet_sqnr        output; /* of the first, of all samples */
     double           *signal, *noise; /* squares per output, of the samples that effects are measured on */
-    size_t            layer_count, output_count;
+    size_t            layer_count, origin_count, output_count;
     size_t            samples; /* whose layers were compared */
 } octet_compared;
 
@@ -68,6 +69,8 @@ struct octet_pairing {
     octet_graph  *real, *quantized, *unrounded;
     octet_graph  *folded; /* the float network, its batch norms folded */
     octet_plan   *real_plan, *quantized_plan, *unrounded_plan;
+    octet_inputs  source;  /* data, set by whoever makes the pairing, may be NULL: nothing is run then */
+    octet_tensor *shapes;  /* of one sample's inputs, without data; NULL: as the networks say */
     octet_layer  *layers; /* in execution order */
     size_t        layer_count;
     octet_layer **by_value; /* of the quantized network's values; NULL: none */
@@ -87,7 +90,7 @@ typedef struct octet_comparing {
     octet_workspace     *real, *quantized; /* the networks as they are */
     octet_workspace     *fed;              /* quantized, every layer fed the float network's values */
     octet_workspace     *real_again, *quantized_again, *unrounded; /* of parts */
-    octet_tensor         input;
+    octet_tensor        *inputs; /* of the sample in hand */
     float               *rooms[4];                        /* of the largest value each */
     const float         *outputs[OCTET_COMPARED_OUTPUTS];  /* of the float network's run; NULL: not comparable */
     float               *output_rooms[OCTET_COMPARED_OUTPUTS];
@@ -109,7 +112,8 @@ typedef struct octet_comparing {
 /* The float network that computes with quantized's numbers and rounds nothing: same names. The caller frees it. */
 octet_status octet_unrounded(octet_graph **unrounded, const octet_graph *quantized, octet_error *err);
 
-/* Both graphs are fused. Where they do not match: OCTET_ERR_SHAPE, naming the first node that differs. */
+/* Both graphs are fused, source.data is set. Where they do not match: OCTET_ERR_SHAPE, naming the first node that
+   differs. */
 octet_status octet_pairing_make(octet_pairing *pairing, octet_graph *real, octet_graph *quantized,
                                 const octet_evaluate_options *options, octet_arena *arena, octet_error *err);
 void         octet_pairing_release(octet_pairing *pairing);
@@ -124,7 +128,7 @@ void         octet_comparing_release(octet_comparing *c);
    not keep it in blocks and in pixels (blocks.c). */
 bool octet_compare_blocks(octet_comparing *c, const octet_layer *layer);
 
-/* Adds what the sample in c->input shows to c->sums. */
+/* Adds what the sample in c->inputs shows to c->sums. */
 octet_status octet_compare_sample(octet_comparing *c, octet_error *err);
 
 /* ---- comparers.c ---- */
@@ -181,8 +185,8 @@ void         octet_origins_take(octet_origins *into, octet_origins *from);
    and rooms[3]. */
 octet_status octet_origins_gather(octet_comparing *c, const octet_layer *layer, const float *reference,
                                   const float *own, octet_error *err);
-/* The same of the network's input. */
-void octet_origins_gather_input(octet_comparing *c);
+/* The same of the network's inputs. */
+void octet_origins_gather_inputs(octet_comparing *c);
 
 /* ---- cause.c ---- */
 
@@ -207,6 +211,17 @@ static inline float octet_level_real(const octet_qparams *q, int32_t level)
 {
     return (float)(level - q->zero_point[0]) * q->scale[0];
 }
+
+/* Which input of graph value is. */
+static inline size_t octet_compared_input(const octet_graph *graph, const octet_value *value)
+{
+    size_t i = 0;
+    while (i + 1 < graph->input_count && graph->inputs[i] != value) i++;
+    return i;
+}
+
+/* The value that origins[index] are of. */
+const octet_value *octet_origin_value(const octet_pairing *pairing, size_t index);
 
 /* Elements of a value. */
 size_t octet_compared_count(const octet_plan *plan, const octet_value *value);

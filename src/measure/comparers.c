@@ -13,10 +13,11 @@ octet_status octet_compared_make(octet_compared *c, const octet_pairing *pairing
                                  octet_error *err)
 {
     const size_t layer_count = pairing->layer_count, outputs = pairing->output_count ? pairing->output_count : 1;
-    *c = (octet_compared){ .layer_count = layer_count, .output_count = pairing->output_count };
+    *c = (octet_compared){ .layer_count = layer_count, .output_count = pairing->output_count,
+                           .origin_count = layer_count + pairing->quantized->input_count };
     OCTET_TRY(octet_arena_get(&c->layers, arena, layer_count, sizeof *c->layers, err));
-    OCTET_TRY(octet_arena_get(&c->origins, arena, layer_count + 1, sizeof *c->origins, err));
-    for (size_t i = 0; i <= layer_count; i++)
+    OCTET_TRY(octet_arena_get(&c->origins, arena, c->origin_count, sizeof *c->origins, err));
+    for (size_t i = 0; i < c->origin_count; i++)
         OCTET_TRY(octet_origins_make(&c->origins[i], pairing, i, arena, err));
     OCTET_TRY(octet_arena_get(&c->signal, arena, outputs, sizeof *c->signal, err));
     OCTET_TRY(octet_arena_get(&c->noise, arena, outputs, sizeof *c->noise, err));
@@ -49,7 +50,7 @@ void octet_compared_take(octet_compared *into, octet_compared *from)
     from->samples = 0;
     take_doubles(into->signal, from->signal, from->output_count);
     take_doubles(into->noise, from->noise, from->output_count);
-    for (size_t i = 0; i <= from->layer_count; i++) octet_origins_take(&into->origins[i], &from->origins[i]);
+    for (size_t i = 0; i < from->origin_count; i++) octet_origins_take(&into->origins[i], &from->origins[i]);
     for (size_t i = 0; i < from->layer_count; i++) {
         octet_layer_sums *const a = &into->layers[i], *const b = &from->layers[i];
         take_sqnr(&a->local, &b->local);
@@ -82,7 +83,7 @@ static void run_worker(void *context, size_t i)
     const size_t           index = octet_comparers_index(t, t->first + i);
     c->wanted                    = octet_comparers_choose(t, t->first + i, t->effects) ? t->wanted : 0;
     c->layers                    = c->wanted || octet_comparers_choose(t, t->first + i, t->layers);
-    c->status                    = octet_dataset_read(t->data, index, c->input.data, NULL, &c->error);
+    c->status                    = octet_inputs_read(c->inputs, &t->pairing.source, 0, index, &c->error);
     if (c->status == OCTET_OK) c->status = octet_compare_sample(c, &c->error);
     if (c->status == OCTET_OK && c->finish) c->status = c->finish(c->context, c, t->first + i, &c->error);
 }
@@ -104,8 +105,7 @@ static octet_status compare_samples(octet_comparers *t, octet_error *err)
 
 static octet_status make_worker(octet_comparing *c, const octet_comparers *t, octet_arena *arena, octet_error *err)
 {
-    c->input = octet_dataset_tensor(t->data);
-    OCTET_TRY(octet_arena_get(&c->input.data, arena, (size_t)octet_tensor_count(&c->input), sizeof(float), err));
+    OCTET_TRY(octet_inputs_make(&c->inputs, &t->pairing.source, arena, err));
     return octet_comparing_make(c, &t->pairing, arena, err);
 }
 
@@ -118,6 +118,7 @@ octet_status octet_comparers_make(octet_comparers *t, octet_graph *graphs[2], co
     t->count                       = threads < OCTET_MOST_COMPARERS ? threads : OCTET_MOST_COMPARERS;
     if (t->count > t->total) t->count = t->total ? t->total : 1;
     how.plan.threads = how.baseline_plan.threads = (int)(threads / t->count);
+    t->pairing.source.data = t->data;
     OCTET_TRY(octet_pairing_make(&t->pairing, graphs[0], graphs[1], &how, arena, err));
     for (size_t i = 0; i < t->count; i++) OCTET_TRY(make_worker(&t->workers[i], t, arena, err));
     return octet_compared_make(&t->sums, &t->pairing, arena, err);

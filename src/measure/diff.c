@@ -123,11 +123,7 @@ static octet_status make_inputs(diffing *d, octet_error *err)
                                  .port_count = d->sides[0].graph->input_count };
     d->samples = o->data ? octet_inputs_count(&d->source) : o->samples ? o->samples : SAMPLES;
     OCTET_TRY(octet_inputs_make(&d->set, &d->source, d->arena, err));
-    OCTET_TRY(octet_arena_get(&d->shapes, d->arena, d->source.port_count, sizeof *d->shapes, err));
-    for (size_t i = 0; i < d->source.port_count; i++) {
-        d->shapes[i]      = d->set[i];
-        d->shapes[i].data = NULL;
-    }
+    OCTET_TRY(octet_inputs_shapes(&d->shapes, &d->source, d->arena, err));
     return OCTET_OK;
 }
 

@@ -97,7 +97,8 @@ static bool unround(octet_comparing *c, const octet_value *value, const octet_no
     if (!to) return false;
     if (others_want_levels(p, value, reader) || (node && always_rounds(node)))
         return move(c->unrounded, to, c->quantized, value, c->rooms[2]);
-    if (value->is_input) return octet_workspace_put_reals(c->unrounded, to, c->input.data);
+    if (value->is_input)
+        return octet_workspace_put_reals(c->unrounded, to, c->inputs[octet_compared_input(p->quantized, value)].data);
     if (!node || !twin) return false;
     if (!put_inputs(c, node, twin, err)) return false;
     return octet_workspace_run_node(c->unrounded, twin, err) == OCTET_OK;

@@ -52,26 +52,29 @@ static octet_status make_room(octet_tensor *tensor, const octet_inputs *inputs, 
     return octet_arena_get(&tensor->data, arena, (size_t)bytes, 1, err);
 }
 
-octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err)
+octet_status octet_inputs_shapes(octet_tensor **shapes, const octet_inputs *inputs, octet_arena *arena,
+                                 octet_error *err)
 {
     OCTET_TRY(check_data(inputs, err));
-    OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
-    for (size_t i = 0; i < inputs->port_count; i++) {
-        OCTET_TRY(shape_of(&(*set)[i], inputs, i, err));
-        OCTET_TRY(make_room(&(*set)[i], inputs, i, arena, err));
-    }
+    OCTET_TRY(octet_arena_get(shapes, arena, inputs->port_count, sizeof **shapes, err));
+    for (size_t i = 0; i < inputs->port_count; i++) OCTET_TRY(shape_of(&(*shapes)[i], inputs, i, err));
+    return OCTET_OK;
+}
+
+octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err)
+{
+    OCTET_TRY(octet_inputs_shapes(set, inputs, arena, err));
+    for (size_t i = 0; i < inputs->port_count; i++) OCTET_TRY(make_room(&(*set)[i], inputs, i, arena, err));
     return OCTET_OK;
 }
 
 octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
                                   octet_error *err)
 {
-    OCTET_TRY(check_data(inputs, err));
-    OCTET_TRY(octet_arena_get(set, arena, inputs->port_count, sizeof **set, err));
+    OCTET_TRY(octet_inputs_shapes(set, inputs, arena, err));
     for (size_t i = 0; i < inputs->port_count; i++) {
         octet_tensor *const tensor = &(*set)[i];
-        OCTET_TRY(shape_of(tensor, inputs, i, err));
-        const octet_dtype dtype = tensor->dtype;
+        const octet_dtype   dtype  = tensor->dtype;
         OCTET_TRY(octet_dataset_input_at(tensor, inputs->data, i, index, err));
         tensor->dtype = dtype;
         OCTET_TRY(make_room(tensor, inputs, i, arena, err));
@@ -133,9 +136,9 @@ octet_status octet_inputs_read(const octet_tensor *set, const octet_inputs *inpu
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (at most %d)", inputs->port_count,
                           (int)OCTET_INPUTS_MOST);
     for (size_t i = 0; i < inputs->port_count; i++) {
-        one[i]      = octet_dataset_input(inputs->data, i);
+        one[i] = octet_dataset_varies(inputs->data) ? set[i] : octet_dataset_input(inputs->data, i);
         one[i].dtype = set[i].dtype;
-        one[i].data = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
+        one[i].data  = (uint8_t *)set[i].data + at * (size_t)octet_tensor_bytes(&one[i]);
     }
     return octet_dataset_read_inputs(inputs->data, sample, one, NULL, err);
 }

@@ -25,7 +25,11 @@ size_t octet_inputs_count(const octet_inputs *inputs);
 /* One set: shapes, and memory of the arena. Free leading dimensions become batch; a fixed one must be it. */
 octet_status octet_inputs_make(octet_tensor **set, const octet_inputs *inputs, octet_arena *arena, octet_error *err);
 
-/* The same for sample index of the data, in its own shape; batch is 1. */
+/* The set without data: what plans are made for. */
+octet_status octet_inputs_shapes(octet_tensor **shapes, const octet_inputs *inputs, octet_arena *arena,
+                                 octet_error *err);
+
+/* octet_inputs_make for sample index of the data, in its own shape; batch is 1. */
 octet_status octet_inputs_make_at(octet_tensor **set, const octet_inputs *inputs, size_t index, octet_arena *arena,
                                   octet_error *err);
 

@@ -14,10 +14,14 @@ enum { ROW = 512 };
 
 /* ---- sums ---- */
 
-static octet_tensor shape_of(const octet_pairing *p, size_t layer)
+const octet_value *octet_origin_value(const octet_pairing *p, size_t index)
 {
-    const octet_value *const v = layer < p->layer_count ? p->layers[layer].value : p->quantized->inputs[0];
-    return octet_plan_shape(p->quantized_plan, v);
+    return index < p->layer_count ? p->layers[index].value : p->quantized->inputs[index - p->layer_count];
+}
+
+static octet_tensor shape_of(const octet_pairing *p, size_t index)
+{
+    return octet_plan_shape(p->quantized_plan, octet_origin_value(p, index));
 }
 
 /* Channels lie along dimension 1. */
@@ -127,9 +131,12 @@ static void add_value(octet_comparing *c, size_t origin, const octet_value *valu
     o->seen = true;
 }
 
-void octet_origins_gather_input(octet_comparing *c)
+void octet_origins_gather_inputs(octet_comparing *c)
 {
-    add_value(c, c->pairing->layer_count, c->pairing->quantized->inputs[0], c->input.data, NULL);
+    const octet_pairing *const p = c->pairing;
+    for (size_t i = 0; i < p->quantized->input_count; i++)
+        if (c->inputs[i].dtype == OCTET_F32)
+            add_value(c, p->layer_count + i, p->quantized->inputs[i], c->inputs[i].data, NULL);
 }
 
 /* ---- the layer with one thing rounded ---- */

@@ -89,8 +89,8 @@ static octet_status check_missing(const octet_node *node, const octet_graph *qua
 
 static octet_status check_match(const octet_pairing *p, octet_error *err)
 {
-    if (p->real->input_count != 1 || p->quantized->input_count != 1)
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with one input can be compared (got %zu and %zu)",
+    if (p->real->input_count != p->quantized->input_count || !p->real->input_count)
+        return octet_fail(err, OCTET_ERR_SHAPE, "the networks do not match: they have %zu and %zu inputs",
                           p->real->input_count, p->quantized->input_count);
     for (const octet_node *n = p->quantized->first; n; n = n->next) OCTET_TRY(check_twin(n, p->real, err));
     for (const octet_node *n = p->real->first; n; n = n->next) OCTET_TRY(check_missing(n, p->quantized, err));
@@ -160,10 +160,19 @@ static octet_status list_layers(octet_pairing *p, octet_arena *arena, octet_erro
     return OCTET_OK;
 }
 
-static octet_status make_plan(octet_plan **plan, const octet_graph *graph, const octet_plan_options *options,
-                              octet_error *err)
+/* The shapes of all samples: those of the first. */
+static octet_status find_shapes(octet_pairing *p, octet_arena *arena, octet_error *err)
+{
+    const octet_dataset *const data = p->source.data;
+    p->source = (octet_inputs){ .graph = p->real, .data = data, .batch = 1, .port_count = p->real->input_count };
+    return data ? octet_inputs_shapes(&p->shapes, &p->source, arena, err) : OCTET_OK;
+}
+
+static octet_status make_plan(octet_plan **plan, const octet_pairing *p, const octet_graph *graph,
+                              const octet_plan_options *options, octet_error *err)
 {
     octet_plan_options how = *options;
+    how.inputs = p->shapes;
     how.batch = 1, how.keep_values = how.reals = true;
     return octet_plan_create(plan, graph, &how, err);
 }
@@ -190,7 +199,7 @@ static octet_status measure_values(octet_pairing *p, octet_error *err)
         take_count(p, p->layers[i].value);
     }
     for (const octet_value *v = p->quantized->values; v; v = v->next)
-        if (v->producer && v->dtype != OCTET_F32 && !octet_plan_shape(p->quantized_plan, v).data)
+        if ((v->producer || v->is_input) && v->dtype != OCTET_F32 && !octet_plan_shape(p->quantized_plan, v).data)
             p->has_integers = true;
     return OCTET_OK;
 }
@@ -205,9 +214,10 @@ octet_status octet_pairing_make(octet_pairing *pairing, octet_graph *real, octet
     OCTET_TRY(octet_graph_copy(&pairing->folded, real, err));
     OCTET_TRY(octet_pass_fold_batch_norm(pairing->folded, err));
     OCTET_TRY(list_layers(pairing, arena, err));
-    OCTET_TRY(make_plan(&pairing->real_plan, real, &options->baseline_plan, err));
-    OCTET_TRY(make_plan(&pairing->quantized_plan, quantized, &options->plan, err));
-    OCTET_TRY(make_plan(&pairing->unrounded_plan, pairing->unrounded, &options->baseline_plan, err));
+    OCTET_TRY(find_shapes(pairing, arena, err));
+    OCTET_TRY(make_plan(&pairing->real_plan, pairing, real, &options->baseline_plan, err));
+    OCTET_TRY(make_plan(&pairing->quantized_plan, pairing, quantized, &options->plan, err));
+    OCTET_TRY(make_plan(&pairing->unrounded_plan, pairing, pairing->unrounded, &options->baseline_plan, err));
     return measure_values(pairing, err);
 }
 

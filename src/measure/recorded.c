@@ -6,6 +6,7 @@
 #include "engine/put.h"
 #include "graph/op.h"
 #include "measure/differ.h"
+#include "measure/inputs.h"
 #include "ops/levels.h"
 
 #include <string.h>
@@ -27,7 +28,8 @@ typedef struct recorded {
     octet_recording           recording;
     octet_plan               *plan;
     octet_workspace          *workspace;
-    octet_tensor              input;
+    octet_inputs              source;
+    octet_tensor             *inputs;
     match                    *matches;
     size_t                    count, samples;
     struct octet_unmatched   *unmatched;
@@ -142,8 +144,8 @@ static octet_status run_samples(recorded *r, octet_error *err)
         const octet_progress progress = { "diff", i, r->samples };
         if (o->progress && o->progress(o->progress_context, &progress))
             return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
-        OCTET_TRY(octet_dataset_read(o->data, i, r->input.data, NULL, err));
-        OCTET_TRY(octet_run(r->workspace, &r->input, outputs, err));
+        OCTET_TRY(octet_inputs_read(r->inputs, &r->source, 0, i, err));
+        OCTET_TRY(octet_run(r->workspace, r->inputs, outputs, err));
         for (size_t k = 0; k < r->count; k++) add_match(r, &r->matches[k], i);
     }
     return OCTET_OK;
@@ -152,25 +154,25 @@ static octet_status run_samples(recorded *r, octet_error *err)
 static octet_status prepare(recorded *r, const char *path, octet_error *err)
 {
     octet_plan_options how = r->options->plan;
+    octet_tensor      *shapes;
     how.engines = r->side->engines, how.batch = 1, how.keep_values = true;
     if (!r->options->data)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "recorded arrays need the data they were made of");
     OCTET_TRY(octet_fuse(r->side->graph, err));
-    if (r->side->graph->input_count != 1 || r->side->graph->output_count > MOST_OUTPUTS)
-        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs, %zu outputs (need 1, at most %d)",
-                          r->side->graph->input_count, r->side->graph->output_count, MOST_OUTPUTS);
+    if (r->side->graph->output_count > MOST_OUTPUTS)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu outputs (need at most %d)",
+                          r->side->graph->output_count, MOST_OUTPUTS);
     r->samples = octet_dataset_count(r->options->data);
-    r->input   = octet_dataset_tensor(r->options->data);
-    how.inputs = &r->input, how.reals = true;
+    r->source  = (octet_inputs){ .graph = r->side->graph, .data = r->options->data, .batch = 1,
+                                 .port_count = r->side->graph->input_count };
+    OCTET_TRY(octet_inputs_make(&r->inputs, &r->source, r->arena, err));
+    OCTET_TRY(octet_inputs_shapes(&shapes, &r->source, r->arena, err));
+    how.inputs = shapes, how.reals = true;
     OCTET_TRY(octet_plan_create(&r->plan, r->side->graph, &how, err));
     OCTET_TRY(octet_workspace_create(&r->workspace, r->plan, err));
     const octet_status status = octet_recording_open(&r->recording, path, r->options->plan.limits.max_memory, err);
-    if (status != OCTET_OK) {
-        octet_error_file(err, path);
-        return status;
-    }
-    const size_t count = (size_t)octet_tensor_count(&r->input);
-    return octet_arena_get(&r->input.data, r->recording.arena, count, sizeof(float), err);
+    if (status != OCTET_OK) octet_error_file(err, path);
+    return status;
 }
 
 /* ---- the result ---- */

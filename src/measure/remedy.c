@@ -49,7 +49,7 @@ typedef struct remedying {
     octet_arena          *arena;
     patient               patients[LAYERS];
     size_t                count, samples;
-    octet_tensor          inputs[MOST_SAMPLES];
+    octet_tensor         *inputs[MOST_SAMPLES];
     float                *outputs[MOST_SAMPLES][OCTET_COMPARED_OUTPUTS];
     double                base;
     double                known[KINDS]; /* of global ones; NAN: not measured yet */
@@ -76,11 +76,9 @@ static octet_status see_sample(remedying *r, size_t sample, octet_error *err)
     octet_comparing *const     c = r->given->worker;
     const octet_pairing *const p = r->given->pairing;
     octet_tensor               outputs[OCTET_COMPARED_OUTPUTS];
-    r->inputs[sample] = c->input;
-    OCTET_TRY(octet_arena_get(&r->inputs[sample].data, r->arena, (size_t)octet_tensor_count(&c->input), sizeof(float),
-                              err));
-    OCTET_TRY(octet_dataset_read(r->given->data, r->given->samples[sample], r->inputs[sample].data, NULL, err));
-    OCTET_TRY(octet_run(c->real, &r->inputs[sample], outputs, err));
+    OCTET_TRY(octet_inputs_make(&r->inputs[sample], &p->source, r->arena, err));
+    OCTET_TRY(octet_inputs_read(r->inputs[sample], &p->source, 0, r->given->samples[sample], err));
+    OCTET_TRY(octet_run(c->real, r->inputs[sample], outputs, err));
     for (size_t i = 0; i < r->count; i++) {
         const octet_value *const v    = r->patients[i].finding.value;
         const octet_value *const twin = v ? octet_graph_find_value(p->real, v->name) : NULL;
@@ -99,7 +97,7 @@ static octet_status run_samples(double *db, const remedying *r, const octet_grap
     double                     signal[OCTET_COMPARED_OUTPUTS] = { 0 }, noise[OCTET_COMPARED_OUTPUTS] = { 0 };
     octet_tensor               outputs[OCTET_COMPARED_OUTPUTS];
     for (size_t i = 0; i < r->samples; i++) {
-        OCTET_TRY(octet_run(ws, &r->inputs[i], outputs, err));
+        OCTET_TRY(octet_run(ws, r->inputs[i], outputs, err));
         for (size_t o = 0; o < p->output_count; o++) {
             const octet_value *const value = octet_graph_find_value(graph, p->outputs[o][1]->name);
             const float *const       x = value ? octet_workspace_reals(ws, value, r->given->worker->rooms[0]) : NULL;
@@ -119,7 +117,7 @@ static octet_status measure(double *db, const remedying *r, const octet_graph *g
     octet_plan_options how  = r->given->options->plan;
     octet_plan        *plan = NULL;
     octet_workspace   *ws   = NULL;
-    how.batch = 1, how.keep_values = how.reals = true;
+    how.inputs = r->given->pairing->shapes, how.keep_values = how.reals = true;
     octet_status status = octet_plan_create(&plan, graph, &how, err);
     if (status == OCTET_OK) status = octet_workspace_create(&ws, plan, err);
     if (status == OCTET_OK) status = run_samples(db, r, graph, ws, err);
@@ -132,9 +130,9 @@ static octet_status measure(double *db, const remedying *r, const octet_graph *g
 static octet_status make_affine(octet_graph *variant, const remedying *r, octet_error *err)
 {
     const octet_pairing *const p = r->given->pairing;
-    for (size_t i = 0; i <= p->layer_count; i++) {
+    for (size_t i = 0; i < r->given->sums->origin_count; i++) {
         const octet_origins *const o = &r->given->sums->origins[i];
-        const octet_value *const   v = i < p->layer_count ? p->layers[i].value : p->quantized->inputs[0];
+        const octet_value *const   v = octet_origin_value(p, i);
         const octet_qparams *const q = octet_value_levels(p->quantized, v);
         octet_range                range = { .seen = o->seen, .min = o->lo[0], .max = o->hi[0] };
         if (!o->seen || !q || !octet_is_symmetric(q)) continue;

@@ -177,8 +177,7 @@ static octet_status start_runner(octet_runner *r, octet_runs *e, const octet_pla
     how.threads = e->inner_threads, how.reals = true;
     if (e->varies) return octet_binding_create(&r->binding, r->graph, &how, err);
     source.batch = (int64_t)r->batch;
-    OCTET_TRY(octet_inputs_make(&shapes, &source, e->arena, err));
-    for (size_t k = 0; k < source.port_count; k++) shapes[k].data = NULL;
+    OCTET_TRY(octet_inputs_shapes(&shapes, &source, e->arena, err));
     how.inputs = shapes;
     OCTET_TRY(octet_plan_create(&r->plan, r->graph, &how, err));
     for (int i = 0; i < e->workers; i++) {

@@ -68,9 +68,13 @@ static octet_status compare_layers(octet_comparing *c, octet_error *err)
 {
     const octet_pairing *const p = c->pairing;
     octet_tensor               outputs[OCTET_COMPARED_OUTPUTS];
-    if (p->has_integers) OCTET_TRY(octet_run(c->fed, &c->input, outputs, err));
-    octet_workspace_put_reals(c->fed, p->quantized->inputs[0], c->input.data);
-    if (c->wanted & OCTET_WANT_ORIGINS) octet_origins_gather_input(c);
+    octet_workspace *const     fed[] = { c->fed, c->unrounded, c->real_again };
+    for (size_t i = 0; p->has_integers && i < sizeof fed / sizeof *fed; i++)
+        OCTET_TRY(octet_run(fed[i], c->inputs, outputs, err));
+    for (size_t i = 0; i < p->quantized->input_count; i++)
+        if (c->inputs[i].dtype == OCTET_F32)
+            octet_workspace_put_reals(c->fed, p->quantized->inputs[i], c->inputs[i].data);
+    if (c->wanted & OCTET_WANT_ORIGINS) octet_origins_gather_inputs(c);
     for (size_t i = 0; i < p->layer_count; i++)
         OCTET_TRY((p->layers[i].add ? compare_summed : compare_layer)(c, &p->layers[i], err));
     return OCTET_OK;
@@ -107,8 +111,8 @@ static void compare_outputs(octet_comparing *c)
 octet_status octet_compare_sample(octet_comparing *c, octet_error *err)
 {
     octet_tensor outputs[OCTET_COMPARED_OUTPUTS];
-    OCTET_TRY(octet_run(c->real, &c->input, outputs, err));
-    OCTET_TRY(octet_run(c->quantized, &c->input, outputs, err));
+    OCTET_TRY(octet_run(c->real, c->inputs, outputs, err));
+    OCTET_TRY(octet_run(c->quantized, c->inputs, outputs, err));
     compare_first(c);
     if (!c->layers) return OCTET_OK;
     if (c->wanted) compare_outputs(c);

@@ -65,9 +65,10 @@ static octet_status log_weights(logging *l, octet_error *err)
 
 static octet_status log_outputs(logging *l, size_t sample, octet_error *err)
 {
-    const octet_pairing *const p     = &l->pairing;
-    const octet_value *const   input = p->quantized->inputs[0];
-    OCTET_TRY(log_value(l, sample, input, l->worker.input.data, err));
+    const octet_pairing *const p = &l->pairing;
+    for (size_t i = 0; i < p->quantized->input_count; i++)
+        if (l->worker.inputs[i].dtype == OCTET_F32)
+            OCTET_TRY(log_value(l, sample, p->quantized->inputs[i], l->worker.inputs[i].data, err));
     for (size_t i = 0; i < p->layer_count; i++) {
         const float *const real = octet_workspace_reals(l->worker.real, p->layers[i].reference, l->worker.rooms[0]);
         if (!p->layers[i].add) OCTET_TRY(log_value(l, sample, p->layers[i].value, real, err));
@@ -116,14 +117,13 @@ static octet_status log_shadows(logging *l, size_t sample, octet_error *err)
 static octet_status run_samples(logging *l, octet_status (*each)(logging *l, size_t sample, octet_error *err),
                                 octet_error *err)
 {
-    octet_tensor *input = &l->worker.input, outputs[OCTET_COMPARED_OUTPUTS];
-    *input              = octet_dataset_tensor(l->data);
-    OCTET_TRY(octet_arena_get(&input->data, l->arena, (size_t)octet_tensor_count(input), sizeof(float), err));
+    octet_tensor outputs[OCTET_COMPARED_OUTPUTS];
+    OCTET_TRY(octet_inputs_make(&l->worker.inputs, &l->pairing.source, l->arena, err));
     OCTET_TRY(octet_comparing_make(&l->worker, &l->pairing, l->arena, err));
     for (size_t i = 0; i < octet_dataset_count(l->data); i++) {
-        OCTET_TRY(octet_dataset_read(l->data, i, input->data, NULL, err));
-        OCTET_TRY(octet_run(l->worker.real, input, outputs, err));
-        OCTET_TRY(octet_run(l->worker.quantized, input, outputs, err));
+        OCTET_TRY(octet_inputs_read(l->worker.inputs, &l->pairing.source, 0, i, err));
+        OCTET_TRY(octet_run(l->worker.real, l->worker.inputs, outputs, err));
+        OCTET_TRY(octet_run(l->worker.quantized, l->worker.inputs, outputs, err));
         OCTET_TRY(each(l, i, err));
     }
     return OCTET_OK;
@@ -138,6 +138,7 @@ static octet_status run(logging *l, octet_graph *reference, octet_graph *quantiz
     OCTET_TRY(octet_fuse(quantized, err));
     l->arena = octet_arena_new();
     if (!l->arena) return octet_fail_memory(err);
+    l->pairing.source.data = l->data;
     octet_status status = octet_pairing_make(&l->pairing, reference, quantized, &options, l->arena, err);
     if (status == OCTET_OK) status = each ? run_samples(l, each, err) : log_weights(l, err);
     octet_comparing_release(&l->worker);

@@ -8,6 +8,8 @@
 #include "ops/shape.h"
 #include "passes/integerize.h"
 
+#include <string.h>
+
 /* In this order. */
 static octet_status (*const passes[])(octet_graph *graph, octet_error *err) = {
     octet_pass_fold_constants,    octet_pass_remove_identity,   octet_pass_layer_norm,
@@ -21,6 +23,29 @@ octet_status octet_graph_verify(octet_graph *graph, octet_error *err)
 {
     OCTET_TRY(octet_graph_sort(graph, err));
     OCTET_TRY(octet_graph_check(graph, err));
+    return octet_graph_infer(graph, err);
+}
+
+octet_status octet_graph_bind(octet_graph *graph, const octet_port *shape, octet_error *err)
+{
+    octet_value *input = NULL;
+    char         got[96], need[96];
+    for (size_t i = 0; i < graph->input_count; i++)
+        if (!strcmp(graph->inputs[i]->name, shape->name)) input = graph->inputs[i];
+    if (graph->stage != OCTET_STAGE_FLOAT)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "dimensions are bound before anything else");
+    if (!input)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "the network has no input '%.80s' (its first is '%.80s')",
+                          shape->name, graph->input_count ? graph->inputs[0]->name : "");
+    bool fits = shape->rank == input->rank;
+    for (int i = 0; fits && i < input->rank; i++)
+        fits = input->dims[i] == OCTET_DIM_FREE || shape->dims[i] == OCTET_DIM_FREE || shape->dims[i] == input->dims[i];
+    if (!fits)
+        return octet_fail(err, OCTET_ERR_ARGUMENT, "input '%.80s' cannot be %s (it is %s)", input->name,
+                          octet_shape_text(got, sizeof got, shape->dims, shape->rank),
+                          octet_shape_text(need, sizeof need, input->dims, input->rank));
+    for (int i = 0; i < input->rank; i++)
+        if (shape->dims[i] != OCTET_DIM_FREE) input->dims[i] = shape->dims[i];
     return octet_graph_infer(graph, err);
 }
 

@@ -69,8 +69,7 @@ static octet_status order_means(const octet_samples *samples, const octet_calibr
     OCTET_TRY(octet_arena_get(&room, samples->arena, most, sizeof *room, err));
     for (size_t i = 0; i < c->mean_count; i++)
         for (int fine = 0; c->means[i].sum && fine < 2; fine++)
-            octet_workspace_order_sums(octet_samples_workspace(samples), c->means[i].value,
-                                       fine ? c->means[i].fine : c->means[i].sum, room);
+            octet_samples_order_sums(samples, c->means[i].value, fine ? c->means[i].fine : c->means[i].sum, room);
     return OCTET_OK;
 }
 

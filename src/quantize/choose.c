@@ -315,7 +315,12 @@ static octet_status allocate(search *s, octet_arena *arena, octet_error *err)
 
 static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
 {
-    const octet_plan_options options = { .threads = 1, .batch = 1, .keep_values = true };
+    octet_plan_options options = { .threads = 1, .keep_values = true };
+    const octet_inputs from    = { .graph = s->graph, .data = s->data, .batch = 1,
+                                   .port_count = s->graph->input_count };
+    octet_tensor      *shapes;
+    OCTET_TRY(octet_inputs_shapes(&shapes, &from, arena, err));
+    options.inputs = shapes;
     OCTET_TRY(octet_plan_create(&s->plan, s->graph, &options, err));
     OCTET_TRY(allocate(s, arena, err));
     for (size_t g = 0; g < s->graph->calibration->group_count; g++) OCTET_TRY(make_candidates(s, g, err));
@@ -330,8 +335,8 @@ static octet_status search_all(search *s, octet_arena *arena, octet_error *err)
     return octet_spare_guilty(s->graph, signal, err);
 }
 
-octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
-                                    octet_error *err)
+static octet_status choose(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                           octet_error *err)
 {
     const int threads = octet_calibrate_threads(options);
     search    s       = { .graph = graph, .data = data, .options = options };
@@ -347,5 +352,16 @@ octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, con
     }
     octet_plan_free(s.plan);
     octet_arena_free(arena);
+    return status;
+}
+
+/* One plan serves all samples: those of one shape, where they vary. */
+octet_status octet_choose_by_output(octet_graph *graph, octet_dataset *data, const octet_calibrate_options *options,
+                                    octet_error *err)
+{
+    octet_dataset *alike = NULL;
+    if (octet_dataset_varies(data)) OCTET_TRY(octet_dataset_alike(&alike, data, err));
+    const octet_status status = choose(graph, alike ? alike : data, options, err);
+    octet_dataset_free(alike);
     return status;
 }

@@ -56,11 +56,23 @@ static octet_status quantize_operand(octet_graph *graph, octet_value *value, oct
     return octet_set_qparams(graph, value->fake_quantize, &quantizer, &range, 1, err);
 }
 
-static octet_status watch_mean(octet_graph *graph, const octet_value *value, octet_error *err)
+/* A mean has one entry for each element of a sample: there must be a number of them. */
+static bool has_elements(const octet_value *value)
 {
-    octet_calibration *const c = graph->calibration;
-    octet_watch *const       w = &c->watches[value->index];
+    bool known = value->has_shape;
+    for (int i = 1; known && i < value->rank; i++) known = value->dims[i] != OCTET_DIM_FREE;
+    return known;
+}
+
+static octet_status watch_mean(octet_graph *graph, const octet_node *node, octet_error *err)
+{
+    octet_calibration *const c     = graph->calibration;
+    const octet_value *const value = node->inputs[0];
+    octet_watch *const       w     = &c->watches[value->index];
     if (w->mean || value->constant || !value->has_shape) return OCTET_OK;
+    if (!has_elements(value))
+        return octet_decide(graph, node->name, "bias not corrected", err,
+                            "'%s' has free dimensions (--shape binds them)", value->name);
     if (!w->lock) OCTET_TRY(new_lock(&w->lock, graph, err));
     w->mean        = &c->means[c->mean_count++];
     w->mean->value = value;
@@ -83,7 +95,7 @@ static octet_status quantize_constants(octet_graph *graph, octet_error *err)
     for (size_t i = 0; i < c->weighted_count; i++) {
         OCTET_TRY(octet_prepare_weight(graph, c->weighted[i], err));
         c->originals[i] = original_of(c->weighted[i]);
-        if (correct && !c->qconfig.activation.off) OCTET_TRY(watch_mean(graph, c->weighted[i]->inputs[0], err));
+        if (correct && !c->qconfig.activation.off) OCTET_TRY(watch_mean(graph, c->weighted[i], err));
     }
     for (size_t i = 0; i < c->table_count; i++) OCTET_TRY(octet_prepare_table(graph, c->tables[i], err));
     for (size_t i = 0; i < c->operand_count; i++) OCTET_TRY(quantize_operand(graph, c->operands[i], err));

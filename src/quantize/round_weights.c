@@ -211,6 +211,7 @@ static octet_status run_rounds(rounding *r, octet_error *err)
     OCTET_TRY(list_layers(r, err));
     if (r->layer_count == 0) return OCTET_OK;
     if (!r->data) return octet_fail(err, OCTET_ERR_ARGUMENT, "no data to round weights with");
+    OCTET_TRY(octet_check_bound(r->before, "rounding by feedback", err));
     OCTET_TRY(octet_samples_open(&r->samples, r->before, r->data, &how, err));
     OCTET_TRY(plan_layers(r, err));
     OCTET_TRY(make_rooms(r, err));

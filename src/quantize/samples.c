@@ -13,6 +13,8 @@ enum { MOST_WORKERS = 4, OUTPUTS = 64 }; /* each has a workspace of its own */
 struct octet_sampler {
     octet_samples   *samples;
     octet_workspace *workspace, *rest;
+    octet_binding   *binding; /* where samples vary in shape: in place of both */
+    octet_arena     *arena;   /* then: of the sample in hand */
     octet_tensor    *inputs;
     int              worker;
     size_t           sample, count;
@@ -57,6 +59,37 @@ static size_t index_at(const octet_samples *s, size_t position)
     return s->options.list ? s->options.list[position] : position;
 }
 
+static void hook(octet_workspace *workspace, octet_sampler *sampler)
+{
+    if (sampler->samples->options.raw && sampler->samples->plan) octet_workspace_set_raw_hook(workspace, see, sampler);
+    else octet_workspace_set_hook(workspace, see, sampler);
+}
+
+/* A sample whose shape is its own, in memory of its own. */
+static octet_status one_alone(octet_sampler *sampler, size_t at, octet_error *err)
+{
+    octet_samples *const s     = sampler->samples;
+    const octet_inputs   from  = inputs_of(s);
+    const size_t         index = index_at(s, at);
+    octet_tensor         outputs[OUTPUTS];
+    octet_workspace     *workspace;
+    octet_arena_free(sampler->arena);
+    sampler->count = 1;
+    sampler->arena = octet_arena_new();
+    if (!sampler->arena) return octet_fail_memory(err);
+    OCTET_TRY(octet_inputs_make_at(&sampler->inputs, &from, index, sampler->arena, err));
+    const octet_status status = octet_binding_take(&workspace, sampler->binding, sampler->inputs, err);
+    if (status != OCTET_OK) {
+        octet_error_file(err, octet_dataset_name(s->data, index));
+        return status;
+    }
+    hook(workspace, sampler);
+    OCTET_TRY(octet_inputs_read(sampler->inputs, &from, 0, index, err));
+    if (s->options.identities)
+        s->options.identities[index] = octet_sample_identity(sampler->inputs, from.port_count, 0);
+    return octet_run(workspace, sampler->inputs, outputs, err);
+}
+
 static octet_status one_batch(octet_sampler *sampler, size_t at, octet_error *err)
 {
     octet_samples *const s     = sampler->samples;
@@ -93,7 +126,7 @@ static void run_worker(void *context, size_t worker)
         const size_t at = __atomic_fetch_add(&s->next, s->options.batch, __ATOMIC_RELAXED);
         if (at >= s->end) return;
         sampler->sample     = index_at(s, at);
-        octet_status status = one_batch(sampler, at, &sampler->error);
+        octet_status status = (sampler->binding ? one_alone : one_batch)(sampler, at, &sampler->error);
         const size_t done   = __atomic_add_fetch(&s->done, sampler->count, __ATOMIC_RELAXED);
         if (status == OCTET_OK && worker == 0 && report(s, done))
             status = octet_fail(&sampler->error, OCTET_ERR_ARGUMENT, "interrupted");
@@ -147,12 +180,11 @@ static octet_status new_workspace(octet_workspace **workspace, octet_sampler *sa
                                   octet_error *err)
 {
     OCTET_TRY(octet_workspace_create(workspace, plan, err));
-    if (sampler->samples->options.raw) octet_workspace_set_raw_hook(*workspace, see, sampler);
-    else octet_workspace_set_hook(*workspace, see, sampler);
+    hook(*workspace, sampler);
     return OCTET_OK;
 }
 
-static octet_status make_samplers(octet_samples *s, octet_error *err)
+static octet_status make_samplers(octet_samples *s, const octet_plan_options *plan, octet_error *err)
 {
     const octet_inputs from = inputs_of(s);
     OCTET_TRY(octet_arena_get(&s->samplers, s->arena, (size_t)s->workers, sizeof *s->samplers, err));
@@ -160,6 +192,10 @@ static octet_status make_samplers(octet_samples *s, octet_error *err)
         octet_sampler *const sampler = &s->samplers[i];
         sampler->samples             = s;
         sampler->worker              = i;
+        if (!s->plan) {
+            OCTET_TRY(octet_binding_create(&sampler->binding, s->graph, plan, err));
+            continue;
+        }
         OCTET_TRY(new_workspace(&sampler->workspace, sampler, s->plan, err));
         if (s->rest_plan) OCTET_TRY(new_workspace(&sampler->rest, sampler, s->rest_plan, err));
         OCTET_TRY(octet_inputs_make(&sampler->inputs, &from, s->arena, err));
@@ -168,14 +204,38 @@ static octet_status make_samplers(octet_samples *s, octet_error *err)
 }
 
 /* Whole batches, and what is left of the samples behind them. */
-static octet_status make_plans(octet_samples *s, int threads, octet_error *err)
+static octet_status make_plans(octet_samples *s, octet_plan_options plan, octet_error *err)
 {
-    const octet_limits none = { 0 };
-    octet_plan_options plan = { .threads = threads / s->workers, .batch = (int64_t)s->options.batch, .reals = true,
-                                .limits = s->options.calibrate ? s->options.calibrate->limits : none };
+    octet_inputs  from = inputs_of(s);
+    octet_tensor *shapes;
+    OCTET_TRY(octet_inputs_shapes(&shapes, &from, s->arena, err));
+    plan.inputs = shapes;
     OCTET_TRY(octet_plan_create(&s->plan, s->graph, &plan, err));
-    plan.batch = (int64_t)(s->total % s->options.batch);
-    return plan.batch ? octet_plan_create(&s->rest_plan, s->graph, &plan, err) : OCTET_OK;
+    from.batch = (int64_t)(s->total % s->options.batch);
+    if (!from.batch) return OCTET_OK;
+    OCTET_TRY(octet_inputs_shapes(&shapes, &from, s->arena, err));
+    plan.inputs = shapes;
+    return octet_plan_create(&s->rest_plan, s->graph, &plan, err);
+}
+
+static octet_status make_all(octet_samples *s, int threads, octet_error *err)
+{
+    const octet_limits       none = { 0 };
+    const octet_plan_options plan = { .threads = threads / s->workers, .reals = true,
+                                      .limits = s->options.calibrate ? s->options.calibrate->limits : none };
+    if (!octet_dataset_varies(s->data)) OCTET_TRY(make_plans(s, plan, err));
+    return make_samplers(s, &plan, err);
+}
+
+octet_status octet_check_bound(const octet_graph *graph, const char *step, octet_error *err)
+{
+    for (size_t i = 0; i < graph->input_count; i++)
+        for (int d = 1; d < graph->inputs[i]->rank; d++)
+            if (graph->inputs[i]->dims[d] == OCTET_DIM_FREE)
+                return octet_fail(err, OCTET_ERR_UNSUPPORTED,
+                                  "%s: dimension %d of input '%s' is free (need sizes: --shape binds them)", step, d,
+                                  graph->inputs[i]->name);
+    return OCTET_OK;
 }
 
 octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octet_dataset *data,
@@ -191,12 +251,11 @@ octet_status octet_samples_open(octet_samples *s, const octet_graph *graph, octe
     s->options.rounds = options->rounds ? options->rounds : 1;
     const bool   free_batch = graph->inputs[0]->rank > 0 && graph->inputs[0]->dims[0] == OCTET_DIM_FREE;
     const size_t most       = s->total ? s->total : 1;
-    if (!options->batch || !free_batch) s->options.batch = 1;
+    if (!options->batch || !free_batch || octet_dataset_varies(data)) s->options.batch = 1;
     if (s->options.batch > most) s->options.batch = most;
     s->arena          = octet_arena_new();
     if (!s->arena) return octet_fail_memory(err);
-    OCTET_TRY(make_plans(s, threads, err));
-    return make_samplers(s, err);
+    return make_all(s, threads, err);
 }
 
 void octet_samples_free(octet_samples *s)
@@ -204,6 +263,8 @@ void octet_samples_free(octet_samples *s)
     for (int i = 0; s->samplers && i < s->workers; i++) {
         octet_workspace_free(s->samplers[i].workspace);
         octet_workspace_free(s->samplers[i].rest);
+        octet_binding_free(s->samplers[i].binding);
+        octet_arena_free(s->samplers[i].arena);
     }
     octet_plan_free(s->plan);
     octet_plan_free(s->rest_plan);
@@ -211,4 +272,7 @@ void octet_samples_free(octet_samples *s)
     *s = (octet_samples){ 0 };
 }
 
-const octet_workspace *octet_samples_workspace(const octet_samples *s) { return s->samplers[0].workspace; }
+void octet_samples_order_sums(const octet_samples *s, const octet_value *value, int64_t *sums, int64_t *room)
+{
+    if (s->plan) octet_workspace_order_sums(s->samplers[0].workspace, value, sums, room);
+}

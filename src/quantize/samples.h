@@ -56,11 +56,14 @@ octet_status octet_samples_run(octet_samples *samples, octet_samples_hook see, v
 void         octet_samples_rewind(octet_samples *samples, octet_samples_hook see, void *context);
 octet_status octet_samples_run_some(octet_samples *samples, size_t count, octet_error *err);
 
+/* Refuses a network of which an input's size is not known: a step that keeps sums for every element needs it. */
+octet_status octet_check_bound(const octet_graph *graph, const char *step, octet_error *err);
+
 /* Of what a network is fed, one sample of all inputs: equal ones have equal identities. */
 uint64_t octet_sample_identity(const octet_tensor *inputs, size_t count, size_t sample);
 
-/* Worker 0's, for octet_workspace_order_sums. */
-const octet_workspace *octet_samples_workspace(const octet_samples *samples);
+/* octet_workspace_order_sums for what hooks have seen. (Where samples vary in shape values come in their own order.) */
+void octet_samples_order_sums(const octet_samples *samples, const octet_value *value, int64_t *sums, int64_t *room);
 
 /* Threads in force. */
 int octet_calibrate_threads(const octet_calibrate_options *options);

@@ -132,8 +132,8 @@ static octet_status take_sums(octet_seen_sums *m, octet_arena *arena, const octe
     m->fine  = octet_arena_copy_bytes(arena, mean->fine, mean->count * sizeof *mean->fine);
     OCTET_TRY(octet_arena_get(&room, arena, mean->count, sizeof *room, err));
     if (!m->sum || !m->fine) return octet_fail_memory(err);
-    octet_workspace_order_sums(octet_samples_workspace(samples), mean->value, m->sum, room);
-    octet_workspace_order_sums(octet_samples_workspace(samples), mean->value, m->fine, room);
+    octet_samples_order_sums(samples, mean->value, m->sum, room);
+    octet_samples_order_sums(samples, mean->value, m->fine, room);
     return OCTET_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "engine/run.h"
 #include "ops/levels.h"
+#include "quantize/samples.h"
 
 #include <string.h>
 
@@ -242,6 +243,7 @@ octet_status octet_walk_begin(octet_walk *walk, const octet_walk_start *start, o
     if (start->quantized->input_count != 1 || start->quantized->inputs[0]->dtype != OCTET_F32)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "network has %zu inputs (need one, of float32)",
                           start->quantized->input_count);
+    OCTET_TRY(octet_check_bound(start->quantized, "bias correction", err));
     if (!walk->total) return octet_fail(err, OCTET_ERR_ARGUMENT, "there are no samples");
     const size_t values = (size_t)start->quantized->value_count;
     OCTET_TRY(octet_segments_find(&walk->segments, start->quantized, arena, err));

@@ -18,7 +18,7 @@ typedef struct octet_value_statistics {
                                    range says nothing about the float network's numbers, and is left out */
 } octet_value_statistics;
 
-/* Runs both networks once on every sample. Both are fused, and of one input. Memory is the arena's. */
+/* Runs both networks once on every sample. Both are fused. Memory is the arena's. */
 octet_status octet_gather_values(octet_value_statistics *statistics, const octet_report_source *source,
                                  const octet_evaluate_options *options, octet_arena *arena, octet_error *err);
 

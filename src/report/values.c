@@ -4,6 +4,7 @@
    same numbers at all. */
 #include "engine/run.h"
 #include "graph/op.h"
+#include "measure/inputs.h"
 #include "ops/levels.h"
 #include "ops/mode.h"
 #include "report/gather.h"
@@ -30,7 +31,8 @@ typedef struct gathering {
     float              *room; /* for any value of quantized */
     octet_plan         *plans[2];
     octet_workspace    *workspaces[2];
-    float              *input;
+    octet_inputs        source;
+    octet_tensor       *inputs;
 } gathering;
 
 /* ---- channels ---- */
@@ -159,7 +161,7 @@ static octet_status make_values(gathering *g, octet_arena *arena, octet_error *e
     OCTET_TRY(octet_arena_get(&g->values, arena, count, sizeof *g->values, err));
     OCTET_TRY(octet_arena_get(&g->sums, arena, count, sizeof *g->sums, err));
     for (const octet_value *v = g->quantized->values; v; v = v->next) {
-        const octet_tensor tensor = octet_value_tensor(v, 1);
+        const octet_tensor tensor = octet_plan_shape(g->plans[1], v);
         const bool         shown  = v->is_input || (v->producer && v->producer->outputs[0] == v);
         if (shown) OCTET_TRY(make_value(g, v, arena, err));
         if (octet_tensor_count(&tensor) > most) most = octet_tensor_count(&tensor);
@@ -167,18 +169,31 @@ static octet_status make_values(gathering *g, octet_arena *arena, octet_error *e
     return octet_arena_get(&g->room, arena, (size_t)most, sizeof *g->room, err);
 }
 
-static octet_status run_samples(gathering *g, const octet_dataset *data, const octet_evaluate_options *options,
-                                octet_error *err)
+static octet_status run_samples(gathering *g, const octet_evaluate_options *options, octet_error *err)
 {
-    const size_t total = octet_dataset_count(data);
-    octet_tensor outputs[OUTPUTS], input = octet_dataset_tensor(data);
-    input.data = g->input;
+    const size_t total = octet_inputs_count(&g->source);
+    octet_tensor outputs[OUTPUTS];
     for (size_t i = 0; i < total; i++) {
         const octet_progress progress = { "distributions", i + 1, total };
-        OCTET_TRY(octet_dataset_read(data, i, g->input, NULL, err));
-        for (int k = 0; k < 2; k++) OCTET_TRY(octet_run(g->workspaces[k], &input, outputs, err));
+        OCTET_TRY(octet_inputs_read(g->inputs, &g->source, 0, i, err));
+        for (int k = 0; k < 2; k++) OCTET_TRY(octet_run(g->workspaces[k], g->inputs, outputs, err));
         if (options->progress && options->progress(options->progress_context, &progress))
             return octet_fail(err, OCTET_ERR_ARGUMENT, "interrupted");
+    }
+    return OCTET_OK;
+}
+
+static octet_status make_plans(gathering *g, const octet_evaluate_options *options, const octet_tensor *shapes,
+                               octet_error *err)
+{
+    const octet_value_hook hooks[] = { see, see_quantized };
+    for (int k = 0; k < 2; k++) {
+        octet_plan_options how = k ? options->plan : options->baseline_plan;
+        how.inputs = shapes, how.keep_values = how.reals = true;
+        how.threads = 1; /* half of the time is counting: others would only wait */
+        OCTET_TRY(octet_plan_create(&g->plans[k], k ? g->quantized : g->graph, &how, err));
+        OCTET_TRY(octet_workspace_create(&g->workspaces[k], g->plans[k], err));
+        octet_workspace_set_hook(g->workspaces[k], hooks[k], g);
     }
     return OCTET_OK;
 }
@@ -186,29 +201,25 @@ static octet_status run_samples(gathering *g, const octet_dataset *data, const o
 static octet_status prepare(gathering *g, const octet_report_source *source, const octet_evaluate_options *options,
                             octet_arena *arena, octet_error *err)
 {
-    const octet_value_hook hooks[] = { see, see_quantized };
-    const octet_tensor     shape   = octet_dataset_tensor(source->data);
-    OCTET_TRY(make_values(g, arena, err));
-    for (int k = 0; k < 2; k++) {
-        octet_plan_options how = k ? options->plan : options->baseline_plan;
-        how.batch = 1, how.keep_values = how.reals = true;
-        how.threads = 1; /* half of the time is counting: others would only wait */
-        OCTET_TRY(octet_plan_create(&g->plans[k], k ? g->quantized : g->graph, &how, err));
-        OCTET_TRY(octet_workspace_create(&g->workspaces[k], g->plans[k], err));
-        octet_workspace_set_hook(g->workspaces[k], hooks[k], g);
-    }
-    return octet_arena_get(&g->input, arena, (size_t)octet_tensor_count(&shape), sizeof *g->input, err);
+    octet_tensor *shapes;
+    g->source = (octet_inputs){ .graph = g->graph, .data = source->data, .batch = 1,
+                                .port_count = g->graph->input_count };
+    OCTET_TRY(octet_inputs_make(&g->inputs, &g->source, arena, err));
+    OCTET_TRY(octet_inputs_shapes(&shapes, &g->source, arena, err));
+    OCTET_TRY(make_plans(g, options, shapes, err));
+    return make_values(g, arena, err);
 }
 
 octet_status octet_gather_values(octet_value_statistics *statistics, const octet_report_source *source,
                                  const octet_evaluate_options *options, octet_arena *arena, octet_error *err)
 {
     gathering g = { .graph = source->reference, .quantized = source->quantized };
-    if (g.graph->input_count != 1 || g.graph->output_count > OUTPUTS)
+    if (g.graph->input_count != g.quantized->input_count || g.graph->output_count > OUTPUTS ||
+        g.quantized->output_count > OUTPUTS)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "networks with %zu inputs and %zu outputs have no report",
                           g.graph->input_count, g.graph->output_count);
     octet_status status = prepare(&g, source, options, arena, err);
-    if (status == OCTET_OK) status = run_samples(&g, source->data, options, err);
+    if (status == OCTET_OK) status = run_samples(&g, options, err);
     if (status == OCTET_OK) status = judge(&statistics->scaled, &g, arena, err);
     for (int k = 0; k < 2; k++) {
         octet_workspace_free(g.workspaces[k]);

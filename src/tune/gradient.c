@@ -76,7 +76,7 @@ octet_status octet_gradient_finish(void *gradient, octet_comparing *c, size_t sa
     octet_gradient *const      g      = gradient;
     const octet_pairing *const p      = g->pairing;
     uint64_t                   random = octet_random_stream(g->seed, sample);
-    OCTET_TRY(octet_tape_forward(g->tape, &c->input, false, err));
+    OCTET_TRY(octet_tape_forward(g->tape, c->inputs, false, err));
     g->nodes_run += (uint64_t)p->real->node_count;
     for (size_t o = 0; o < p->output_count; o++)
         for (size_t k = 0; k < g->probes; k++) {
