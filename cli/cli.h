@@ -138,7 +138,8 @@ typedef struct cli_args {
     cli_kept *kept;     /* the other texts */
 } cli_args;
 
-extern const cli_option cli_shape_options[], cli_common_options[], cli_limit_options[], cli_output_options[], cli_preprocess_options[],
+extern const cli_option cli_shape_options[], cli_common_options[], cli_limit_options[], cli_output_options[],
+    cli_preprocess_options[],
     cli_subset_options[], cli_data_options[], cli_optional_data_options[],
     cli_engine_options[], cli_type_options[], cli_weight_options[], cli_qconfig_options[];
 

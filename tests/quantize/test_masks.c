@@ -112,7 +112,8 @@ static void masked_stays_real(void **state)
             assert_non_null(mask);
         }
         for (const octet_node *n = graph->first; n; n = n->next)
-            if (!strcmp(n->op->name, "MatMul")) assert_int_not_equal(octet_node_compute_mode(graph, n), OCTET_MODE_REAL);
+            if (!strcmp(n->op->name, "MatMul"))
+                assert_int_not_equal(octet_node_compute_mode(graph, n), OCTET_MODE_REAL);
         const size_t n = run_graph(plain, &in, expected, VALUES, NULL);
         assert_int_equal(run_graph(graph, &in, got, VALUES, NULL), n);
         const double db = sqnr_db(expected, got, n);
