@@ -2,8 +2,8 @@
 /* Networks that 8 bits ruin, trained from nothing by octet's trainer and quantized: the recurrent voice detector
    (quantize/voice.h) and the decoder with outliers (quantize/decoder.h).
 
-   hard_models FOLDER   writes voice.onnx, voice_frames.onnx (the same, frame by frame), decoder.onnx and samples of both
-                        to calibrate with (voice.npy, decoder.npy), and prints what quantization makes of them as the
+   hard_models FOLDER   writes voice.onnx, voice_frames.onnx (the same, frame by frame), decoder.onnx and samples to
+                        calibrate both with (voice.npy, decoder.npy), and prints what quantization makes of them as the
                         rows of docs/calibration.md. The same bytes and figures every time. */
 #include "quantize/decoder.h"
 #include "quantize/voice.h"
