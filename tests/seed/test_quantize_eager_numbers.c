@@ -208,7 +208,7 @@ static void a_recording_observer_keeps_all(void **unused)
 static void others_are_refused(void **unused)
 {
     (void)unused;
-    static const char *const names[] = { "float16_static", "default_reuse_input", "float_qparams_weight_only" };
+    static const char *const names[] = { "float16_static", "default_reuse_input" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         octet_error        err   = { 0 };
         octet_graph *const graph = linear_network(two);
@@ -216,6 +216,20 @@ static void others_are_refused(void **unused)
         assert_non_null(strstr(err.text, names[i]));
         octet_graph_free(graph);
     }
+}
+
+/* A real zero point is for tables of embeddings: Linear layers stay as they are. */
+static void real_zero_points_leave_linear_layers(void **unused)
+{
+    (void)unused;
+    octet_graph *const graph = linear_network(two);
+    MUST(octet_prepare(graph, octet_qconfig_find("float_qparams_weight_only"), &err));
+    MUST(octet_calibrate(graph, NULL, NULL, &err));
+    MUST(octet_convert(graph, &err));
+    assert_modes(graph, "", "fc1 fc2");
+    for (const octet_node *n = graph->first; n; n = n->next)
+        assert_int_equal(n->inputs[1]->constant->dtype, OCTET_F32);
+    octet_graph_free(graph);
 }
 
 int main(void)
@@ -228,6 +242,7 @@ int main(void)
         cmocka_unit_test(hooks_see_every_value_once),
         cmocka_unit_test(a_recording_observer_keeps_all),
         cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(real_zero_points_leave_linear_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
