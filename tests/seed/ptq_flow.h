@@ -136,6 +136,42 @@ UNUSED static octet_node_mode mode_of(const octet_graph *graph, const char *node
     return octet_node_compute_mode(graph, n);
 }
 
+/* ---- hooks ---- */
+
+typedef struct counts {
+    const octet_graph *graph;
+    int                seen[64];
+} counts;
+
+static inline octet_status count_value(void *context, const char *name, const octet_tensor *tensor, octet_error *err)
+{
+    counts *const            c     = context;
+    const octet_value *const value = octet_graph_find_value(c->graph, name);
+    (void)tensor;
+    if (!value || value->index >= 64) return octet_fail(err, OCTET_ERR_ARGUMENT, "an unknown value");
+    c->seen[value->index]++;
+    return OCTET_OK;
+}
+
+/* A hook sees every node's result once a run. */
+static inline void assert_seen_once(const octet_graph *graph)
+{
+    counts           c = { .graph = graph };
+    octet_plan      *plan;
+    octet_workspace *ws;
+    octet_tensor     out[1];
+    const octet_tensor x = input_of(graph, 3);
+    MUST(octet_plan_create(&plan, graph, &(octet_plan_options){ .batch = 3, .keep_values = true }, &err));
+    MUST(octet_workspace_create(&ws, plan, &err));
+    octet_workspace_set_hook(ws, count_value, &c);
+    MUST(octet_run(ws, &x, out, &err));
+    for (const octet_node *n = graph->first; n; n = n->next) assert_int_equal(c.seen[n->outputs[0]->index], 1);
+    octet_workspace_free(ws);
+    octet_plan_free(plan);
+}
+
+/* ---- what became of it ---- */
+
 /* PyTorch's checkQuantizedLinear, checkLinear. */
 UNUSED static void assert_modes(const octet_graph *graph, const char *integer, const char *real)
 {

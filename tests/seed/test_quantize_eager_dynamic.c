@@ -125,12 +125,54 @@ static void halves(void **unused)
     octet_graph_free(plain);
 }
 
+/* test_forward_hooks_preserved. */
+static void hooks_see_every_value_once(void **unused)
+{
+    (void)unused;
+    octet_graph *const graph = linear_network(nested);
+    assert_seen_once(graph);
+    assert_seen_once(dynamic(graph, "default_dynamic_qconfig", NULL, 0));
+    octet_graph_free(graph);
+}
+
+/* Files of all three qconfigs compute the same bits, and their layers are dynamic again. */
+static void a_file_computes_the_same(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = { "default_dynamic_qconfig", "per_channel_dynamic_qconfig",
+                                         "float16_dynamic_qconfig" };
+    for (int i = 0; i < 3; i++) {
+        char               folder[512], path[600];
+        static float       want[ROOM], got[ROOM];
+        octet_graph       *loaded;
+        octet_graph *const graph = dynamic(linear_network(nested), names[i], NULL, 0);
+        const octet_tensor x     = input_of(graph, 10);
+        random_state       r     = { 9 };
+        random_fill(&r, samples, (size_t)octet_tensor_count(&x), -1, 1);
+        make_folder(folder, sizeof folder);
+        snprintf(path, sizeof path, "%s/d.onnx", folder);
+        MUST(octet_graph_save(graph, path, &err));
+        MUST(octet_graph_load(&loaded, path, &err));
+        MUST(octet_fuse(loaded, &err));
+        const size_t n = run_graph(graph, &x, want, ROOM, NULL);
+        assert_int_equal(run_graph(loaded, &x, got, ROOM, NULL), n);
+        assert_memory_equal(want, got, n * sizeof *want);
+        assert_all(loaded, "sub2.fc1 sub2.fc2 fc3", i < 2 ? OCTET_MODE_DYNAMIC : OCTET_MODE_REAL);
+        octet_graph_free(loaded);
+        octet_graph_free(graph);
+        unlink(path);
+        rmdir(folder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_choose_layers),
         cmocka_unit_test(channels_have_scales_of_their_own),
         cmocka_unit_test(halves),
+        cmocka_unit_test(hooks_see_every_value_once),
+        cmocka_unit_test(a_file_computes_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

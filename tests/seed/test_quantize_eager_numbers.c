@@ -160,37 +160,6 @@ static void a_saved_model_gives_the_same_output(void **unused)
 
 /* ---- hooks ---- */
 
-typedef struct counts {
-    const octet_graph *graph;
-    int                seen[64];
-} counts;
-
-static octet_status count_value(void *context, const char *name, const octet_tensor *tensor, octet_error *err)
-{
-    counts *const            c     = context;
-    const octet_value *const value = octet_graph_find_value(c->graph, name);
-    (void)tensor;
-    if (!value || value->index >= 64) return octet_fail(err, OCTET_ERR_ARGUMENT, "an unknown value");
-    c->seen[value->index]++;
-    return OCTET_OK;
-}
-
-static void assert_seen_once(const octet_graph *graph)
-{
-    counts           c = { .graph = graph };
-    octet_plan      *plan;
-    octet_workspace *ws;
-    octet_tensor     out[1];
-    const octet_tensor x = input_of(graph, 3);
-    MUST(octet_plan_create(&plan, graph, &(octet_plan_options){ .batch = 3, .keep_values = true }, &err));
-    MUST(octet_workspace_create(&ws, plan, &err));
-    octet_workspace_set_hook(ws, count_value, &c);
-    MUST(octet_run(ws, &x, out, &err));
-    for (const octet_node *n = graph->first; n; n = n->next) assert_int_equal(c.seen[n->outputs[0]->index], 1);
-    octet_workspace_free(ws);
-    octet_plan_free(plan);
-}
-
 /* test_forward_hooks_preserved: before, while and after quantization a hook sees every value once a run. */
 static void hooks_see_every_value_once(void **unused)
 {
@@ -239,7 +208,7 @@ static void a_recording_observer_keeps_all(void **unused)
 static void others_are_refused(void **unused)
 {
     (void)unused;
-    static const char *const names[] = { "float16_static", "default_reuse_input", "float_qparams_weight_only" };
+    static const char *const names[] = { "float16_static", "default_reuse_input" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         octet_error        err   = { 0 };
         octet_graph *const graph = linear_network(two);
@@ -247,6 +216,20 @@ static void others_are_refused(void **unused)
         assert_non_null(strstr(err.text, names[i]));
         octet_graph_free(graph);
     }
+}
+
+/* A real zero point is for tables of embeddings: Linear layers stay as they are. */
+static void real_zero_points_leave_linear_layers(void **unused)
+{
+    (void)unused;
+    octet_graph *const graph = linear_network(two);
+    MUST(octet_prepare(graph, octet_qconfig_find("float_qparams_weight_only"), &err));
+    MUST(octet_calibrate(graph, NULL, NULL, &err));
+    MUST(octet_convert(graph, &err));
+    assert_modes(graph, "", "fc1 fc2");
+    for (const octet_node *n = graph->first; n; n = n->next)
+        assert_int_equal(n->inputs[1]->constant->dtype, OCTET_F32);
+    octet_graph_free(graph);
 }
 
 int main(void)
@@ -259,6 +242,7 @@ int main(void)
         cmocka_unit_test(hooks_see_every_value_once),
         cmocka_unit_test(a_recording_observer_keeps_all),
         cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(real_zero_points_leave_linear_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

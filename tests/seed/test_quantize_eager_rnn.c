@@ -37,8 +37,8 @@ static octet_graph *network(const module *m)
     const octet_tensor    given = { .dtype = OCTET_I32, .rank = 1, .dims = { SEQUENCES }, .data = lengths };
     const octet_attribute both = { .name = "direction", .s = "bidirectional" };
     const octet_attribute named = { .name = "activations", .strings = names, .count = 1 };
-    const octet_attribute attributes[] = { m->ways == 2 ? both : m->activation ? named : (octet_attribute){ 0 },
-                                           { 0 } };
+    const octet_attribute none = { 0 }, own = m->activation ? named : none;
+    const octet_attribute attributes[] = { m->ways == 2 ? both : own, { 0 } };
     MUST(octet_graph_new(&graph, &err));
     MUST(octet_graph_add_input(graph, "x", OCTET_F32, (const int64_t[]){ m->steps, SEQUENCES, WIDTH }, 3, &err));
     MUST(octet_graph_add_constant(graph, "lengths", &given, &err));
