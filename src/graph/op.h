@@ -115,7 +115,8 @@ enum { /* octet_op.flags */
                                     both share their parameters */
     OCTET_OP_ONE_DATA     = 64, /* inputs behind the first are parameters: only that one holds levels */
     OCTET_OP_PICKS        = 256, /* picks entries of input 0: where that is a constant of levels, whatever their
-                                    parameters, forward_integer makes real numbers of those picked */
+                                    parameters, forward_integer makes real numbers of those picked, or levels of the
+                                    result's */
 };
 
 /* Bit of a type, for octet_op.types. */

@@ -40,15 +40,33 @@ static octet_status forward(const octet_call *call, octet_place_kind kind, octet
 
 /* ---- levels ---- */
 
-/* Picked from a table whose rows may have scales of their own, levels become real numbers; else they move. */
+/* n numbers of the table from element `from` on, rounded to levels of the result's parameters. */
+static void pick_levels(const octet_call *call, size_t from, size_t to, size_t n)
+{
+    enum { CHUNK = 256 };
+    float row[CHUNK];
+    for (size_t done = 0, count; done < n; done += count) {
+        count = n - done < CHUNK ? n - done : CHUNK;
+        octet_levels_real_any(row, call->in[0], from + done, count);
+        octet_levels_from_real(call->out[0], row, to + done, count, call->profile);
+    }
+}
+
+/* Picked from a table whose rows may have scales of their own, levels become real numbers, and those the result's
+   levels where it has any. Levels of one scale move. */
 static octet_status entries_levels(const octet_call *call, octet_error *err)
 {
-    octet_places places;
-    float       *to = call->out[0]->data;
-    if (call->out[0]->qparams) return octet_move_levels(call, err);
+    const octet_qparams *const table = call->in[0]->qparams;
+    const bool                 real  = !call->out[0]->qparams;
+    octet_places               places;
+    if (!real && table->count == 1 && octet_qparams_plain(table)) return octet_move_levels(call, err);
     OCTET_TRY(begin(&places, call, OCTET_PLACE_ENTRIES, err));
-    for (int64_t i = 0; i < places.pieces; i++, to += places.inner)
-        octet_levels_real_any(to, call->in[0], (size_t)octet_place_at(&places, i), (size_t)places.inner);
+    const size_t inner = (size_t)places.inner;
+    for (size_t i = 0; i < (size_t)places.pieces; i++) {
+        const size_t from = (size_t)octet_place_at(&places, (int64_t)i);
+        if (real) octet_levels_real_any((float *)call->out[0]->data + i * inner, call->in[0], from, inner);
+        else pick_levels(call, from, i * inner, inner);
+    }
     return OCTET_OK;
 }
 

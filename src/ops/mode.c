@@ -217,19 +217,12 @@ bool octet_node_is_dynamic(const octet_graph *graph, const octet_node *node)
     return !octet_value_levels(graph, node->inputs[0]);
 }
 
-/* Levels of one scale for all go on as levels where they may. */
-static octet_node_mode picking_mode(const octet_graph *graph, const octet_node *node)
-{
-    const octet_qparams *const table = node->inputs[0]->constant->qparams;
-    const bool                 moves = table->count == 1 && octet_qparams_plain(table);
-    return moves && octet_value_levels(graph, node->outputs[0]) ? OCTET_MODE_INTEGER : OCTET_MODE_INTEGER_REAL;
-}
-
 octet_node_mode octet_node_compute_mode(const octet_graph *graph, const octet_node *node)
 {
     if (octet_node_is_dynamic(graph, node)) return OCTET_MODE_DYNAMIC;
     if (octet_node_refusal(node) || node->output_count < 1 || !node->outputs[0]) return OCTET_MODE_REAL;
-    if (octet_node_picks(node)) return picking_mode(graph, node);
+    if (octet_node_picks(node))
+        return octet_value_levels(graph, node->outputs[0]) ? OCTET_MODE_INTEGER : OCTET_MODE_INTEGER_REAL;
     for (int i = 0; i < octet_node_data_inputs(node); i++)
         if (!has_plain_levels(graph, node->inputs[i]) && !reads_fused(graph, node, i)) return OCTET_MODE_REAL;
     if (octet_value_levels(graph, node->outputs[0]) || octet_node_fused_add(graph, node)) return OCTET_MODE_INTEGER;

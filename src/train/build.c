@@ -230,7 +230,8 @@ static octet_status make_step(octet_tape *tape, octet_tape_step *step, const oct
     step->z     = step->out[0]->real;
     step->shape = shape_of_output(step);
     if (is_linear(tape, node, (int64_t)step->shape.channels)) OCTET_TRY(make_linear(tape, step, err));
-    else if (node->batch_norm)
+    else OCTET_TRY(octet_table_make(tape, step, err));
+    if (!step->linear && node->batch_norm)
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "batch norm on weights that are computed cannot be trained");
     step->elements     = octet_tape_is_elements(tape, step);
     step->samples      = has_samples(tape, step);

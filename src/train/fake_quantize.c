@@ -30,6 +30,9 @@ static octet_status check_numbers(const octet_quantizer *quantizer, bool weight,
     if (!(quantizer->averaging >= 0 && quantizer->averaging <= 1))
         return octet_fail(err, OCTET_ERR_ARGUMENT, "FakeQuantize: averaging is %g (need 0 to 1)",
                           (double)quantizer->averaging);
+    if (quantizer->formula == OCTET_FORMULA_TORCH_FLOAT && quantizer->fake != OCTET_FAKE_OBSERVED)
+        return octet_fail(err, OCTET_ERR_ARGUMENT,
+                          "FakeQuantize: real zero points are neither fused, learned nor fixed");
     if (quantizer->fake != OCTET_FAKE_FIXED) return OCTET_OK;
     if (!isnormal(quantizer->fixed_scale) || quantizer->fixed_scale < 0)
         return octet_fail(err, OCTET_ERR_ARGUMENT, "FakeQuantize: fixed scale is %g (need a normal, positive number)",
@@ -95,7 +98,9 @@ static void set_all(octet_trained *t)
 {
     const octet_quantizer *const q     = &t->quantizer;
     const bool                   fused = q->fake == OCTET_FAKE_FUSED;
-    for (int64_t i = 0; i < t->channels; i++)
+    for (int64_t i = 0; octet_trained_is_real(t) && i < t->channels; i++)
+        t->scale[i] = octet_quantizer_real_affine(&t->zero_point[i], q, t->range[i]).scale;
+    for (int64_t i = 0; !octet_trained_is_real(t) && i < t->channels; i++)
         set_one(t, i, fused ? octet_qparams_choose(t->range[i], t->qmin, t->qmax, q->symmetric)
                             : octet_quantizer_affine(q, t->weight, t->range[i]));
 }

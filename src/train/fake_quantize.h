@@ -26,7 +26,7 @@ typedef struct octet_trained {
     bool         enabled, observing, learning;
     octet_range *range;      /* moving, one per channel */
     float       *scale;      /* one per channel */
-    float       *zero_point; /* one per channel; whole numbers unless learned */
+    float       *zero_point; /* one per channel; whole numbers unless learned, or octet_trained_is_real */
     /* of OCTET_FAKE_LEARNED, one per channel: what an optimizer reads. The owner fills them, from octet_trained_sums */
     float *scale_gradient, *zero_point_gradient;
     bool         in_logs; /* between octet_trained_to_logs and octet_trained_settle */
@@ -37,6 +37,12 @@ typedef struct octet_trained {
 static inline bool octet_trained_is_own(const octet_trained *trained)
 {
     return !trained->profile || trained->profile == &octet_profile_octet;
+}
+
+/* Whether its zero points are real numbers, as those of PyTorch's embeddings: added before rounding, in any profile. */
+static inline bool octet_trained_is_real(const octet_trained *trained)
+{
+    return trained->quantizer.formula == OCTET_FORMULA_TORCH_FLOAT;
 }
 
 /* A FakeQuantize with the settings of another, with nothing seen (scale 1, zero point the level nearest 0 or the

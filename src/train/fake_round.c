@@ -260,7 +260,7 @@ void octet_trained_forward(float *y, int32_t *levels, const float *x, const octe
     const work to_reals  = { .to = y, .x = x, .trained = trained, .shape = shape };
     if (!trained->enabled) {
         memmove(y, x, octet_channels_count(shape) * sizeof *y);
-    } else if (octet_trained_is_own(trained)) {
+    } else if (octet_trained_is_own(trained) && !octet_trained_is_real(trained)) {
         if (levels) run_loop(&to_levels, &make_levels_loop);
         run_loop(&to_reals, &forward_loop);
     } else {
@@ -273,6 +273,7 @@ void octet_trained_backward(float *dx, const octet_trained_sums *sums, const flo
 {
     const work w = { .to = dx, .x = x, .dy = dy, .trained = trained, .shape = shape, .sums = sums };
     if (!trained->enabled) memmove(dx, dy, octet_channels_count(shape) * sizeof *dx);
-    else if (octet_trained_is_own(trained)) run_loop(&w, sums ? &learning_loop : &straight_loop);
+    else if (octet_trained_is_own(trained) && !octet_trained_is_real(trained))
+        run_loop(&w, sums ? &learning_loop : &straight_loop);
     else octet_trained_backward_torch(dx, sums, dy, x, trained, shape);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forward and gradient as PyTorch has them. Rounding is the profile's; the learnable forms' backward is their own: it
-   adds the zero point before rounding, in a fused multiply-add, and per tensor it rounds the zero point another way. */
+/* Forward and gradient as PyTorch has them, and of real zero points. Rounding is the profile's; the learnable forms'
+   backward is their own: it adds the zero point before rounding, in a fused multiply-add, and per tensor it rounds the
+   zero point another way. */
 #include "ops/levels.h"
 #include "train/fake_torch.h"
 
@@ -44,6 +45,32 @@ static void straight(const stretch *s)
     wider.qmax++;
     s->trained->profile->quantize(level, s->x, s->n, &wider);
     for (size_t i = 0; i < s->n; i++) s->to[i] = level[i] > wider.qmin && level[i] < wider.qmax ? s->dy[i] : 0;
+}
+
+/* The level of x before it is clamped, where the zero point is real. */
+static float real_level(const stretch *s, float x)
+{
+    const float inverse = 1.0f / s->trained->scale[s->channel], product = x * inverse;
+    return rintf(product + s->trained->zero_point[s->channel]);
+}
+
+static void forward_real(const stretch *s)
+{
+    const float lo = (float)s->trained->qmin, hi = (float)s->trained->qmax;
+    for (size_t i = 0; i < s->n; i++) {
+        const float level = real_level(s, s->x[i]), raised = level > lo ? level : lo;
+        const float clamped = raised < hi ? raised : hi, offset = clamped - s->trained->zero_point[s->channel];
+        s->to[i] = offset * s->trained->scale[s->channel];
+        if (s->levels) s->levels[i] = (int32_t)clamped;
+    }
+}
+
+static void straight_real(const stretch *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const float level = real_level(s, s->x[i]);
+        s->to[i] = level >= (float)s->trained->qmin && level <= (float)s->trained->qmax ? s->dy[i] : 0;
+    }
 }
 
 /* Per tensor trunc(zero point + 0.5), which is one too many where that is negative and not whole. */
@@ -91,7 +118,7 @@ void octet_trained_forward_torch(float *y, int32_t *levels, const float *x, cons
                                  const octet_channel_shape *shape)
 {
     const stretch all = { .to = y, .levels = levels, .x = x, .trained = trained };
-    walk(&all, shape, forward);
+    walk(&all, shape, octet_trained_is_real(trained) ? forward_real : forward);
 }
 
 void octet_trained_backward_torch(float *dx, const octet_trained_sums *sums, const float *dy, const float *x,
@@ -99,5 +126,5 @@ void octet_trained_backward_torch(float *dx, const octet_trained_sums *sums, con
 {
     stretch all = { .to = dx, .x = x, .dy = dy, .trained = trained };
     if (sums) all.sums = *sums;
-    walk(&all, shape, sums ? learning : straight);
+    walk(&all, shape, octet_trained_is_real(trained) ? straight_real : sums ? learning : straight);
 }

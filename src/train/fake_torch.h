@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forward and gradient of a profile that is not octet's. */
+/* Forward and gradient of a profile that is not octet's, and of real zero points. */
 #ifndef OCTET_TRAIN_FAKE_TORCH_H
 #define OCTET_TRAIN_FAKE_TORCH_H
 

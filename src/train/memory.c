@@ -21,6 +21,7 @@ static octet_status want_gradients(octet_tape *tape, octet_error *err)
         octet_tape_slot *const in = &tape->values[tape->graph->inputs[i]->index];
         if (in->real.dtype == tape->dtype) in->gradient = in->real;
     }
+    for (size_t i = 0; i < tape->table_count; i++) tape->tables[i].slot->gradient = tape->tables[i].slot->real;
     for (size_t i = 0; i < tape->step_count; i++) {
         octet_tape_step *const step = &tape->steps[i];
         bool                   any  = step->linear != NULL || (step->out[0] && step->out[0]->trained &&
@@ -116,6 +117,10 @@ static octet_status shared_memory(octet_tape *tape, octet_error *err)
     }
     for (size_t i = 0; i < tape->graph->input_count; i++)
         most = larger(most, (size_t)octet_tensor_count(&tape->values[tape->graph->inputs[i]->index].real));
+    for (size_t i = 0; i < tape->table_count; i++) {
+        channels = larger(channels, tape->tables[i].shape.channels);
+        most     = larger(most, tape->tables[i].parameter->count);
+    }
     tape->scratch_bytes = octet_aligned(tape->scratch_bytes);
     OCTET_TRY(octet_arena_get(&tape->scratch, tape->arena, larger(forward, tape->scratch_bytes * OCTET_TAPE_SLICES), 1,
                               err));

@@ -130,6 +130,22 @@ static octet_status train_weights(octet_graph *graph, octet_error *err)
     return status;
 }
 
+/* Rows of a table, which the network's Gathers pick from. */
+static octet_status train_table(octet_graph *graph, const octet_node *node, octet_error *err)
+{
+    octet_value *const value    = node->inputs[0];
+    octet_trained      settings = { .quantizer = *octet_table_quantizer(&graph->calibration->qconfig), .weight = true,
+                                    .channels = value->constant->dims[0] };
+    if (value->fake_quantize) return OCTET_OK; /* another Gather's, or somebody's weights */
+    if (settings.quantizer.group)
+        return octet_fail(err, OCTET_ERR_UNSUPPORTED, "tables of embeddings in groups are not trained");
+    if (settings.quantizer.method != OCTET_METHOD_MOVING_AVERAGE) settings.quantizer.averaging = 1;
+    OCTET_TRY(new_fake(graph, value, "trained", err));
+    OCTET_TRY(new_trained(graph, value->fake_quantize, settings, err));
+    observe(value->fake_quantize->trained, value->constant->data, value->constant);
+    return OCTET_OK;
+}
+
 /* Constants that Add, Mul, ... read do not change, nor do their parameters. */
 static octet_status train_operand(octet_graph *graph, octet_value *value, octet_error *err)
 {
@@ -209,6 +225,7 @@ static octet_status train_all(octet_graph *graph, const octet_qconfig *qconfig, 
     OCTET_TRY(octet_place_fake_quantize(graph, qconfig, err));
     const octet_calibration *const c = graph->calibration;
     OCTET_TRY(train_weights(graph, err));
+    for (size_t i = 0; i < c->table_count; i++) OCTET_TRY(train_table(graph, c->tables[i], err));
     for (size_t i = 0; i < c->operand_count; i++) OCTET_TRY(train_operand(graph, c->operands[i], err));
     for (size_t i = 0; i < c->group_count; i++) OCTET_TRY(train_group(graph, &c->groups[i], err));
     return OCTET_OK;

@@ -12,6 +12,14 @@
 
 enum { OCTET_TAPE_SLICES = 8, OCTET_TAPE_INPUTS = 8 };
 
+/* A constant table from which steps pick rows, and which is trained. */
+typedef struct octet_tape_table {
+    struct octet_tape_slot *slot; /* whose real numbers are what the steps read: the parameter, quantized */
+    octet_parameter        *parameter;
+    octet_trained          *trained;
+    octet_channel_shape     shape; /* channels are rows */
+} octet_tape_table;
+
 typedef struct octet_tape_slot {
     const octet_value *value;
     octet_tensor       real;     /* as readers see it; data of constants, or the tape's */
@@ -95,6 +103,8 @@ struct octet_tape {
     size_t               step_count;
     octet_parameter     *parameters, *statistics;
     size_t               parameter_count, statistic_count;
+    octet_tape_table    *tables;
+    size_t               table_count;
     bool                 batch_norm_frozen, training;
     void                *scratch; /* of operators */
     size_t               scratch_bytes; /* for each slice */
@@ -172,6 +182,17 @@ octet_status octet_constant_parameter(octet_parameter **made, octet_tape *tape, 
 octet_status octet_batch_norm_parameters(octet_tape *tape, octet_tape_linear *linear, const octet_batch_norm *norm,
                                          octet_error *err);
 octet_status octet_learned_parameters(octet_tape *tape, const char *name, octet_trained *trained, octet_error *err);
+
+/* ---- tables.c ---- */
+
+/* Lists the table that a step picks from, if it is to be trained. Once for each. */
+octet_status octet_table_make(octet_tape *tape, const octet_tape_step *step, octet_error *err);
+
+/* What steps read: the parameters, quantized. Not while integers are used. */
+void octet_tables_forward(octet_tape *tape);
+
+/* From the gradients of what steps read to those of the parameters. */
+void octet_tables_backward(octet_tape *tape);
 
 /* ---- memory.c ---- */
 

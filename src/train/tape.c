@@ -113,6 +113,7 @@ octet_status octet_tape_forward(octet_tape *tape, const octet_tensor *inputs, bo
 {
     tape->training = training;
     OCTET_TRY(put_inputs(tape, inputs, err));
+    octet_tables_forward(tape);
     for (size_t i = 0; i < tape->step_count; i++) {
         const octet_status status = forward_step(tape, &tape->steps[i], err);
         if (status == OCTET_OK) continue;
@@ -163,6 +164,7 @@ octet_status octet_tape_backward(octet_tape *tape, const octet_value *value, con
         octet_error_node(err, step->node->name);
         return status;
     }
+    octet_tables_backward(tape);
     return OCTET_OK;
 }
 
@@ -210,6 +212,10 @@ octet_status octet_tape_store(const octet_tape *tape, octet_graph *graph, octet_
         if (tape->values[v].parameter)
             OCTET_TRY(store_constant(graph, octet_graph_find_value(graph, tape->values[v].value->name),
                                      tape->values[v].parameter, err));
+    for (size_t t = 0; t < tape->table_count; t++) {
+        octet_value *const value = octet_graph_find_value(graph, tape->tables[t].slot->value->name);
+        if (value && value->constant) OCTET_TRY(store_constant(graph, value, tape->tables[t].parameter, err));
+    }
     for (octet_node *node = graph->first; node; node = node->next) {
         while (i < tape->step_count && tape->steps[i].node->index < node->index) i++;
         if (i == tape->step_count || tape->steps[i].node->index != node->index) continue;
