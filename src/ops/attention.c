@@ -110,7 +110,7 @@ static octet_status read_sizes(attention *a, const octet_call *call, octet_error
     *a = (attention){q[0], q[1], k[1], q[2], k[2], 0, q[3], v[3]};
     if (k[0] != q[0] || v[0] != q[0] || v[1] != k[1] || v[2] != k[2] || k[3] != q[3])
         return octet_fail(err, OCTET_ERR_SHAPE, "the shapes of Q, K and V do not fit together");
-    if (a->heads < 1 || a->q_heads % a->heads != 0 || a->size < 1)
+    if (a->heads < 1 || a->q_heads < 1 || a->q_heads % a->heads != 0 || a->size < 1)
         return octet_fail(err, OCTET_ERR_SHAPE, "%lld heads of Q and %lld of K and V", (long long)a->q_heads,
                           (long long)a->heads);
     OCTET_TRY(read_past(a, call, err));

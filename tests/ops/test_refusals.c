@@ -306,6 +306,7 @@ static void attention_shared(op_case *c)
     case_set_int(c, "kv_num_heads", 2);
 }
 static void attention_sizes(op_case *c) { attention(c); c->in[1].dims[3] = 5; }
+static void attention_nobody(op_case *c) { attention(c); c->in[0].dims[1] = 0; }
 static void attention_types(op_case *c) { attention(c); c->in[2].dtype = OCTET_F64; }
 static void attention_mask(op_case *c) { attention(c); case_input(c, OCTET_BOOL, DIMS(3, 6)); }
 static void attention_mask_type(op_case *c) { attention(c); case_input(c, OCTET_I32, DIMS(3, 5)); }
@@ -437,9 +438,9 @@ static const refusal refusals[] = {
     { "Attention", attention_heads, "q_num_heads", 1 }, { "Attention", attention_no_heads, "kv_num_heads", 1 },
     { "Attention", attention_uneven, "q_num_heads", 1 }, { "Attention", attention_shared, "", 1 },
     { "Attention", attention_sizes, "", 1 },            { "Attention", attention_types, "V", 1 },
-    { "Attention", attention_mask, "attn_mask", 1 },    { "Attention", attention_mask_type, "attn_mask", 1 },
+    { "Attention", attention_nobody, "", 1 },           { "Attention", attention_mask, "attn_mask", 1 },
     { "Attention", attention_past, "", 1 },             { "Attention", attention_past_shape, "past_value", 1 },
-    { "Attention", attention_valid, "nonpad_kv_seqlen", 1 },
+    { "Attention", attention_mask_type, "attn_mask", 1 }, { "Attention", attention_valid, "nonpad_kv_seqlen", 1 },
     { "Attention", attention_valid_type, "nonpad_kv_seqlen", 1 },
     { "Attention", attention_scale, "scale", 1 },       { "Attention", attention_cap, "softcap", 1 },
     { "Attention", attention_precision, "softmax_precision", 1 },
