@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What octet knows about one ONNX operator: a row. All families are in ops/, one file each, listed in ops/list.h.
 
-   Canonical form: every opset is read into the meaning of the newest one octet knows (25): Clip's bounds, Slice's
+   Canonical form: every opset is read into the meaning of the newest one octet knows (28): Clip's bounds, Slice's
    starts, Pad's pads, Squeeze's axes, Split's sizes, the axes of every Reduce..., ... are inputs. The reader upgrades
    (onnx/upgrade.c), nobody else knows. */
 #ifndef OCTET_GRAPH_OP_H

@@ -52,6 +52,11 @@ void octet_expand_int(octet_expansion *e, const char *name, int64_t value)
     if (goes_on(e)) memcpy(attribute(e, name), &value, sizeof value);
 }
 
+void octet_expand_float(octet_expansion *e, const char *name, float value)
+{
+    if (goes_on(e)) memcpy(attribute(e, name), &value, sizeof value);
+}
+
 void octet_expand_ints(octet_expansion *e, const char *name, int count, const int64_t *values)
 {
     octet_ints list = { .count = count };
@@ -61,7 +66,7 @@ void octet_expand_ints(octet_expansion *e, const char *name, int count, const in
 
 /* ---- constants ---- */
 
-static octet_value *constant(octet_expansion *e, const octet_tensor *tensor)
+octet_value *octet_expand_constant(octet_expansion *e, const octet_tensor *tensor)
 {
     octet_value *value = NULL;
     if (!goes_on(e)) return NULL;
@@ -74,7 +79,7 @@ octet_value *octet_expand_list(octet_expansion *e, int64_t count, const int64_t 
 {
     int64_t copy[OCTET_INTS_MAX];
     memcpy(copy, values, (size_t)count * sizeof *copy);
-    return constant(e, &(octet_tensor){ .dtype = OCTET_I64, .rank = 1, .dims = { count }, .data = copy });
+    return octet_expand_constant(e, &(octet_tensor){ .dtype = OCTET_I64, .rank = 1, .dims = { count }, .data = copy });
 }
 
 octet_value *octet_expand_number(octet_expansion *e, octet_dtype dtype, double number)
@@ -83,7 +88,7 @@ octet_value *octet_expand_number(octet_expansion *e, octet_dtype dtype, double n
     octet_wide wide = { .f = number };
     if (!octet_dtype_is_float(dtype)) wide = (octet_wide){ .i = (int64_t)number };
     octet_wide_store(&bytes, dtype, 0, &wide, 1);
-    return constant(e, &(octet_tensor){ .dtype = dtype, .data = &bytes });
+    return octet_expand_constant(e, &(octet_tensor){ .dtype = dtype, .data = &bytes });
 }
 
 /* ---- what is used often ---- */
@@ -129,6 +134,8 @@ static const struct {
 } rows[] = {
     {"Attention", octet_expand_attention},
     {"RotaryEmbedding", octet_expand_rotary},
+    {"STFT", octet_expand_stft},
+    {"SwiGLU", octet_expand_swi_glu},
 };
 
 static octet_status replace(octet_reader *reader, octet_node *node, void (*expand)(octet_expansion *e),

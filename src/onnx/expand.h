@@ -26,7 +26,10 @@ octet_value *octet_expand(octet_expansion *e, const char *op, octet_value *const
 void octet_expand_int(octet_expansion *e, const char *name, int64_t value);
 void octet_expand_ints(octet_expansion *e, const char *name, int count, const int64_t *values);
 
-/* Constants: a list of int64, a single number of a type. */
+void octet_expand_float(octet_expansion *e, const char *name, float value);
+
+/* Constants: a tensor, a list of int64, a single number of a type. */
+octet_value *octet_expand_constant(octet_expansion *e, const octet_tensor *tensor);
 octet_value *octet_expand_list(octet_expansion *e, int64_t count, const int64_t *values);
 octet_value *octet_expand_number(octet_expansion *e, octet_dtype dtype, double number);
 
@@ -44,5 +47,9 @@ void octet_expand_fail(octet_expansion *e, const char *why);
 /* read_attention.c */
 void octet_expand_attention(octet_expansion *e);
 void octet_expand_rotary(octet_expansion *e);
+
+/* read_stft.c */
+void octet_expand_stft(octet_expansion *e);
+void octet_expand_swi_glu(octet_expansion *e);
 
 #endif

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { OPSET_LOW = 1, IR_LOW = 1, IR_HIGH = 13 };
+enum { OPSET_LOW = 1, IR_LOW = 1, IR_HIGH = 14 };
 
 static octet_status check_versions(octet_reader *reader, octet_error *err)
 {

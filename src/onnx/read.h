@@ -36,7 +36,7 @@ typedef struct octet_reader {
     size_t                  flattening_count, flattening_capacity;
 } octet_reader;
 
-enum { OCTET_OPSET_HIGH = 25 }; /* newest that is read */
+enum { OCTET_OPSET_HIGH = 28 }; /* newest that is read */
 enum { OCTET_RAW_ROOM = 8 }; /* inputs and attributes that upgrades may add */
 
 typedef struct octet_raw_node {

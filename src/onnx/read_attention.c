@@ -247,8 +247,10 @@ void octet_expand_attention(octet_expansion *e)
     attention a = {.e = e, .attrs = attrs, .dtype = input(e, Q)->dtype, .rows = input(e, Q)->rank == 3};
     a.heads = a.rows ? attrs->q_num_heads : input(e, Q)->dims[1];
     const int64_t shared = a.rows ? attrs->kv_num_heads : input(e, K)->dims[1];
-    if (a.heads < 1 || shared < 1) octet_expand_fail(e, "the number of heads must be known");
-    if (shared < 1) return;
+    if (a.heads < 1 || shared < 1) {
+        octet_expand_fail(e, "the number of heads must be known");
+        return;
+    }
     a.groups = a.heads / shared;
     octet_value *const q = as_heads(&a, Q, a.heads);
     octet_value *const k = with_past(&a, K, as_heads(&a, K, shared));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention and RotaryEmbedding as files have them. Nothing runs them: the reader puts what they are made of in their
-   place (onnx/read_attention.c), and may believe every shape that has been checked here. */
+/* Attention, RotaryEmbedding and SwiGLU as files have them. Nothing runs them: the reader puts what they are made of in
+   their place (onnx/expand.c), and may believe every shape that has been checked here. */
 #include "ops/attrs.h"
 #include "ops/check.h"
 
@@ -110,7 +110,7 @@ static octet_status read_sizes(attention *a, const octet_call *call, octet_error
     *a = (attention){q[0], q[1], k[1], q[2], k[2], 0, q[3], v[3]};
     if (k[0] != q[0] || v[0] != q[0] || v[1] != k[1] || v[2] != k[2] || k[3] != q[3])
         return octet_fail(err, OCTET_ERR_SHAPE, "the shapes of Q, K and V do not fit together");
-    if (a->heads < 1 || a->q_heads % a->heads != 0 || a->size < 1)
+    if (a->heads < 1 || a->q_heads < 1 || a->q_heads % a->heads != 0 || a->size < 1)
         return octet_fail(err, OCTET_ERR_SHAPE, "%lld heads of Q and %lld of K and V", (long long)a->q_heads,
                           (long long)a->heads);
     OCTET_TRY(read_past(a, call, err));
@@ -221,4 +221,36 @@ const octet_op octet_op_rotary_embedding = {
     .attrs = rotary_rows,
     .attrs_size = sizeof(octet_rotary_attrs),
     .infer = rotary_infer,
+};
+
+/* ---- SwiGLU: gate, value ---- */
+
+typedef struct swi_glu_attrs {
+    float alpha;
+} swi_glu_attrs;
+
+static const octet_attr swi_glu_rows[] = {
+    {.name = "alpha", .kind = OCTET_ATTR_FLOAT, .offset = offsetof(swi_glu_attrs, alpha), .default_f = 1.0f},
+    {.kind = OCTET_ATTR_END},
+};
+
+static octet_status swi_glu_infer(const octet_call *call, octet_error *err)
+{
+    OCTET_TRY(octet_check_same_type(call, 1, "B", err));
+    if (!octet_same_dims(call->in[0], call->in[1]))
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "B", "the shapes of both inputs differ");
+    return octet_infer_same(call, err);
+}
+
+const octet_op octet_op_swi_glu = {
+    .name = "SwiGLU",
+    .since = 28,
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_FLOAT,
+    .attrs = swi_glu_rows,
+    .attrs_size = sizeof(swi_glu_attrs),
+    .infer = swi_glu_infer,
 };

@@ -74,12 +74,13 @@ static void shift_row(octet_wide *a, const octet_wide *b, size_t n, const octet_
 
 /* ---- Mod ---- */
 
-static octet_status infer_mod(const octet_call *call, octet_error *err)
+/* A zero has the sign of what the result follows. */
+static double real_remainder(double a, double b, bool of_dividend)
 {
-    const compare_attrs *const attrs = call->attrs;
-    if (octet_dtype_is_float(call->in[0]->dtype) && !attrs->fmod)
-        return octet_fail_field(err, OCTET_ERR_FORMAT, "fmod", "1 is needed for floats");
-    return octet_infer_binary(call, err);
+    const double r = fmod(a, b);
+    if (of_dividend) return r;
+    if (r == 0.0) return copysign(0.0, b);
+    return (r < 0.0) != (b < 0.0) ? r + b : r;
 }
 
 /* x mod 0 is 0, which no machine traps. */
@@ -98,7 +99,7 @@ static void mod_row(octet_wide *a, const octet_wide *b, size_t n, const octet_ca
     (void)what;
     for (size_t i = 0; i < n; i++)
         if (octet_dtype_is_float(dtype))
-            a[i].f = fmod(a[i].f, b[i].f);
+            a[i].f = real_remainder(a[i].f, b[i].f, of_dividend);
         else
             a[i].i = remainder_of(a[i].i, b[i].i, dtype, of_dividend);
 }
@@ -226,7 +227,7 @@ const octet_op octet_op_less = { TWO_TO_ONE("Less", 9), COMPARE, .forward = less
 const octet_op octet_op_less_or_equal = { TWO_TO_ONE("LessOrEqual", 12), COMPARE, .forward = less_or_equal_forward };
 const octet_op octet_op_mod = {
     TWO_TO_ONE("Mod", 10), .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT | OCTET_TYPE(OCTET_F16), .attrs = mod_attrs,
-    .attrs_size = sizeof(compare_attrs), .infer = infer_mod, .forward = mod_forward,
+    .attrs_size = sizeof(compare_attrs), .infer = octet_infer_binary, .forward = mod_forward,
 };
 const octet_op octet_op_or = { TWO_TO_ONE("Or", 7), LOGIC, .forward = or_forward };
 const octet_op octet_op_pow = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Along an axis, one after the other: CumSum, ReverseSequence. */
+/* Along an axis, one after the other: CumSum, CumProd, ReverseSequence. */
 #include "ops/check.h"
 #include "ops/order.h"
 #include "ops/rescale.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* ---- CumSum: x, axis ---- */
+/* ---- CumSum, CumProd: x, axis ---- */
 
 typedef struct sum_attrs {
     int64_t exclusive, reverse;
@@ -34,7 +34,14 @@ static octet_status sum_infer(const octet_call *call, octet_error *err)
     return octet_infer_same(call, err);
 }
 
-static octet_status sum_forward(const octet_call *call, octet_error *err)
+static void join(octet_wide *sum, const octet_wide *next, bool is_float, bool multiplies)
+{
+    const uint64_t a = (uint64_t)sum->i, b = (uint64_t)next->i;
+    if (is_float) sum->f = multiplies ? sum->f * next->f : sum->f + next->f;
+    else sum->i = (int64_t)(multiplies ? a * b : a + b);
+}
+
+static octet_status run_along(const octet_call *call, bool multiplies, octet_error *err)
 {
     const sum_attrs *const    attrs = call->attrs;
     const octet_tensor *const x = call->in[0], *const y = call->out[0];
@@ -43,36 +50,29 @@ static octet_status sum_forward(const octet_call *call, octet_error *err)
     OCTET_TRY(sum_axis(&axis, call, err));
     const octet_lines lines = octet_lines_along(x, axis);
     for (int64_t l = 0; lines.length > 0 && l < lines.count; l++) {
-        octet_wide    sum = {.i = 0}, next;
+        octet_wide    sum = {.i = multiplies}, next;
         const int64_t start = octet_line_start(&lines, l);
-        if (is_float) sum.f = 0.0;
+        if (is_float) sum.f = multiplies;
         for (int64_t i = 0; i < lines.length; i++) {
             const int64_t at = start + (attrs->reverse ? lines.length - 1 - i : i) * lines.step;
             octet_wide_load(&next, x->data, x->dtype, at, 1, 1);
             if (attrs->exclusive) octet_wide_store(y->data, y->dtype, at, &sum, 1);
-            if (is_float)
-                sum.f += next.f;
-            else
-                sum.i = (int64_t)((uint64_t)sum.i + (uint64_t)next.i);
+            join(&sum, &next, is_float, multiplies);
             if (!attrs->exclusive) octet_wide_store(y->data, y->dtype, at, &sum, 1);
         }
     }
     return OCTET_OK;
 }
 
-const octet_op octet_op_cum_sum = {
-    .name = "CumSum",
-    .since = 11,
-    .min_inputs = 2,
-    .max_inputs = 2,
-    .min_outputs = 1,
-    .max_outputs = 1,
-    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT,
-    .attrs = sum_rows,
-    .attrs_size = sizeof(sum_attrs),
-    .infer = sum_infer,
-    .forward = sum_forward,
-};
+static octet_status sum_forward(const octet_call *call, octet_error *err) { return run_along(call, false, err); }
+static octet_status product_forward(const octet_call *call, octet_error *err) { return run_along(call, true, err); }
+
+#define CUMULATIVE                                                                                                     \
+    .min_inputs = 2, .max_inputs = 2, .min_outputs = 1, .max_outputs = 1,                                              \
+    .types = OCTET_TYPES_FLOAT | OCTET_TYPES_INT, .attrs = sum_rows, .attrs_size = sizeof(sum_attrs), .infer = sum_infer
+
+const octet_op octet_op_cum_prod = {.name = "CumProd", .since = 26, CUMULATIVE, .forward = product_forward};
+const octet_op octet_op_cum_sum = {.name = "CumSum", .since = 11, CUMULATIVE, .forward = sum_forward};
 
 /* ---- ReverseSequence: x, sequence_lens. The first entries of each sample in reverse, the others as they are ---- */
 

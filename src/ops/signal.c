@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operators of signals: HannWindow, HammingWindow, BlackmanWindow, DFT and MelWeightMatrix, by their definitions, in
-   double. */
+   double; STFT, which the reader makes a Conv of (onnx/read_stft.c). */
 #include "base/math.h"
 #include "ops/check.h"
 #include "ops/rows.h"
@@ -191,12 +191,45 @@ static octet_status dft_forward(const octet_call *call, octet_error *err)
     return OCTET_OK;
 }
 
+/* ---- STFT: signal [batch, length, 1 or 2], frame_step, window, frame_length ---- */
+
+static octet_status frame_of(int64_t *frame, const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const window = octet_has_input(call, 2) ? call->in[2] : NULL;
+    *frame = window && window->rank == 1 ? window->dims[0] : call->in[0]->dims[1];
+    if (octet_has_input(call, 3)) OCTET_TRY(known_int(frame, call, 3, "frame_length", err));
+    if (window) OCTET_TRY(octet_check_same_type(call, 2, "window", err));
+    if (window && (window->rank != 1 || window->dims[0] != *frame))
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "window", "one number for each entry of a frame is needed");
+    if (*frame < 1 || *frame > call->in[0]->dims[1])
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "frame_length", "frames of %lld in a signal of %lld",
+                                (long long)*frame, (long long)call->in[0]->dims[1]);
+    return OCTET_OK;
+}
+
+static octet_status infer_stft(const octet_call *call, octet_error *err)
+{
+    const octet_tensor *const x = call->in[0];
+    const bool                onesided = ((const signal_attrs *)call->attrs)->onesided != 0;
+    int64_t                   step = 0, frame = 0;
+    if (x->rank != 3 || x->dims[2] < 1 || x->dims[2] > 2)
+        return octet_fail(err, OCTET_ERR_SHAPE, "the signal is [batch, length, 1 or 2]");
+    if (onesided && x->dims[2] == 2)
+        return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, "onesided", "one side of a complex signal");
+    OCTET_TRY(known_int(&step, call, 1, "frame_step", err));
+    if (step < 1) return octet_fail_field(err, OCTET_ERR_SHAPE, "frame_step", "a step of 0");
+    OCTET_TRY(frame_of(&frame, call, err));
+    const int64_t dims[] = {x->dims[0], (x->dims[1] - frame) / step + 1, onesided ? frame / 2 + 1 : frame, 2};
+    return octet_set_output(call->out[0], x->dtype, dims, 4, err);
+}
+
 /* ---- rows ---- */
 
 #define INT_ROW(as, number, most)                                                                                      \
     {.name = #as, .kind = OCTET_ATTR_INT, .offset = offsetof(signal_attrs, as), .default_i = number, .max = most}
 #define END {.kind = OCTET_ATTR_END}
 
+static const octet_attr stft_rows[] = {INT_ROW(onesided, 1, 1), END};
 static const octet_attr window_rows[] = {INT_ROW(output_datatype, 1, 0), INT_ROW(periodic, 1, 1), END};
 static const octet_attr mel_rows[] = {INT_ROW(output_datatype, 1, 0), END};
 static const octet_attr dft_rows[] = {INT_ROW(inverse, 0, 1), INT_ROW(onesided, 0, 1), END};
@@ -220,4 +253,17 @@ const octet_op octet_op_hann_window = {
 };
 const octet_op octet_op_mel_weight_matrix = {
     SIGNAL("MelWeightMatrix", 17, mel_rows, 5, 5), SIZES, .infer = infer_mel, .forward = mel_forward,
+};
+
+const octet_op octet_op_stft = {
+    .name = "STFT",
+    .since = 17,
+    .min_inputs = 2,
+    .max_inputs = 4,
+    .min_outputs = 1,
+    .max_outputs = 1,
+    .types = OCTET_TYPES_FLOAT,
+    .attrs = stft_rows,
+    .attrs_size = sizeof(signal_attrs),
+    .infer = infer_stft,
 };

@@ -139,7 +139,7 @@ static octet_move depth_move(const octet_call *call)
     return move;
 }
 
-/* ---- SpaceToDepth: [N, C, H b, W b] -> [N, b b C, H, W] ---- */
+/* ---- SpaceToDepth: [N, C, H b, W b] -> [N, b b C, H, W], in mode CRD [N, C b b, H, W] ---- */
 
 static const octet_attr space_rows[] = {
     {.name = "blocksize",
@@ -148,6 +148,8 @@ static const octet_attr space_rows[] = {
      .min = 1,
      .max = 1 << 20,
      .required = true},
+    {.name = "mode", .kind = OCTET_ATTR_STRING, .offset = offsetof(octet_depth_attrs, mode), .default_s = "DCR",
+     .since = 28},
     {.kind = OCTET_ATTR_END},
 };
 
@@ -156,6 +158,9 @@ static octet_status space_infer(const octet_call *call, octet_error *err)
     const octet_tensor *const in = call->in[0];
     const int64_t             block = ((const octet_depth_attrs *)call->attrs)->blocksize;
     int64_t                   channels;
+    const char *const         mode = ((const octet_depth_attrs *)call->attrs)->mode;
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return octet_fail_field(err, OCTET_ERR_FORMAT, "mode", "'%s' is neither DCR nor CRD", mode);
     if (in->rank != 4) return octet_fail(err, OCTET_ERR_SHAPE, "input has %d dimensions, 4 are needed", in->rank);
     if (block < 1 || block > 1 << 20 || in->dims[2] % block != 0 || in->dims[3] % block != 0)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "blocksize", "%lld x %lld does not divide into blocks of %lld",
@@ -176,6 +181,11 @@ static octet_move space_move(const octet_call *call)
                        .from_step = {in->dims[1] * in->dims[2] * width, width, 1, in->dims[2] * width, block * width,
                                      block}};
     octet_dense_steps(move.to_step, move.dims, move.rank);
+    if (strcmp(((const octet_depth_attrs *)call->attrs)->mode, "CRD") != 0) return move;
+    const int64_t plane = out->dims[2] * out->dims[3];
+    move.to_step[3] = block * block * plane;
+    move.to_step[1] = block * plane;
+    move.to_step[2] = plane;
     return move;
 }
 

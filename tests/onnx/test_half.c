@@ -103,6 +103,20 @@ static void test_stays_the_same(void **state)
     proto_remove(path);
 }
 
+/* An output whose size hangs on values is of the type that the file states, too. */
+static void test_of_unknown_size(void **state)
+{
+    (void)state;
+    proto_model *const p = proto_new(27);
+    for (int i = 0; i < 3; i++) proto_input(p, i == 0 ? "a" : i == 1 ? "b" : "c", 10, NULL, 0);
+    proto_node(p, "Range", "a b c", "y");
+    p->output_list[p->graph.n_output++] = proto_info(p, "y", 10, (const int64_t[]){ -1 }, 1);
+    octet_graph *const graph = proto_load_good(p);
+    assert_string_equal(graph->outputs[0]->producer->op->name, "Cast");
+    assert_int_equal(graph->outputs[0]->dtype, OCTET_F16);
+    octet_graph_free(graph);
+}
+
 /* Where samples are to be fed, the borders are float32, too, and no Cast is needed. */
 static void test_widened(void **state)
 {
@@ -121,6 +135,6 @@ static void test_widened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_computes), cmocka_unit_test(test_stays_the_same),
-                                        cmocka_unit_test(test_widened) };
+                                        cmocka_unit_test(test_of_unknown_size), cmocka_unit_test(test_widened) };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }

@@ -224,6 +224,64 @@ static void test_boxes(void **state)
     }
 }
 
+/* ---- caches ---- */
+
+static void scatter_input(op_case *c, bool circular, const int64_t begin[2])
+{
+    case_random_f32(c, DIMS(2, 3, 5, 2));
+    case_random_f32(c, DIMS(2, 3, 3, 2));
+    case_ints(c, 2, begin);
+    if (circular) case_set_string(c, "mode", "circular");
+}
+
+/* The cache but for what the update lies over. */
+static void test_caches(void **state)
+{
+    (void)state;
+    const int64_t begins[2][2] = { { 2, 0 }, { 4, 13 } };
+    for (int circular = 0; circular < 2; circular++) {
+        op_case c;
+        case_begin(&c, "TensorScatter", 5);
+        scatter_input(&c, circular, begins[circular]);
+        run(&c, 1);
+        const float *const past = c.in[0].data, *const update = c.in[1].data, *const y = c.out[0].data;
+        for (int at = 0; at < 60; at++) {
+            const int line = at / 10, place = at / 2 % 5;
+            float     want = past[at];
+            for (int i = 0; i < 3; i++)
+                if ((begins[circular][line / 3] + i) % 5 == place) want = update[(line * 3 + i) * 2 + at % 2];
+            assert_true(y[at] == want);
+        }
+        case_end(&c);
+    }
+    for (int k = 0; k < 2; k++) { /* beyond the end, and before the beginning */
+        op_case c;
+        case_begin(&c, "TensorScatter", 5);
+        scatter_input(&c, k, k ? (const int64_t[]){ 0, -1 } : (const int64_t[]){ 0, 3 });
+        case_prepare(&c, 1, NULL, false);
+        assert_int_equal(c.node.op->forward(&c.call, &c.err), OCTET_ERR_ARGUMENT);
+        assert_string_equal(c.err.field, "write_indices");
+        case_end(&c);
+    }
+}
+
+static void test_products(void **state)
+{
+    (void)state;
+    static const float want[4][3] = { { 2, 6, 24 }, { 1, 2, 6 }, { 24, 12, 4 }, { 12, 4, 1 } };
+    for (int k = 0; k < 4; k++) {
+        op_case c;
+        case_begin(&c, "CumProd", 1);
+        memcpy(case_input(&c, OCTET_F32, DIMS(3))->data, (const float[]){ 2, 3, 4 }, 3 * sizeof(float));
+        INTS(&c, 0);
+        case_set_int(&c, "exclusive", k & 1);
+        case_set_int(&c, "reverse", k >> 1);
+        run(&c, 1);
+        assert_memory_equal(c.out[0].data, want[k], sizeof want[k]);
+        case_end(&c);
+    }
+}
+
 /* ---- values that turn out different than planned ---- */
 
 static void first_input(op_case *c) { case_random_f32(c, DIMS(2, 3)); }
@@ -260,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_top),           cmocka_unit_test(test_extremes), cmocka_unit_test(test_elements),
         cmocka_unit_test(test_reductions),    cmocka_unit_test(test_unique),   cmocka_unit_test(test_boxes),
         cmocka_unit_test(test_batched_tuples), cmocka_unit_test(test_other_values),
+        cmocka_unit_test(test_caches),        cmocka_unit_test(test_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

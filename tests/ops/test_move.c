@@ -272,9 +272,29 @@ static void reshape_finds_the_open_dimension(void **state)
     case_end(&c);
 }
 
+/* In mode CRD, a channel's blocks follow each other. */
+static void test_space_by_channels(void **state)
+{
+    (void)state;
+    op_case c;
+    case_begin(&c, "SpaceToDepth", 3);
+    const float *const x = case_random_f32(&c, DIMS(2, 3, 4, 6))->data;
+    case_set_int(&c, "blocksize", 2);
+    case_set_string(&c, "mode", "CRD");
+    case_prepare(&c, 1, NULL, false);
+    case_run(&c, false);
+    for (int at = 0; at < 2 * 3 * 4 * 6; at++) { /* the input's element */
+        const int n = at / 72, channel = at / 24 % 3, row = at / 6 % 4, column = at % 6;
+        const int block = channel * 4 + row % 2 * 2 + column % 2;
+        assert_true(((float *)c.out[0].data)[((n * 12 + block) * 2 + row / 2) * 3 + column / 2] == x[at]);
+    }
+    case_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_space_by_channels),
         cmocka_unit_test(transpose_reverses_any_type),
         cmocka_unit_test(depth_to_space_in_both_orders),
         cmocka_unit_test(slice_walks_backwards_and_clamps),

@@ -120,6 +120,27 @@ static void remainders_never_trap(void **state)
     }
 }
 
+/* Of real numbers: the sign of a zero, too, is the one of what the result follows. */
+static void remainders_of_floats(void **state)
+{
+    (void)state;
+    static const float a[] = { -7.5f, 7.5f, -6, 6, INFINITY, 5, -5 }, b[] = { 2, -2, 3, -3, 2, INFINITY, INFINITY };
+    static const float want[2][7] = { { 0.5f, -0.5f, 0, -0.0f, NAN, 5, INFINITY },
+                                      { -1.5f, 1.5f, -0.0f, 0, NAN, 5, -5 } };
+    for (int fmod = 0; fmod < 2; fmod++) {
+        op_case c;
+        case_begin(&c, "Mod", 1);
+        case_set_int(&c, "fmod", fmod);
+        run_words(&c, OCTET_F32, a, b, 7);
+        for (int i = 0; i < 7; i++) {
+            const float got = ((float *)c.out[0].data)[i], right = want[fmod][i];
+            if (isnan(right) ? !isnan(got) : got != right || signbit(got) != signbit(right))
+                fail_msg("%g mod %g is %g, not %g", (double)a[i], (double)b[i], (double)got, (double)right);
+        }
+        case_end(&c);
+    }
+}
+
 static void shifts_by_any_number(void **state)
 {
     (void)state;
@@ -216,7 +237,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_of_levels),        cmocka_unit_test(extremes_of_levels),
         cmocka_unit_test(slopes_of_levels),      cmocka_unit_test(slope_must_stretch_to_the_data),
-        cmocka_unit_test(remainders_never_trap), cmocka_unit_test(shifts_by_any_number),
+        cmocka_unit_test(remainders_never_trap),
+        cmocka_unit_test(remainders_of_floats), cmocka_unit_test(shifts_by_any_number),
         cmocka_unit_test(unordered_numbers_compare_false), cmocka_unit_test(ties_share_their_gradient),
         cmocka_unit_test(labels_are_classes_or_ignored),
     };

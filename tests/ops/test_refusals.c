@@ -209,7 +209,6 @@ static void sum_types(op_case *c) { image(c); image(c); case_input(c, OCTET_F64,
 static void sum_absent(op_case *c) { image(c); case_absent(c); }
 static void max_shapes(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(3)); }
 static void less_types(op_case *c) { image(c); case_input(c, OCTET_I32, DIMS(8)); }
-static void mod_floats(op_case *c) { image(c); image(c); }
 static void shift_nowhere(op_case *c)
 {
     case_input(c, OCTET_U8, DIMS(3));
@@ -252,6 +251,36 @@ static void mel_rate(op_case *c)
     floats(c, 1, (float[]){ 8000 });
 }
 
+static void space_mode(op_case *c)
+{
+    image(c);
+    case_set_int(c, "blocksize", 2);
+    case_set_string(c, "mode", "RCD");
+}
+static void scatter(op_case *c)
+{
+    image(c);
+    case_input(c, OCTET_F32, DIMS(2, 4, 3, 8));
+}
+static void scatter_mode(op_case *c) { scatter(c); case_set_string(c, "mode", "round"); }
+static void scatter_axis(op_case *c) { scatter(c); case_set_int(c, "axis", 0); }
+static void scatter_long(op_case *c) { scatter(c); c->in[1].dims[2] = 9; }
+static void scatter_indices(op_case *c) { scatter(c); INTS(c, 1, 2, 3); }
+static void signal_of(op_case *c, int64_t step)
+{
+    case_input(c, OCTET_F32, DIMS(2, 20, 1));
+    case_ints(c, 0, &step);
+}
+static void stft_step(op_case *c) { signal_of(c, 0); }
+static void stft_complex(op_case *c) { signal_of(c, 1); c->in[0].dims[2] = 2; c->in[0].dims[1] = 10; }
+static void stft_long(op_case *c) { signal_of(c, 1); case_absent(c); case_ints(c, 0, (int64_t[]){ 21 }); }
+static void stft_window(op_case *c)
+{
+    signal_of(c, 1);
+    case_input(c, OCTET_F32, DIMS(4));
+    case_ints(c, 0, (int64_t[]){ 5 });
+}
+static void glu_shapes(op_case *c) { image(c); case_input(c, OCTET_F32, DIMS(8, 8)); }
 static void attention(op_case *c)
 {
     case_input(c, OCTET_F32, DIMS(2, 4, 3, 6));
@@ -277,6 +306,7 @@ static void attention_shared(op_case *c)
     case_set_int(c, "kv_num_heads", 2);
 }
 static void attention_sizes(op_case *c) { attention(c); c->in[1].dims[3] = 5; }
+static void attention_nobody(op_case *c) { attention(c); c->in[0].dims[1] = 0; }
 static void attention_types(op_case *c) { attention(c); c->in[2].dtype = OCTET_F64; }
 static void attention_mask(op_case *c) { attention(c); case_input(c, OCTET_BOOL, DIMS(3, 6)); }
 static void attention_mask_type(op_case *c) { attention(c); case_input(c, OCTET_I32, DIMS(3, 5)); }
@@ -389,7 +419,7 @@ static const refusal refusals[] = {
     { "Selu", selu_nan, "gamma", 1 },                   { "Gelu", gelu_form, "approximate", 1 },
     { "Shrink", shrink_bias, "bias", 1 },               { "Sum", sum_types, "", 1 },
     { "Mean", sum_absent, "", 1 },                      { "Max", max_shapes, "", 1 },
-    { "Less", less_types, "", 1 },                      { "Mod", mod_floats, "fmod", 1 },
+    { "Less", less_types, "", 1 },                      { "SpaceToDepth", space_mode, "mode", 1 },
     { "BitShift", shift_nowhere, "direction", 1 },      { "Pow", pow_bool, "", 1 },
     { "ReduceMax", reduce_twice, "axes", 1 },           { "ReduceSum", reduce_outside, "axes", 1 },
     { "ReduceL2", reduce_unknown, "axes", 1 },          { "ReduceMean", reduce_nothing, "axes", 1 },
@@ -400,12 +430,17 @@ static const refusal refusals[] = {
     { "BlackmanWindow", window_type, "output_datatype", 1 }, { "DFT", dft_parts, "", 1 },
     { "DFT", dft_last_axis, "axis", 1 },                { "DFT", dft_empty, "", 1 },
     { "MelWeightMatrix", mel_rate, "sample_rate", 1 },
+    { "TensorScatter", scatter_mode, "mode", 1 },       { "TensorScatter", scatter_axis, "axis", 1 },
+    { "TensorScatter", scatter_long, "update", 1 },     { "TensorScatter", scatter_indices, "write_indices", 1 },
+    { "STFT", stft_step, "frame_step", 1 },             { "STFT", stft_complex, "onesided", 1 },
+    { "STFT", stft_long, "frame_length", 1 },           { "STFT", stft_window, "window", 1 },
+    { "SwiGLU", glu_shapes, "B", 1 },
     { "Attention", attention_heads, "q_num_heads", 1 }, { "Attention", attention_no_heads, "kv_num_heads", 1 },
     { "Attention", attention_uneven, "q_num_heads", 1 }, { "Attention", attention_shared, "", 1 },
     { "Attention", attention_sizes, "", 1 },            { "Attention", attention_types, "V", 1 },
-    { "Attention", attention_mask, "attn_mask", 1 },    { "Attention", attention_mask_type, "attn_mask", 1 },
+    { "Attention", attention_nobody, "", 1 },           { "Attention", attention_mask, "attn_mask", 1 },
     { "Attention", attention_past, "", 1 },             { "Attention", attention_past_shape, "past_value", 1 },
-    { "Attention", attention_valid, "nonpad_kv_seqlen", 1 },
+    { "Attention", attention_mask_type, "attn_mask", 1 }, { "Attention", attention_valid, "nonpad_kv_seqlen", 1 },
     { "Attention", attention_valid_type, "nonpad_kv_seqlen", 1 },
     { "Attention", attention_scale, "scale", 1 },       { "Attention", attention_cap, "softcap", 1 },
     { "Attention", attention_precision, "softmax_precision", 1 },

@@ -56,7 +56,7 @@ static void test_rows(void **state)
     for (size_t i = 0; octet_op_at(i); i++) {
         const octet_op *op = octet_op_at(i);
         assert_non_null(op->infer);
-        assert_in_range(op->since, 1, 25);
+        assert_in_range(op->since, 1, 28);
         assert_true(op->min_inputs <= op->max_inputs && op->min_outputs <= op->max_outputs && op->min_outputs > 0);
         assert_true(op->types != 0 || op->max_inputs == 0);
         if (op->forward_integer && op->quant == OCTET_QUANT_NONE) fail_msg("%s: integer form of no kind", op->name);
