@@ -114,6 +114,23 @@ size_t       octet_recurrent_scratch(const octet_call *call, bool integer);
 octet_status octet_recurrent_forward(const octet_call *call, octet_error *err);
 size_t       octet_recurrent_dynamic_scratch(const octet_call *call);
 octet_status octet_recurrent_dynamic(const octet_call *call, octet_error *err);
+/* Another way to the sums of dynamic products: sums[i] = sum over k of (levels[k] - zero_point) * m[first + i][k]; m is
+   the matrix of input slot and direction, and `count` rows are wanted: all of a matrix, all gates but the last, or the
+   last. May run on several threads at once. */
+typedef struct octet_recurrent_part {
+    int     slot, direction;
+    int64_t first, count;
+} octet_recurrent_part;
+
+typedef struct octet_recurrent_products octet_recurrent_products;
+struct octet_recurrent_products {
+    void (*sums)(const octet_recurrent_products *products, int32_t *sums, const octet_recurrent_part *part,
+                 const uint8_t *levels, int32_t zero_point);
+};
+
+/* octet_recurrent_dynamic with these products; NULL: its own. */
+octet_status octet_recurrent_dynamic_by(const octet_call *call, const octet_recurrent_products *products,
+                                        octet_error *err);
 size_t       octet_recurrent_backward_scratch(const octet_call *call);
 octet_status octet_recurrent_backward(const octet_backward_call *call, octet_error *err);
 

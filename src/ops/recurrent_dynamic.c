@@ -20,6 +20,7 @@ typedef struct level_rows {
 
 typedef struct walk {
     octet_recurrent run;
+    const octet_recurrent_products *products; /* NULL: sums are made here */
     octet_recurrent_buffers *buffers; /* one per sequence */
     level_rows      x, state;         /* x: by (step, sample) as they lie; state: by sample */
     size_t          row;              /* bytes of one sequence's buffers */
@@ -51,6 +52,22 @@ static void set_rows(level_rows *rows, const walk *w, int64_t count, const float
     }
 }
 
+/* The definition of octet_recurrent_products.sums. */
+static void make_sums(int32_t *sums, const walk *w, const octet_recurrent_part *part, const uint8_t *x, int32_t zero)
+{
+    const octet_tensor *const weights = w->run.call->in[part->slot];
+    const int64_t             all = w->run.cell->gates * w->run.hidden;
+    const int64_t             depth = part->slot == OCTET_RECURRENT_R ? w->run.hidden : w->run.width;
+    for (int64_t i = 0; i < part->count; i++) {
+        const int64_t       row = part->first + i, entry = weights->qparams->count > 1 ? row : 0;
+        const int8_t *const m = (const int8_t *)weights->data + (part->direction * all + row) * depth;
+        const int32_t       weight_zero = weights->qparams->zero_point[entry];
+        int32_t             sum = 0;
+        for (int64_t k = 0; k < depth; k++) sum += (x[k] - zero) * (m[k] - weight_zero);
+        sums[i] = sum;
+    }
+}
+
 /* to[first ..] = matrix * row + bias of input slot W or R. */
 static void multiply(float *to, const walk *w, int slot, int64_t first, int64_t count, int64_t row)
 {
@@ -58,18 +75,19 @@ static void multiply(float *to, const walk *w, int slot, int64_t first, int64_t 
     const bool                   state = slot == OCTET_RECURRENT_R;
     const level_rows *const      rows = state ? &w->state : &w->x;
     const octet_tensor *const    weights = run->call->in[slot];
-    const int64_t                all = run->cell->gates * run->hidden, depth = rows->width;
+    const int64_t                all = run->cell->gates * run->hidden;
     const octet_affine           affine = rows->affine[row];
-    const uint8_t *const         x = rows->levels + row * depth;
+    const uint8_t *const         x = rows->levels + row * rows->width;
+    const octet_recurrent_part   part = { slot, w->direction, first, count };
+    int32_t *const               sums = (int32_t *)(void *)(to + first); /* each makes way for its result */
     const float *const           bias =
         octet_recurrent_at(run, OCTET_RECURRENT_B, (2 * w->direction + state) * all + first);
+    if (w->products) w->products->sums(w->products, sums, &part, x, affine.zero_point);
+    else make_sums(sums, w, &part, x, affine.zero_point);
     for (int64_t i = 0; i < count; i++) {
-        const int64_t       matrix_row = w->direction * all + first + i;
-        const int64_t       entry = weights->qparams->count > 1 ? first + i : 0;
-        const int8_t *const m = (const int8_t *)weights->data + matrix_row * depth;
-        const int32_t       zero = weights->qparams->zero_point[entry];
-        int32_t             sum = 0;
-        for (int64_t k = 0; k < depth; k++) sum += (x[k] - affine.zero_point) * (m[k] - zero);
+        const int64_t entry = weights->qparams->count > 1 ? first + i : 0;
+        int32_t       sum;
+        memcpy(&sum, to + first + i, sizeof sum);
         to[first + i] = (float)sum * (float)((double)affine.scale * (double)weights->qparams->scale[entry]) +
                         (bias ? bias[i] : 0);
     }
@@ -204,7 +222,13 @@ size_t octet_recurrent_dynamic_scratch(const octet_call *call)
 
 octet_status octet_recurrent_dynamic(const octet_call *call, octet_error *err)
 {
-    walk          w = { 0 };
+    return octet_recurrent_dynamic_by(call, NULL, err);
+}
+
+octet_status octet_recurrent_dynamic_by(const octet_call *call, const octet_recurrent_products *products,
+                                        octet_error *err)
+{
+    walk          w = { .products = products };
     const float **list;
     OCTET_TRY(octet_recurrent_make(&w.run, call, err));
     for (int slot = OCTET_RECURRENT_W; slot <= OCTET_RECURRENT_R; slot++) {

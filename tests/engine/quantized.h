@@ -96,7 +96,8 @@ static int parse_floats(float *to, const char *text)
 
 /* ---- constants ---- */
 
-/* Levels with one scale, or one per channel of dimension 0 (dimension 1 of matrices that MatMul reads). */
+/* Levels with one scale, or one per channel of dimension 0 (1 of matrices that MatMul reads, of ConvTranspose and of
+   recurrent operators). */
 static void add_level_weights(small_net *net, const char *name, const int64_t *dims, int rank, int axis)
 {
     static uint8_t data[MOST_WEIGHTS];
@@ -146,7 +147,8 @@ static const char *input_of(small_net *net, char name[32], const char *word, con
     if (*word == 'w') {
         const int rank = parse_ints(dims, word + 1);
         const bool first = strcmp(op, "Conv") == 0 || rows_are_outputs;
-        add_level_weights(net, name, dims, rank, first ? 0 : strcmp(op, "ConvTranspose") == 0 ? 1 : rank - 1);
+        const bool second = strcmp(op, "ConvTranspose") == 0 || rank == 3;
+        add_level_weights(net, name, dims, rank, first ? 0 : second ? 1 : rank - 1);
     } else if (*word == 'b') {
         dims[0] = atoll(word + 1);
         add_random(net->graph, &net->random, name, dims, 1, between(-0.5f, 0.5f));

@@ -29,8 +29,11 @@ static const octet_native_row rows[] = {
 
 /* Whose input becomes levels when they run. */
 static const octet_native_row dynamic_rows[] = {
+    { "GRU", octet_native_accepts_gates, octet_native_prepare_gates },
     { "Gemm", octet_native_accepts_dense, octet_native_prepare_dense },
+    { "LSTM", octet_native_accepts_gates, octet_native_prepare_gates },
     { "MatMul", octet_native_accepts_dense, octet_native_prepare_dense },
+    { "RNN", octet_native_accepts_gates, octet_native_prepare_gates },
 };
 
 /* In float. Flatten and its like are the same memory. */

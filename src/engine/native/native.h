@@ -131,6 +131,8 @@ octet_status octet_native_prepare_matmul(const octet_plan *plan, octet_step *ste
                                          octet_error *err);
 bool         octet_native_accepts_taps(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_taps(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
+bool         octet_native_accepts_gates(const octet_plan *plan, octet_step *step, octet_reason *why);
+octet_status octet_native_prepare_gates(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
 bool         octet_native_is_wide(const octet_plan *plan, const octet_node *node); /* levels of 16 bits */
 bool         octet_native_accepts_dense(const octet_plan *plan, octet_step *step, octet_reason *why);
 octet_status octet_native_prepare_dense(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err);
