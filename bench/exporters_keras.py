@@ -110,8 +110,8 @@ NETS = {
     'bidirectional': lambda: recurrent(l.LSTM, True, True), 'simple_rnn': lambda: recurrent(l.SimpleRNN),
     'transformer': transformer, 'volume': volume, 'group_norm': group_norm, 'two': two,
     'mobilenet': application('MobileNet', 64, alpha=0.25), 'mobilenet_v2': application('MobileNetV2', 64, alpha=0.35),
-    'mobilenet_v3': application('MobileNetV3Small', 64), 'efficientnet_b0': application('EfficientNetB0', 64),
-    'efficientnet_v2': application('EfficientNetV2B0', 64), 'densenet121': application('DenseNet121', 64),
+    'mobilenet_v3': application('MobileNetV3Small', 64),
+    'efficientnet_v2': application('EfficientNetV2B0', 64, include_preprocessing=False), 'densenet121': application('DenseNet121', 64),
     'nasnet': application('NASNetMobile', 64), 'resnet50_v2': application('ResNet50V2', 64),
 }
 VARIANTS = {'13': (13, False), '18_dynamic': (18, True), '15_nchw': (15, False)}

@@ -30,9 +30,11 @@ def input_of(path):
     return ort.InferenceSession(str(path), providers=['CPUExecutionProvider']).get_inputs()[0]
 
 
-def run_ort(path, x, batch=50):
-    """All outputs of x as one array. A model with a fixed batch of 1 is fed one by one."""
+def run_ort(path, x, batch=50, plain=False):
+    """All outputs of x as one array. A model with a fixed batch of 1 is fed one by one. plain: nothing is fused."""
     options = ort.SessionOptions()
+    if plain:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = ort.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
     port = session.get_inputs()[0]

@@ -43,12 +43,13 @@ octet_status cli_describe(octet_graph *graph, const octet_dataset *data, const c
     return status;
 }
 
-static const char *why_float(const octet_graph *graph, const char *node)
+/* "" where nobody said so. */
+static const char *why_float(const octet_graph *graph, const octet_node_info *node)
 {
-    const char *why = "";
+    const char *why = node->shape.dtype == OCTET_F32 ? "" : "its results are no real numbers";
     for (size_t i = 0; i < octet_graph_decision_count(graph); i++) {
         const octet_decision decision = octet_graph_decision(graph, i);
-        if (!strcmp(decision.what, "float") && !strcmp(decision.node, node)) why = decision.why;
+        if (!strcmp(decision.what, "float") && !strcmp(decision.node, node->name)) why = decision.why;
     }
     return why;
 }
@@ -57,7 +58,7 @@ static const char *why_float(const octet_graph *graph, const char *node)
 static bool stays_real(const octet_graph *graph, const octet_node_info *node)
 {
     if (octet_graph_stage(graph) != OCTET_STAGE_PREPARED) return node->mode == OCTET_MODE_REAL;
-    return node->shape.dtype != OCTET_F32 || *why_float(graph, node->name);
+    return node->shape.dtype != OCTET_F32 || *why_float(graph, node);
 }
 
 static void report_modes(cli_call *call, const octet_graph *graph)
@@ -76,7 +77,7 @@ static void report_modes(cli_call *call, const octet_graph *graph)
         real++;
         cli_json_set(row, "name", cli_json_text(node.name));
         cli_json_set(row, "op", cli_json_text(node.op));
-        cli_json_set(row, "why", cli_json_text(why_float(graph, node.name)));
+        cli_json_set(row, "why", cli_json_text(why_float(graph, &node)));
         cli_json_add(rows, row);
     }
     const double all = octet_graph_macs(graph), share = all > 0 ? macs / all : 1;
@@ -107,7 +108,7 @@ static void print_float(cli_call *call, const octet_graph *graph)
         const octet_node_info node = octet_graph_node(graph, i);
         if (!stays_real(graph, &node)) continue;
         cli_say(call, "  float: %s (%s) %s\n", cli_clean(clean[0], node.name), node.op,
-                cli_clean(clean[1], why_float(graph, node.name)));
+                cli_clean(clean[1], why_float(graph, &node)));
     }
 }
 

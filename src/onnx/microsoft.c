@@ -108,18 +108,30 @@ static octet_status fused_gemm(octet_reader *reader, octet_raw_node *raw, octet_
     return OCTET_OK;
 }
 
-/* alpha * (A x B), of which the transposing forms are not met in quantized files. */
+static octet_status take_flag(bool *on, octet_raw_node *raw, const char *name, octet_error *err)
+{
+    const Onnx__AttributeProto *at;
+    OCTET_TRY(octet_raw_take(&at, raw, name, TYPE_INT, err));
+    *on = at && at->i;
+    return OCTET_OK;
+}
+
+/* alpha * (A x B), each perhaps with its last two dimensions turned: how many there are nobody knows yet. */
 static octet_status fused_matmul(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     static const char *const flags[] = {"transA", "transB", "transBatchA", "transBatchB"};
+    static const char *const equations[] = {"...mk,...kn->...mn", "...km,...kn->...mn", "...mk,...nk->...mn",
+                                            "...km,...nk->...mn"};
     float                    alpha = 1;
+    bool                     on[4];
     OCTET_TRY(take_float(&alpha, raw, "alpha", err));
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        const Onnx__AttributeProto *at;
-        OCTET_TRY(octet_raw_take(&at, raw, flags[i], TYPE_INT, err));
-        if (at && at->i) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, flags[i], "only 0 is supported");
+        OCTET_TRY(take_flag(&on[i], raw, flags[i], err));
+        if (on[i] && i > 1) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, flags[i], "only 0 is supported");
     }
-    raw->op = "MatMul";
+    raw->op = on[0] || on[1] ? "Einsum" : "MatMul";
+    if (on[0] || on[1])
+        OCTET_TRY(octet_raw_give_string(reader, raw, "equation", equations[on[0] + 2 * on[1]], err));
     if (alpha == 1) return OCTET_OK;
     octet_raw_node     scaled;
     const octet_tensor factor = {.dtype = OCTET_F32, .data = &alpha};

@@ -6,6 +6,7 @@
 
 #include "onnx/prescan.h"
 #include "ops/check.h"
+#include "ops/mode.h"
 #include "ops/shape.h"
 
 #include <math.h>
@@ -58,21 +59,21 @@ static octet_status read_metadata(octet_reader *reader, octet_error *err)
     return OCTET_OK;
 }
 
-/* Index of the first number that is NaN or infinite, or -1. */
-static int64_t first_not_finite(const octet_tensor *tensor)
-{
-    const int64_t count = octet_tensor_count(tensor);
-    for (int64_t i = 0; i < count; i++) {
-        if (tensor->dtype == OCTET_F32 && !isfinite(((const float *)tensor->data)[i])) return i;
-        if (tensor->dtype == OCTET_F64 && !isfinite(((const double *)tensor->data)[i])) return i;
-    }
-    return -1;
-}
-
 static double number_at(const octet_tensor *tensor, int64_t i)
 {
     if (tensor->dtype == OCTET_F32) return (double)((const float *)tensor->data)[i];
     return ((const double *)tensor->data)[i];
+}
+
+/* Index of the first number that is NaN or infinite, or -1. infinite: such are fine. */
+static int64_t first_not_finite(const octet_tensor *tensor, bool infinite)
+{
+    const int64_t count = octet_tensor_count(tensor);
+    for (int64_t i = 0; i < count; i++) {
+        const double x = number_at(tensor, i);
+        if (infinite ? isnan(x) : !isfinite(x)) return i;
+    }
+    return -1;
 }
 
 static bool feeds_sums(const octet_value *value)
@@ -82,7 +83,20 @@ static bool feeds_sums(const octet_value *value)
     return false;
 }
 
-/* Weights must be finite. Single numbers may be infinite: bounds of Clip, filling of masks. */
+/* Whether value can be a mask of -inf: who reads it adds it, puts it in places, or passes it on. */
+static bool may_mask(const octet_value *value)
+{
+    static const char *const names[] = { "Add", "Expand", "Where" };
+    for (size_t i = 0; i < value->use_count; i++) {
+        const octet_node *const node = value->uses[i].node;
+        bool                    fits = octet_node_moves(node);
+        for (size_t n = 0; n < sizeof names / sizeof *names; n++) fits |= !strcmp(node->op->name, names[n]);
+        if (!fits) return false;
+    }
+    return true;
+}
+
+/* Weights must be finite. Masks may be infinite, and single numbers: bounds of Clip, filling of masks. */
 static octet_status check_finite(const octet_graph *graph, octet_error *err)
 {
     for (const octet_value *v = graph->values; v; v = v->next) {
@@ -90,7 +104,7 @@ static octet_status check_finite(const octet_graph *graph, octet_error *err)
         const bool is_float = real && (v->constant->dtype == OCTET_F32 || v->constant->dtype == OCTET_F64);
         if (!is_float || v->rank == 0 || v->use_count == 0) continue;
         if (octet_tensor_count(v->constant) == 1 && !feeds_sums(v)) continue;
-        const int64_t at = first_not_finite(v->constant);
+        const int64_t at = first_not_finite(v->constant, may_mask(v));
         if (at < 0) continue;
         octet_fail(err, OCTET_ERR_FORMAT, "element %lld is %g, need finite numbers (read by '%.80s')", (long long)at,
                    number_at(v->constant, at), v->uses[0].node->name);

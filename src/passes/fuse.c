@@ -12,8 +12,9 @@
 
 /* In this order. */
 static octet_status (*const passes[])(octet_graph *graph, octet_error *err) = {
-    octet_pass_fold_constants,    octet_pass_remove_identity,   octet_pass_layer_norm,
-    octet_pass_gates,             octet_pass_remove_dead, /* what patterns left would count as readers */
+    octet_pass_fold_constants,    octet_pass_remove_identity,   octet_pass_einsum,
+    octet_pass_layer_norm,        octet_pass_gates,
+    octet_pass_remove_dead, /* what patterns left would count as readers */
     octet_pass_merge_moves,       octet_pass_scale_conv,        octet_pass_matmul_to_gemm,
     octet_pass_scale_scores,      octet_pass_attach_batch_norm, octet_pass_batch_norm_before,
     octet_pass_merge_pad,         octet_pass_absorb_activation, octet_pass_remove_dead,

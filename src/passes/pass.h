@@ -8,6 +8,7 @@
 
 octet_status octet_pass_fold_constants(octet_graph *graph, octet_error *err);
 octet_status octet_pass_remove_identity(octet_graph *graph, octet_error *err);
+octet_status octet_pass_einsum(octet_graph *graph, octet_error *err);
 octet_status octet_pass_layer_norm(octet_graph *graph, octet_error *err);
 octet_status octet_pass_gates(octet_graph *graph, octet_error *err);
 octet_status octet_pass_merge_moves(octet_graph *graph, octet_error *err);

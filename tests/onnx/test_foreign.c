@@ -238,6 +238,36 @@ static void test_fused_products(void **state)
     octet_graph_free(graph);
 }
 
+/* Operands that lie turned: by how much, ranks tell later. */
+static void test_fused_transposed(void **state)
+{
+    (void)state;
+    static const float expected[] = { 4 * 1 + 5 * 2, 4 * 3 + 5 * 4 };
+    const int64_t      x[] = { 2, 1 }, square[] = { 2, 2 };
+    proto_model       *p = proto_new(13);
+    octet_error        err = { 0 };
+    proto_microsoft(p);
+    proto_input(p, "x", 1, x, 2);
+    proto_output(p, "y");
+    proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4 }, square, 2);
+    Onnx__NodeProto *n = proto_fused(p, "FusedMatMul", "x w", "y");
+    proto_int(p, n, "transA", 1);
+    proto_int(p, n, "transB", 1);
+    octet_graph       *graph = proto_load_good(p);
+    const octet_tensor in = { .dtype = OCTET_F32, .rank = 2, .dims = { 2, 1 }, .data = (float[]){ 4, 5 } };
+    float              got[2];
+    assert_int_equal(run_graph(graph, &in, got, 2, NULL), 2);
+    assert_memory_equal(got, expected, sizeof got);
+    assert_int_equal(octet_fuse(graph, &err), OCTET_OK);
+    assert_string_equal(graph->last->op->name, "MatMul");
+    assert_int_equal(run_graph(graph, &in, got, 2, NULL), 2);
+    assert_memory_equal(got, expected, sizeof got);
+    octet_graph_free(graph);
+    proto_int(p, n, "transBatchA", 1);
+    assert_null(proto_load(p, &err));
+    assert_string_equal(err.field, "transBatchA");
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -289,7 +319,7 @@ int main(void)
         cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
         cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_fused_conv),        cmocka_unit_test(test_fused_transposed),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_transformer_functions),
     };

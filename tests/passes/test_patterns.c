@@ -5,7 +5,7 @@
 #include "graph/graph.h"
 #include "passes/pass.h"
 
-enum { ROWS = 3, WIDTH = 8, COUNT = 2 * ROWS * WIDTH };
+enum { ROWS = 3, WIDTH = 8, COUNT = 2 * WIDTH * WIDTH };
 
 /* x is [batch, 3, 8]; nodes are made by name, "" ends a list of inputs. */
 static octet_graph *new_graph(random_state *r)
@@ -319,9 +319,45 @@ static void matmul_of_many_rows_takes_its_bias(void **state)
     octet_graph_free(graph);
 }
 
+/* ---- Einsum ---- */
+
+/* Equations over x [batch, 3, 8] and itself, or a constant [2, 8, 5] or [2, 5, 8]. */
+static const struct {
+    const char *equation, *second;
+    int         matmuls, transposes;
+} einsums[] = {
+    { "bid,bjd->bij", "x", 1, 1 },        { "bij,bkj->bki", "x", 1, 1 },       { "bid, bde -> bie", "wide", 1, 0 },
+    { "bid,bed->bei", "tall", 1, 1 },     { "...mk,...nk->...mn", "x", 1, 1 }, { "...km,...kn->...mn", "x", 1, 1 },
+    { "bid,bde->bei", "wide", 1, 2 },     { "bid,bid->bid", "x", 0, 0 },       { "bij,bkj->bik", "x", 1, 1 },
+    { "bid,bjd->bi", "x", 0, 0 },         { "bid,bjd->ijb", "x", 0, 0 },       { "bid,cjd->ij", "x", 0, 0 },
+};
+
+static void products_by_einsum(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof einsums / sizeof *einsums; i++) {
+        random_state          r = { 40 + (uint64_t)i };
+        octet_graph *const    graph = new_graph(&r);
+        const octet_attribute how[] = { { .name = "equation", .s = einsums[i].equation }, { 0 } };
+        add_random(graph, &r, "wide", (const int64_t[]){ 2, WIDTH, 5 }, 3, between(-1, 1));
+        add_random(graph, &r, "tall", (const int64_t[]){ 2, 5, WIDTH }, 3, between(-1, 1));
+        add_node(graph, "Einsum", "product", how, INPUTS("x", einsums[i].second));
+        const int64_t all[] = { -1 };
+        add_ints(graph, "all", all, 1);
+        add_node(graph, "Reshape", "y", NULL, INPUTS("product", "all"));
+        fuse(graph, &r);
+        if (count_of(graph, "MatMul") != einsums[i].matmuls || count_of(graph, "Einsum") == einsums[i].matmuls ||
+            (einsums[i].matmuls && einsums[i].second[0] == 'x' && count_of(graph, "Transpose") != einsums[i].transposes))
+            fail_msg("%s: %d MatMul, %d Transpose", einsums[i].equation, count_of(graph, "MatMul"),
+                     count_of(graph, "Transpose"));
+        octet_graph_free(graph);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_by_einsum),
         cmocka_unit_test(layer_norms),
         cmocka_unit_test(rms_norms),
         cmocka_unit_test(a_shifted_rms_norm_keeps_its_add),
