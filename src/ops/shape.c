@@ -305,7 +305,9 @@ octet_status octet_graph_known(octet_tensor *known, const octet_graph *graph, co
     *known = (octet_tensor){ 0 };
     for (int64_t batch = 1; batch <= (has_free_input(graph) ? 3 : 1); batch++) {
         const bool last = !any && (batch == 3 || !has_free_input(graph));
-        const octet_status status = infer_batch(&tensors, graph, batch, arena, last ? err : NULL);
+        octet_status status = infer_bound(&tensors, graph, (octet_free_sizes){ batch, 64 * batch }, arena, NULL);
+        if (status != OCTET_OK)
+            status = infer_bound(&tensors, graph, (octet_free_sizes){ batch, batch }, arena, last ? err : NULL);
         if (status != OCTET_OK && last) return status;
         if (status != OCTET_OK) continue; /* some networks take one batch only */
         const octet_tensor now = tensors[value->index];
