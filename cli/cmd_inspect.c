@@ -195,6 +195,16 @@ static octet_status print_memory(cli_call *call, const octet_graph *graph, octet
                                          .limits = call->args.limits };
     octet_plan              *plan    = NULL;
     char                     text[32];
+    for (size_t i = 0; i < octet_graph_input_count(graph); i++) {
+        const octet_port port = octet_graph_input(graph, i);
+        for (int d = 1; d < port.rank; d++)
+            if (port.dims[d] == OCTET_DIM_FREE) {
+                cli_say(call, "%-12snot known: input %s has free dimensions (--shape binds them)\n", "memory",
+                        cli_clean((char[96]){ 0 }, port.name));
+                cli_json_set(call->document, "memory_bytes", json_null());
+                return OCTET_OK;
+            }
+    }
     OCTET_TRY(octet_plan_create(&plan, graph, &options, err));
     const size_t bytes = octet_plan_memory(plan);
     octet_plan_free(plan);

@@ -40,13 +40,15 @@ static void summarize(const reporting *r, cli_call *call)
     char                          text[32];
     double                        ratio = NAN;
     if (r->bench && r->bench->baseline)
-        ratio = r->bench->engines[0].time.median / r->bench->baseline->time.median;
+        ratio = r->bench->engines[0].time.min / r->bench->baseline->time.min;
     cli_pair_describe(call, c, "comparison");
     cli_json_set(call->document, "layers", cli_json_count(c->layer_count));
     cli_json_set(call->document, "time_ratio", cli_json_number(ratio));
     cli_say(call, "%-14sSQNR %s, cosine %.6f, on %zu samples\n", "output", cli_decibel(text, c->output_sqnr_db),
             c->output_cosine, c->samples);
-    if (!isnan(ratio)) cli_say(call, "%-14s%.3f of float\n", "time", ratio);
+    if (isnan(ratio)) return;
+    cli_say(call, "%-14s%.3f of float (fastest of %zu runs each, in turns)\n", "time", ratio,
+            r->bench->engines[0].time.runs);
 }
 
 static octet_status work(reporting *r, cli_call *call, octet_error *err)

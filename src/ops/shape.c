@@ -212,19 +212,23 @@ octet_status octet_infer_shapes(octet_tensor *tensors, const octet_graph *graph,
 
 /* ---- free dimensions ---- */
 
-/* Infers with every free dimension of the inputs bound to batch. */
-static octet_status infer_batch(octet_tensor **tensors, const octet_graph *graph, int64_t batch, octet_arena *arena,
-                                octet_error *err)
+const octet_free_sizes octet_free_sizes_tried[OCTET_FREE_SIZES] = { { 1, 1 }, { 2, 2 }, { 1, 64 }, { 1, 256 } };
+
+octet_tensor octet_free_input(const octet_value *value, octet_free_sizes sizes)
+{
+    octet_tensor tensor = { .dtype = value->dtype, .rank = value->rank };
+    for (int d = 0; d < value->rank; d++)
+        tensor.dims[d] = value->dims[d] != OCTET_DIM_FREE ? value->dims[d] : d ? sizes.size : sizes.batch;
+    return tensor;
+}
+
+static octet_status infer_bound(octet_tensor **tensors, const octet_graph *graph, octet_free_sizes to,
+                                octet_arena *arena, octet_error *err)
 {
     octet_tensor *inputs = NULL;
     OCTET_TRY(octet_arena_get(tensors, arena, (size_t)graph->value_count, sizeof **tensors, err));
     OCTET_TRY(octet_arena_get(&inputs, arena, graph->input_count, sizeof *inputs, err));
-    for (size_t i = 0; i < graph->input_count; i++) {
-        const octet_value *const value = graph->inputs[i];
-        inputs[i] = (octet_tensor){ .dtype = value->dtype, .rank = value->rank };
-        for (int d = 0; d < value->rank; d++)
-            inputs[i].dims[d] = value->dims[d] == OCTET_DIM_FREE ? batch : value->dims[d];
-    }
+    for (size_t i = 0; i < graph->input_count; i++) inputs[i] = octet_free_input(graph->inputs[i], to);
     return infer_all((inference){ .tensors = *tensors, .graph = graph, .arena = arena, .lenient = true,
                                   .shapes_only = true }, inputs, err);
 }
@@ -251,12 +255,12 @@ static void write_shapes(octet_graph *graph, const octet_tensor *one, const octe
     }
 }
 
-/* Shapes of a batch; what differs in one of twice the size is free. */
-static octet_status infer_free(octet_graph *graph, int64_t batch, octet_arena *arena, octet_error *err)
+/* Shapes of one binding; what differs in one of twice the size is free. */
+static octet_status infer_free(octet_graph *graph, octet_free_sizes to, octet_arena *arena, octet_error *err)
 {
     octet_tensor *once = NULL, *twice = NULL;
-    OCTET_TRY(infer_batch(&once, graph, batch, arena, err));
-    const bool works = infer_batch(&twice, graph, 2 * batch, arena, NULL) == OCTET_OK;
+    OCTET_TRY(infer_bound(&once, graph, to, arena, err));
+    const bool works = infer_bound(&twice, graph, octet_free_sizes_doubled(to), arena, NULL) == OCTET_OK;
     write_shapes(graph, once, works ? twice : NULL);
     return OCTET_OK;
 }
@@ -265,14 +269,17 @@ static octet_status graph_infer(octet_graph *graph, octet_arena *arena, octet_er
 {
     if (!has_free_input(graph)) {
         octet_tensor *only = NULL;
-        OCTET_TRY(infer_batch(&only, graph, 1, arena, err));
+        OCTET_TRY(infer_bound(&only, graph, octet_free_sizes_tried[0], arena, err));
         write_shapes(graph, only, NULL);
         return OCTET_OK;
     }
-    const octet_status status = infer_free(graph, 1, arena, err);
-    if (status == OCTET_OK || infer_free(graph, 2, arena, NULL) != OCTET_OK) return status;
-    if (err) *err = (octet_error){ 0 };
-    return OCTET_OK;
+    const octet_status status = infer_free(graph, octet_free_sizes_tried[0], arena, err);
+    for (size_t i = 1; status != OCTET_OK && i < OCTET_FREE_SIZES; i++) {
+        if (infer_free(graph, octet_free_sizes_tried[i], arena, NULL) != OCTET_OK) continue;
+        if (err) *err = (octet_error){ 0 };
+        return OCTET_OK;
+    }
+    return status;
 }
 
 octet_status octet_graph_infer(octet_graph *graph, octet_error *err)
@@ -298,7 +305,9 @@ octet_status octet_graph_known(octet_tensor *known, const octet_graph *graph, co
     *known = (octet_tensor){ 0 };
     for (int64_t batch = 1; batch <= (has_free_input(graph) ? 3 : 1); batch++) {
         const bool last = !any && (batch == 3 || !has_free_input(graph));
-        const octet_status status = infer_batch(&tensors, graph, batch, arena, last ? err : NULL);
+        octet_status status = infer_bound(&tensors, graph, (octet_free_sizes){ batch, 64 * batch }, arena, NULL);
+        if (status != OCTET_OK)
+            status = infer_bound(&tensors, graph, (octet_free_sizes){ batch, batch }, arena, last ? err : NULL);
         if (status != OCTET_OK && last) return status;
         if (status != OCTET_OK) continue; /* some networks take one batch only */
         const octet_tensor now = tensors[value->index];

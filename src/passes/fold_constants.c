@@ -12,13 +12,13 @@ typedef struct view {
     octet_tensor *tensors; /* by value->index */
 } view;
 
-static octet_status infer_with_batch(view *out, const octet_graph *graph, int64_t batch, octet_arena *arena,
-                                     octet_error *err)
+static octet_status infer_with(view *out, const octet_graph *graph, octet_free_sizes sizes, octet_arena *arena,
+                               octet_error *err)
 {
     octet_tensor *inputs;
     OCTET_TRY(octet_arena_get(&out->tensors, arena, (size_t)graph->value_count, sizeof *out->tensors, err));
     OCTET_TRY(octet_arena_get(&inputs, arena, graph->input_count, sizeof *inputs, err));
-    for (size_t i = 0; i < graph->input_count; i++) inputs[i] = octet_value_tensor(graph->inputs[i], batch);
+    for (size_t i = 0; i < graph->input_count; i++) inputs[i] = octet_free_input(graph->inputs[i], sizes);
     return octet_infer_shapes(out->tensors, graph, inputs, arena, err);
 }
 
@@ -90,15 +90,18 @@ static octet_status fold_all(octet_graph *graph, const view runs[2], octet_error
     return OCTET_OK;
 }
 
-/* Two batch sizes; networks that put samples together take even ones only, others just one. */
+/* Two sizes; networks that put samples together take even batches only, those with windows images of some size, others
+   just one. */
 static octet_status infer_twice(view runs[2], const octet_graph *graph, octet_arena *arena, octet_error *err)
 {
-    static const int64_t sizes[][2] = { { 2, 3 }, { 2, 4 } };
+    static const octet_free_sizes sizes[][2] = {
+        { { 2, 2 }, { 3, 3 } }, { { 2, 2 }, { 4, 4 } }, { { 2, 64 }, { 3, 128 } }, { { 2, 256 }, { 3, 512 } },
+    };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (infer_with_batch(&runs[0], graph, sizes[i][0], arena, NULL) == OCTET_OK &&
-            infer_with_batch(&runs[1], graph, sizes[i][1], arena, NULL) == OCTET_OK)
+        if (infer_with(&runs[0], graph, sizes[i][0], arena, NULL) == OCTET_OK &&
+            infer_with(&runs[1], graph, sizes[i][1], arena, NULL) == OCTET_OK)
             return OCTET_OK;
-    OCTET_TRY(infer_with_batch(&runs[0], graph, 1, arena, err));
+    OCTET_TRY(infer_with(&runs[0], graph, octet_free_sizes_tried[0], arena, err));
     runs[1] = runs[0];
     return OCTET_OK;
 }

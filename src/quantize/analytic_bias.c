@@ -9,6 +9,7 @@
 #include "passes/integerize.h"
 #include "passes/pass.h"
 #include "quantize/calibration.h"
+#include "quantize/samples.h"
 
 /* What is known of a value: one entry per coordinate of axis 1. */
 typedef struct moments {
@@ -135,6 +136,7 @@ static octet_status correct(const analysis *a, octet_node *node, octet_error *er
 
 static octet_status correct_all(analysis *a, octet_error *err)
 {
+    OCTET_TRY(octet_check_bound(a->graph, "bias correction", err));
     OCTET_TRY(octet_arena_get(&a->known, a->arena, (size_t)a->graph->value_count, sizeof *a->known, err));
     for (const octet_node *n = a->graph->first; n; n = n->next)
         if (n->outputs[0]) OCTET_TRY(derive(&a->known[n->outputs[0]->index], a, n, err));

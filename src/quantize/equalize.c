@@ -5,6 +5,7 @@
 #include "quantize/equalize.h"
 
 #include "passes/pass.h"
+#include "quantize/samples.h"
 
 #include <math.h>
 #include <string.h>
@@ -265,6 +266,7 @@ static octet_status apply(solving *s, octet_error *err)
 static octet_status equalize(solving *s, octet_dataset *data, const octet_calibrate_options *options, octet_error *err)
 {
     struct kind kind = *s->kind;
+    OCTET_TRY(octet_check_bound(s->graph, "equalization", err));
     kind.makers |= !data; /* the weights that make a channel stand for its range */
     OCTET_TRY(octet_ties_find(&s->ties, s->graph, s->arena, err));
     OCTET_TRY(octet_ties_see(&s->seen, &s->seen_count, &s->ties, data, options, err));

@@ -31,7 +31,7 @@ function timeCard() {
   const busy = t.mad_us > 0.05 * t.us || (known(t.float_mad_us) && t.float_mad_us > 0.05 * t.float_us);
   return card('Time, int8', micros(t.us), known(t.float_us)
     ? `float ${micros(t.float_us)}: ${(t.float_us / t.us).toFixed(2)} times as long` : null,
-    `median of ${amount(t.runs, 'run')}, ${amount(t.threads, 'thread')}, batch ${t.batch}, ${t.engine}`,
+    `fastest of ${amount(t.runs, 'run')}, ${amount(t.threads, 'thread')}, batch ${t.batch}, ${t.engine}`,
     busy ? 'the machine was busy: times differ from run to run' : null);
 }
 function showSummary() {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* make_model FOLDER: writes net.onnx (Conv, Relu, GlobalAveragePool, Flatten, Gemm; 4 classes), norm.onnx (the same
    with BatchNormalization after Conv), renamed.onnx and other.onnx (net with another name or operator in the middle),
+   free.onnx (net for images of any size), two.onnx (net whose features f are multiplied by a second input m, and are
+   its second output),
    calib.npy (16 samples), labels.txt and names.txt, so that the command line can be tested without any other file. */
 #include <octet/octet.h>
 
@@ -38,7 +40,7 @@ static octet_status add_norm(octet_graph *graph, octet_error *err)
     return octet_graph_add(graph, &node, err);
 }
 
-typedef enum kind { NET, NORM, RENAMED, OTHER, KINDS } kind;
+typedef enum kind { NET, NORM, RENAMED, OTHER, FREE, TWO, KINDS } kind;
 
 static octet_status make(octet_graph **graph, const char *path, kind which, octet_error *err)
 {
@@ -50,20 +52,28 @@ static octet_status make(octet_graph **graph, const char *path, kind which, octe
         { which == OTHER ? "GlobalMaxPool" : "GlobalAveragePool", "pool", (const char *const[]){ "r" }, 1,
           (const char *const[]){ pool }, 1, NULL },
         { "Flatten", "flat", (const char *const[]){ pool }, 1, (const char *const[]){ "f" }, 1, NULL },
-        { "Gemm", "fc", (const char *const[]){ "f", "v", "d" }, 3, (const char *const[]){ "y" }, 1, NULL },
+        { "Gemm", "fc", (const char *const[]){ which == TWO ? "g" : "f", "v", "d" }, 3, (const char *const[]){ "y" }, 1,
+          NULL },
     };
+    const octet_node_spec times = { "Mul", "times", (const char *const[]){ "f", "m" }, 2,
+                                    (const char *const[]){ "g" }, 1, NULL };
+    const int64_t         side  = which == FREE ? OCTET_DIM_FREE : SIDE;
     OCTET_TRY(octet_graph_new(graph, err));
-    OCTET_TRY(octet_graph_add_input(*graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, CHANNELS, SIDE, SIDE },
+    OCTET_TRY(octet_graph_add_input(*graph, "x", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, CHANNELS, side, side },
                                     4, err));
+    if (which == TWO)
+        OCTET_TRY(octet_graph_add_input(*graph, "m", OCTET_F32, (const int64_t[]){ OCTET_DIM_FREE, FILTERS }, 2, err));
     OCTET_TRY(constant(*graph, "w", (const int64_t[]){ FILTERS, CHANNELS, 3, 3 }, 4, err));
     OCTET_TRY(constant(*graph, "b", (const int64_t[]){ FILTERS }, 1, err));
     OCTET_TRY(constant(*graph, "v", (const int64_t[]){ FILTERS, CLASSES }, 2, err));
     OCTET_TRY(constant(*graph, "d", (const int64_t[]){ CLASSES }, 1, err));
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
         if (norm && i == 1) OCTET_TRY(add_norm(*graph, err));
+        if (which == TWO && i == 4) OCTET_TRY(octet_graph_add(*graph, &times, err));
         OCTET_TRY(octet_graph_add(*graph, &nodes[i], err));
     }
     OCTET_TRY(octet_graph_set_output(*graph, "y", err));
+    if (which == TWO) OCTET_TRY(octet_graph_set_output(*graph, "f", err));
     OCTET_TRY(octet_graph_verify(*graph, err));
     return octet_graph_save(*graph, path, err);
 }
@@ -96,7 +106,7 @@ static int write_data(const char *folder)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = { "net", "norm", "renamed", "other" };
+    static const char *const names[] = { "net", "norm", "renamed", "other", "free", "two" };
     if (argc != 2) return 2;
     for (int i = 0; i < KINDS; i++) {
         char         path[4096];

@@ -122,23 +122,82 @@ static void test_pair_many_readers_and_output(void **state)
     octet_graph_free(graph);
 }
 
-static void test_integer_border(void **state)
+/* A network of levels x: nodes are added, y is its output. */
+static proto_model *levels_in(void)
 {
-    (void)state;
     proto_model *p = proto_new(13);
     proto_input(p, "x", 2, image, 4);
     proto_output(p, "y");
     scalar_f(p, "s", 0.5f);
+    scalar_f(p, "t", 0.25f);
     scalar_u8(p, "z", 128);
+    return p;
+}
+
+static void check_port(octet_port port, const char *name, float scale)
+{
+    assert_string_equal(port.name, name);
+    assert_int_equal(port.dtype, OCTET_U8);
+    assert_int_equal(port.levels.count, 1);
+    assert_true(port.levels.scale[0] == scale);
+    assert_int_equal(port.levels.zero_point[0], 128);
+}
+
+static void test_integer_border(void **state)
+{
+    (void)state;
+    proto_model *p = levels_in();
     proto_node(p, "DequantizeLinear", "x s z", "d");
     proto_node(p, "Relu", "d", "r");
-    proto_node(p, "QuantizeLinear", "r s z", "y");
+    proto_node(p, "QuantizeLinear", "r t z", "y");
     octet_graph *graph = proto_load_good(p);
     assert_int_equal(graph->node_count, 1);
-    assert_true(graph->inputs[0]->as_levels && graph->outputs[0]->as_levels);
-    parameters(graph, graph->inputs[0]->name);
-    parameters(graph, graph->outputs[0]->name);
+    check_port(octet_graph_input(graph, 0), "x", 0.5f);
+    check_port(octet_graph_output(graph, 0), "y", 0.25f);
     octet_graph_free(graph);
+}
+
+/* Levels that are handed on within the graph, too; and an output of real numbers beside them. */
+static void test_integer_border_many_readers(void **state)
+{
+    (void)state;
+    proto_model *p = levels_in();
+    proto_output(p, "e");
+    proto_output(p, "w");
+    proto_node(p, "DequantizeLinear", "x s z", "d");
+    proto_node(p, "DequantizeLinear", "x s z", "e");
+    proto_node(p, "Relu", "d", "r");
+    proto_node(p, "QuantizeLinear", "r t z", "y");
+    proto_node(p, "DequantizeLinear", "y t z", "f");
+    proto_node(p, "Abs", "f", "w");
+    octet_graph *graph = proto_load_good(p);
+    assert_int_equal(graph->node_count, 3); /* Relu, Abs, and e as an Identity of x */
+    check_port(octet_graph_input(graph, 0), "x", 0.5f);
+    check_port(octet_graph_output(graph, 0), "y", 0.25f);
+    assert_string_equal(octet_graph_output(graph, 1).name, "e");
+    assert_int_equal(octet_graph_output(graph, 1).dtype, OCTET_F32);
+    assert_int_equal(octet_graph_output(graph, 1).levels.count, 0);
+    assert_string_equal(octet_graph_find_value(graph, "w")->producer->inputs[0]->name, "y");
+    octet_graph_free(graph);
+}
+
+/* Where readers differ, or one reads numbers and no levels, nodes stay nodes. */
+static void test_integer_border_stays(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "DequantizeLinear", "Cast" };
+    for (int i = 0; i < 2; i++) {
+        proto_model *p = levels_in();
+        proto_node(p, "DequantizeLinear", "x s z", "d");
+        Onnx__NodeProto *const other = proto_node(p, others[i], i ? "x" : "x t z", "c");
+        if (i) proto_int(p, other, "to", 1);
+        proto_node(p, "Add", "c d", "y");
+        octet_graph *graph = proto_load_good(p);
+        assert_int_equal(graph->node_count, 3);
+        assert_int_equal(octet_graph_input(graph, 0).dtype, OCTET_U8);
+        assert_int_equal(octet_graph_input(graph, 0).levels.count, 0);
+        octet_graph_free(graph);
+    }
 }
 
 /* Two channels of [2, 2, 1, 1] with scales of their own, as levels and as real numbers. */
@@ -397,6 +456,8 @@ int main(void)
         cmocka_unit_test(test_pair_beside_real_reader),
         cmocka_unit_test(test_pair_many_readers_and_output),
         cmocka_unit_test(test_integer_border),
+        cmocka_unit_test(test_integer_border_many_readers),
+        cmocka_unit_test(test_integer_border_stays),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_narrow_range),
         cmocka_unit_test(test_qlinear_conv),
