@@ -121,7 +121,8 @@ static octet_status take_flag(bool *on, octet_raw_node *raw, const char *name, o
 static octet_status fused_matmul(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     static const char *const flags[] = {"transA", "transB", "transBatchA", "transBatchB"};
-    static const char *const a[] = {"...mk", "...km", "m...k", "k...m"}, *const b[] = {"...kn", "...nk", "k...n", "n...k"};
+    static const char *const a[] = {"...mk", "...km", "m...k", "k...m"};
+    static const char *const b[] = {"...kn", "...nk", "k...n", "n...k"};
     float                    alpha = 1;
     bool                     on[4];
     OCTET_TRY(take_float(&alpha, raw, "alpha", err));
