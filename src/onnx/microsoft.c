@@ -116,22 +116,25 @@ static octet_status take_flag(bool *on, octet_raw_node *raw, const char *name, o
     return OCTET_OK;
 }
 
-/* alpha * (A x B), each perhaps with its last two dimensions turned: how many there are nobody knows yet. */
+/* alpha * (A x B). Each operand may have its last two dimensions turned, and its rows in front of all others
+   (transBatch); how many there are nobody knows yet. */
 static octet_status fused_matmul(octet_reader *reader, octet_raw_node *raw, octet_error *err)
 {
     static const char *const flags[] = {"transA", "transB", "transBatchA", "transBatchB"};
-    static const char *const equations[] = {"...mk,...kn->...mn", "...km,...kn->...mn", "...mk,...nk->...mn",
-                                            "...km,...nk->...mn"};
+    static const char *const a[] = {"...mk", "...km", "m...k", "k...m"};
+    static const char *const b[] = {"...kn", "...nk", "k...n", "n...k"};
     float                    alpha = 1;
     bool                     on[4];
     OCTET_TRY(take_float(&alpha, raw, "alpha", err));
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        OCTET_TRY(take_flag(&on[i], raw, flags[i], err));
-        if (on[i] && i > 1) return octet_fail_field(err, OCTET_ERR_UNSUPPORTED, flags[i], "only 0 is supported");
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) OCTET_TRY(take_flag(&on[i], raw, flags[i], err));
+    const bool turned = on[0] || on[1] || on[2] || on[3];
+    raw->op = turned ? "Einsum" : "MatMul";
+    if (turned) {
+        const char *const equation =
+            octet_arena_format(reader->arena, "%s,%s->...mn", a[on[0] + 2 * on[2]], b[on[1] + 2 * on[3]]);
+        if (!equation) return octet_fail_memory(err);
+        OCTET_TRY(octet_raw_give_string(reader, raw, "equation", equation, err));
     }
-    raw->op = on[0] || on[1] ? "Einsum" : "MatMul";
-    if (on[0] || on[1])
-        OCTET_TRY(octet_raw_give_string(reader, raw, "equation", equations[on[0] + 2 * on[1]], err));
     if (alpha == 1) return OCTET_OK;
     octet_raw_node     scaled;
     const octet_tensor factor = {.dtype = OCTET_F32, .data = &alpha};

@@ -53,7 +53,8 @@ static bool find(product *p, const char *equation)
     const size_t      front = strlen(terms[2]) - 2;
     const char *const out = terms[2] + front;
     for (int i = 0; i < 3; i++)
-        if (!is_plain(terms[i]) || strlen(terms[i]) != front + 2 || strncmp(terms[i], terms[2], front) != 0) return false;
+        if (!is_plain(terms[i]) || strlen(terms[i]) != front + 2 || strncmp(terms[i], terms[2], front) != 0)
+            return false;
     p->first = strchr(terms[0] + front, out[0]) ? 0 : 1;
     const char *const a = terms[p->first] + front, *const b = terms[!p->first] + front;
     const char *const row = strchr(a, out[0]), *const column = strchr(b, out[1]);

@@ -263,9 +263,29 @@ static void test_fused_transposed(void **state)
     assert_int_equal(run_graph(graph, &in, got, 2, NULL), 2);
     assert_memory_equal(got, expected, sizeof got);
     octet_graph_free(graph);
+}
+
+/* The rows of both in front: x [2, 3, 1] is three matrices of two rows. */
+static void test_fused_batches(void **state)
+{
+    (void)state;
+    const int64_t x[] = { 2, 3, 1 }, w[] = { 1, 3, 2 };
+    proto_model  *p = proto_new(13);
+    proto_microsoft(p);
+    proto_input(p, "x", 1, x, 3);
+    proto_output(p, "y");
+    proto_tensor(p, "w", 1, (const float[]){ 1, 2, 3, 4, 5, 6 }, w, 3);
+    Onnx__NodeProto *n = proto_fused(p, "FusedMatMul", "x w", "y");
     proto_int(p, n, "transBatchA", 1);
-    assert_null(proto_load(p, &err));
-    assert_string_equal(err.field, "transBatchA");
+    proto_int(p, n, "transBatchB", 1);
+    octet_graph       *graph = proto_load_good(p);
+    const octet_tensor in = { .dtype = OCTET_F32, .rank = 3, .dims = { 2, 3, 1 },
+                              .data = (float[]){ 1, 2, 3, 4, 5, 6 } };
+    static const float expected[] = { 1, 2, 4, 8, 6, 8, 15, 20, 15, 18, 30, 36 };
+    float              got[12];
+    assert_int_equal(run_graph(graph, &in, got, 12, NULL), 12);
+    assert_memory_equal(got, expected, sizeof got);
+    octet_graph_free(graph);
 }
 
 static void test_refused(void **state)
@@ -319,7 +339,9 @@ int main(void)
         cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
         cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_fused_conv),        cmocka_unit_test(test_fused_transposed),
+        cmocka_unit_test(test_fused_conv),
+        cmocka_unit_test(test_fused_transposed),
+        cmocka_unit_test(test_fused_batches),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_transformer_functions),
     };
