@@ -248,11 +248,11 @@ static void test_versions(void **state)
                  { 17, 8, OCTET_OK },
                  { 13, 10, OCTET_OK },
                  { 1, 1, OCTET_OK },
-                 { 25, 13, OCTET_OK },
-                 { 26, 13, OCTET_ERR_UNSUPPORTED },
+                 { 28, 14, OCTET_OK },
+                 { 29, 14, OCTET_ERR_UNSUPPORTED },
                  { 0, 7, OCTET_ERR_FORMAT },
                  { -1, 7, OCTET_ERR_FORMAT },
-                 { 13, 14, OCTET_ERR_UNSUPPORTED },
+                 { 13, 15, OCTET_ERR_UNSUPPORTED },
                  { 13, 0, OCTET_ERR_FORMAT } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Onnx__NodeProto *n;
