@@ -25,7 +25,7 @@ typedef struct octet_scope {
     const Onnx__FunctionProto *function; /* NULL: of a branch, or outermost */
     const Onnx__NodeProto     *call;
     octet_names               *names; /* of inputs and outputs, or a branch's own -> names outside */
-    const char                *prefix;
+    const char                *prefix; /* of names of nodes, and of a function's names that have no meaning outside */
     const struct octet_scope  *around; /* of a branch */
     int                        opset, depth;
 } scope;
@@ -187,8 +187,8 @@ static octet_status copy_outside(Onnx__NodeProto **to, const scope *s, expansion
     OCTET_TRY(spend(e, from->n_input + from->n_output + from->n_attribute + 1));
     OCTET_TRY(names_outside(&copy->input, s, e, from->input, from->n_input));
     OCTET_TRY(names_outside(&copy->output, s, e, from->output, from->n_output));
-    if (*text_of(from->name)) {
-        copy->name = unconst(octet_arena_format(e->reader->arena, "%s/%s", s->prefix, from->name));
+    if (*text_of(from->name) || s->around) { /* a branch's own names alone would not lead to its If */
+        copy->name = unconst(octet_arena_format(e->reader->arena, "%s/%s", s->prefix, octet_read_label(from)));
         if (!copy->name) return octet_fail_memory(e->err);
     }
     return attributes_outside(copy, s, e, from);
@@ -294,7 +294,8 @@ octet_status octet_read_branch(octet_reader *reader, const octet_proto_node *nod
     expansion e = start(reader, err);
     scope    *s;
     OCTET_TRY(octet_arena_get(&s, reader->arena, 1, sizeof *s, err));
-    *s = (scope){.names = names, .around = node->scope, .opset = node->opset, .depth = node->scope->depth + 1};
+    *s = (scope){.names = names, .prefix = octet_read_label(node->proto), .around = node->scope, .opset = node->opset,
+                 .depth = node->scope->depth + 1};
     if (s->depth == MOST_DEPTH)
         return octet_fail(err, OCTET_ERR_LIMIT, "branches and functions are more than %d deep", MOST_DEPTH);
     OCTET_TRY(spend(&e, 1));
