@@ -15,9 +15,15 @@
 
 static const char *const parameters[] = { "X", "scale", "B", "input_mean", "input_var" };
 
+/* Files of other tools hold scale and B as levels, too. */
 static double element(const octet_tensor *tensor, int64_t i)
 {
     octet_wide value;
+    if (tensor->qparams) {
+        float real;
+        octet_levels_real_any(&real, tensor, (size_t)i, 1);
+        return real;
+    }
     octet_wide_load(&value, tensor->data, tensor->dtype, i, 1, 1);
     return value.f;
 }

@@ -333,17 +333,48 @@ static void test_transformer_functions(void **state)
     octet_graph_free(graph);
 }
 
+/* ONNX Runtime's quantizer leaves BatchNormalization where it is, with scale and B as levels. */
+static void test_norm_of_levels(void **state)
+{
+    (void)state;
+    static const float expected[] = { 1.5f, 0.5f, 1, 1, -1.5f, -1.5f, 0, -1 };
+    const int64_t      two[] = { 2 };
+    proto_model       *p = with_scale(13);
+    proto_tensor(p, "gq", 3, (const int8_t[]){ 2, -4 }, two, 1);
+    scalar(p, "gs", 1, &(float){ 0.25f });
+    proto_tensor(p, "bq", 6, (const int32_t[]){ 8, -8 }, two, 1);
+    scalar(p, "bs", 1, &(float){ 0.125f });
+    proto_tensor(p, "mean", 1, (const float[]){ 0, 0 }, two, 1);
+    proto_tensor(p, "variance", 1, (const float[]){ 1, 1 }, two, 1);
+    proto_node(p, "QuantizeLinear", "x s z", "q");
+    proto_node(p, "DequantizeLinear", "q s z", "d");
+    proto_node(p, "DequantizeLinear", "gq gs", "g");
+    proto_node(p, "DequantizeLinear", "bq bs", "b");
+    proto_node(p, "BatchNormalization", "d g b mean variance", "n");
+    proto_node(p, "QuantizeLinear", "n s z", "nq");
+    proto_node(p, "DequantizeLinear", "nq s z", "y");
+    octet_graph       *graph = proto_load_good(p);
+    const octet_tensor in = { .dtype = OCTET_F32, .rank = 4, .dims = { 1, 2, 2, 2 },
+                              .data = (float[]){ 1, -1, 0.5f, 0, 2, 1, -1, 0 } };
+    float              got[8];
+    octet_error        err = { 0 };
+    assert_int_equal(octet_fuse(graph, &err), OCTET_OK);
+    assert_true(octet_node_compute_mode(graph, graph->first) == OCTET_MODE_INTEGER);
+    assert_int_equal(run_graph(graph, &in, got, 8, NULL), 8);
+    assert_memory_equal(got, expected, sizeof got);
+    octet_graph_free(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clipped_levels),    cmocka_unit_test(test_clip_without_zero),
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
         cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_fused_conv),
-        cmocka_unit_test(test_fused_transposed),
+        cmocka_unit_test(test_fused_conv),        cmocka_unit_test(test_fused_transposed),
         cmocka_unit_test(test_fused_batches),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_transformer_functions),
+        cmocka_unit_test(test_transformer_functions), cmocka_unit_test(test_norm_of_levels),
     };
     return cmocka_run_group_tests(tests, NULL, proto_teardown);
 }
