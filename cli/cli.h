@@ -250,7 +250,7 @@ extern const cli_syntax cli_inspect_syntax, cli_quantize_syntax, cli_calibrate_s
 void cli_help_print(const cli_command *command); /* NULL: all commands */
 void cli_help_markdown(void);
 /* "-o, --output FILE" and what it means, as one sentence. */
-enum { CLI_SENTENCE = 1024 }; /* bytes that the longest one needs */
+enum { CLI_HEADING = 160, CLI_SENTENCE = 1024 }; /* bytes that the longest ones need */
 void cli_option_heading(char *text, size_t size, const cli_option *row);
 void cli_option_sentence(char *text, size_t size, const cli_option *row);
 

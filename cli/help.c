@@ -53,7 +53,7 @@ static void wrap(const char *text)
 
 static void print_option(const cli_option *row)
 {
-    char heading[96], sentence[CLI_SENTENCE];
+    char heading[CLI_HEADING], sentence[CLI_SENTENCE];
     cli_option_heading(heading, sizeof heading, row);
     cli_option_sentence(sentence, sizeof sentence, row);
     const int used = printf("  %s", heading);
@@ -102,7 +102,7 @@ static void markdown_text(const char *text)
 
 static void markdown_group(const cli_group *group)
 {
-    char heading[96], sentence[CLI_SENTENCE];
+    char heading[CLI_HEADING], sentence[CLI_SENTENCE];
     printf("\n| %s | |\n|---|---|\n", group->title);
     for (const cli_option *row = group->rows; row->name; row++) {
         cli_option_heading(heading, sizeof heading, row);

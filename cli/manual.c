@@ -22,7 +22,7 @@ static void title(const char *name)
 
 static void option(const cli_option *row)
 {
-    char heading[96], sentence[CLI_SENTENCE];
+    char heading[CLI_HEADING], sentence[CLI_SENTENCE];
     cli_option_heading(heading, sizeof heading, row);
     cli_option_sentence(sentence, sizeof sentence, row);
     putchar('*');
