@@ -80,6 +80,7 @@ typedef struct cli_args {
     bool         force, quiet, verbose, dry_run, help;
     int          threads;
     double       timeout;
+    const char  *end_at;
     octet_limits limits;
 
     const char           *data_path;

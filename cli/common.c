@@ -30,12 +30,33 @@ octet_status cli_parse_loss(double *loss, bool *share, const char *text, octet_m
     return octet_fail(err, OCTET_ERR_ARGUMENT, "not a loss (got '%.40s', need for example 1%% or 0.5)", text);
 }
 
+enum { MOST_ENDS = 64 };
+
+/* Parts text, which is overwritten, at its commas. */
+static octet_status split_ends(const char *ends[MOST_ENDS], size_t *count, char *text, octet_error *err)
+{
+    char *rest = text;
+    for (char *name; (name = strsep(&rest, ","));) {
+        if (!*name) return octet_fail(err, OCTET_ERR_ARGUMENT, "--end-at: an empty name");
+        if (*count == MOST_ENDS) return octet_fail(err, OCTET_ERR_ARGUMENT, "--end-at: more than %d names", MOST_ENDS);
+        ends[(*count)++] = name;
+    }
+    return OCTET_OK;
+}
+
 octet_status cli_load(octet_graph **graph, const cli_call *call, const char *path, octet_error *err)
 {
-    octet_limits limits = call->args.limits;
-    limits.widen = true;
+    const char        *ends[MOST_ENDS];
+    char               names[4096];
+    octet_load_options options = { .limits = call->args.limits, .ends = ends };
+    options.limits.widen = true;
+    if (call->args.end_at) {
+        if ((size_t)snprintf(names, sizeof names, "%s", call->args.end_at) >= sizeof names)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "--end-at: more than %zu bytes", sizeof names);
+        OCTET_TRY(split_ends(ends, &options.end_count, names, err));
+    }
     cli_signals_input(path);
-    OCTET_TRY(octet_graph_load_limited(graph, path, &limits, err));
+    OCTET_TRY(octet_graph_load_with(graph, path, &options, err));
     const octet_status status = cli_bind_shapes(*graph, &call->args, err);
     if (status != OCTET_OK) octet_error_file(err, path);
     return status;

@@ -132,6 +132,8 @@ static int run_command(const cli_command *command, int argc, char **argv)
     if (status != OCTET_OK && cli_signals_pending()) cli_signals_obey(call.hint);
     if (status != OCTET_OK && err.text[0]) cli_report(&err);
     if (status != OCTET_OK && call.hint[0]) fprintf(stderr, "hint: %s\n", call.hint);
+    else if (status == OCTET_ERR_UNSUPPORTED && err.file[0] && err.node[0] && !call.args.end_at)
+        fprintf(stderr, "hint: --end-at NAME,... ends the network at values before that node\n");
     else if (status == OCTET_ERR_ARGUMENT && !err.file[0] && call.exit_code == CLI_OK)
         fprintf(stderr, "hint: 'octet %s --help' shows usage and examples\n", command->name);
     const bool given = status == OCTET_OK || call.exit_code != CLI_OK;

@@ -32,6 +32,8 @@ const cli_option cli_limit_options[] = {
     { "max-nodes", 0, CLI_COUNT, "N", AT(limits.max_nodes), "1000000", "nodes of a network", NULL, 1, 1e15 },
     { "max-messages", 0, CLI_COUNT, "N", AT(limits.max_messages), "200000", "protobuf messages in a model file", NULL,
       1, 1e15 },
+    { "end-at", 0, CLI_TEXT, "NAME,...", AT(end_at), "the file's outputs",
+      "the network ends at these values; what stands behind them (a detector's choice of boxes) is not read" },
     { "timeout", 0, CLI_NUMBER, "SECONDS", AT(timeout), "none", "give up after that time", NULL, 0.001, 1e9 },
     { NULL },
 };

@@ -32,11 +32,23 @@ typedef struct octet_limits {
 
 /* ---- files ---- */
 
-/* Reads an ONNX file (opset 1 to 25) into canonical form. Q/DQ pairs become quantization parameters of values.
+/* Reads an ONNX file (opset 1 to 28) into canonical form. Q/DQ pairs become quantization parameters of values.
    The caller frees *graph. On failure *graph is NULL and err names file, node and reason. */
 OCTET_API octet_status octet_graph_load(octet_graph **graph, const char *path, octet_error *err);
 OCTET_API octet_status octet_graph_load_limited(octet_graph **graph, const char *path, const octet_limits *limits,
                                                 octet_error *err);
+
+/* How a file is read; zeroed: wholly, with the default limits. */
+typedef struct octet_load_options {
+    octet_limits       limits;
+    const char *const *ends; /* values at which the network ends, in the order of its outputs; what stands behind them
+                                alone is not even looked at */
+    size_t             end_count;
+} octet_load_options;
+
+/* An end that no node of the file makes: OCTET_ERR_ARGUMENT. */
+OCTET_API octet_status octet_graph_load_with(octet_graph **graph, const char *path, const octet_load_options *options,
+                                             octet_error *err);
 
 typedef struct octet_save_options {
     bool replace; /* an existing file is replaced, atomically; otherwise it is an error */

@@ -98,11 +98,12 @@ octet_status octet_read_half_inputs(octet_reader *reader, octet_error *err)
     return OCTET_OK;
 }
 
-/* The type that the file states for output i; OCTET_NONE: none. */
-static octet_dtype declared_type(const octet_reader *reader, size_t i)
+/* The type that the file states for an output; OCTET_NONE: none. */
+static octet_dtype declared_type(const octet_reader *reader, const char *output)
 {
-    const Onnx__TypeProto *const type = reader->proto->output[i]->type;
-    octet_dtype                  dtype = OCTET_NONE;
+    const Onnx__ValueInfoProto *const info = octet_read_declared(reader, output);
+    const Onnx__TypeProto *const      type = info ? info->type : NULL;
+    octet_dtype                       dtype = OCTET_NONE;
     if (type && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE && type->tensor_type)
         octet_dtype_from_onnx(&dtype, type->tensor_type->elem_type, NULL);
     return octet_read_border(reader, dtype);
@@ -115,7 +116,7 @@ octet_status octet_read_half_outputs(octet_reader *reader, bool *changed, octet_
         octet_value *const output = graph->outputs[i];
         octet_node *const  producer = output->producer;
         octet_value       *wide = NULL;
-        const octet_dtype  declared = declared_type(reader, i);
+        const octet_dtype  declared = declared_type(reader, output->name);
         /* What hangs on values has no type yet; the file says that it is one that is computed in float32. */
         const bool wide_now = !output->has_shape || output->dtype == OCTET_F32;
         if (!is_half(declared) || !wide_now || !producer) continue;

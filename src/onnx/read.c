@@ -158,9 +158,9 @@ static const char *folder_of(octet_arena *arena, const char *path)
 }
 
 static octet_status read_file(octet_graph *graph, octet_arena *arena, const char *path, const octet_file *file,
-                              octet_error *err)
+                              const octet_load_options *options, octet_error *err)
 {
-    octet_reader reader = {.graph = graph, .arena = arena};
+    octet_reader reader = {.graph = graph, .arena = arena, .ends = options->ends, .end_count = options->end_count};
     OCTET_TRY(octet_prescan(file->data, file->size, &onnx__model_proto__descriptor, &graph->limits, err));
     reader.external.folder = folder_of(arena, path);
     Onnx__ModelProto *model = reader.external.folder ? onnx__model_proto__unpack(NULL, file->size, file->data) : NULL;
@@ -172,20 +172,20 @@ static octet_status read_file(octet_graph *graph, octet_arena *arena, const char
     return status;
 }
 
-octet_status octet_graph_load_limited(octet_graph **graph, const char *path, const octet_limits *limits,
-                                      octet_error *err)
+octet_status octet_graph_load_with(octet_graph **graph, const char *path, const octet_load_options *options,
+                                   octet_error *err)
 {
     *graph = NULL;
     octet_graph       *made = NULL;
     octet_file         file = {0};
-    const octet_limits given = limits ? *limits : (octet_limits){0};
+    const octet_limits given = options->limits;
     OCTET_TRY(octet_file_read(&file, path, given.max_file ? given.max_file : INT32_MAX, err));
     octet_arena *arena = octet_arena_new();
     octet_status status = arena ? octet_graph_new(&made, err) : octet_fail_memory(err);
     if (status == OCTET_OK) {
         made->limits = given;
         made->path = octet_arena_copy(made->arena, path);
-        status = made->path ? read_file(made, arena, path, &file, err) : octet_fail_memory(err);
+        status = made->path ? read_file(made, arena, path, &file, options, err) : octet_fail_memory(err);
     }
     octet_arena_free(arena);
     octet_file_close(&file);
@@ -196,6 +196,13 @@ octet_status octet_graph_load_limited(octet_graph **graph, const char *path, con
     octet_graph_free(made);
     octet_error_file(err, path);
     return status;
+}
+
+octet_status octet_graph_load_limited(octet_graph **graph, const char *path, const octet_limits *limits,
+                                      octet_error *err)
+{
+    const octet_load_options options = {.limits = limits ? *limits : (octet_limits){0}};
+    return octet_graph_load_with(graph, path, &options, err);
 }
 
 octet_status octet_graph_load(octet_graph **graph, const char *path, octet_error *err)

@@ -11,6 +11,7 @@ typedef struct Onnx__ModelProto     Onnx__ModelProto;
 typedef struct Onnx__GraphProto     Onnx__GraphProto;
 typedef struct Onnx__AttributeProto Onnx__AttributeProto;
 typedef struct Onnx__NodeProto      Onnx__NodeProto;
+typedef struct Onnx__ValueInfoProto Onnx__ValueInfoProto;
 
 /* A node to read. Where it comes from a function, that one states the opset, and scope says what names mean there. */
 typedef struct octet_proto_node {
@@ -27,6 +28,8 @@ typedef struct octet_reader {
     octet_external          external;
     struct octet_names     *narrow; /* constants that the file holds in less than a byte -> Onnx__TensorProto */
     int                     opset;
+    const char *const      *ends; /* values at which the network ends; none: at the outputs of the file */
+    size_t                  end_count;
     octet_proto_node       *nodes;
     size_t                  node_count, node_capacity;
     struct octet_names     *functions; /* "domain:name" -> Onnx__FunctionProto */
@@ -52,6 +55,12 @@ typedef struct octet_raw_node {
 
 /* read_graph.c: everything of the file into the graph, nodes upgraded and in order. */
 octet_status octet_read_graph(octet_reader *reader, octet_error *err);
+
+/* read_cut.c: nodes that only what stands behind reader->ends needs are struck from reader->nodes. */
+octet_status octet_read_cut(octet_reader *reader, octet_error *err);
+
+/* read_cut.c: what the file says of its output; NULL: it is none of the file's. */
+const Onnx__ValueInfoProto *octet_read_declared(const octet_reader *reader, const char *output);
 
 /* Declared types and shapes of outputs against what was found. */
 octet_status octet_read_check_outputs(const octet_reader *reader, octet_error *err);

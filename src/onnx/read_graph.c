@@ -137,7 +137,7 @@ static octet_status check_output(const octet_reader *reader, octet_value *value,
 {
     octet_port port = {0};
     bool       has_shape;
-    if (!info->type) return OCTET_OK;
+    if (!info || !info->type) return OCTET_OK;
     OCTET_TRY(read_type(&port, &has_shape, info, err));
     port.dtype = octet_read_border(reader, port.dtype);
     if (!value->has_shape) {
@@ -166,13 +166,26 @@ octet_status octet_read_check_outputs(const octet_reader *reader, octet_error *e
 {
     for (size_t i = 0; i < reader->graph->output_count; i++) {
         octet_value *value = reader->graph->outputs[i];
-        OCTET_TRY(at_node(check_output(reader, value, reader->proto->output[i], err), value->name, err));
+        const Onnx__ValueInfoProto *const declared = octet_read_declared(reader, value->name);
+        OCTET_TRY(at_node(check_output(reader, value, declared, err), value->name, err));
+    }
+    return OCTET_OK;
+}
+
+static octet_status read_ends(octet_reader *reader, octet_error *err)
+{
+    for (size_t i = 0; i < reader->end_count; i++) {
+        const octet_value *const value = octet_graph_find_value(reader->graph, reader->ends[i]);
+        if (value && value->is_output)
+            return octet_fail(err, OCTET_ERR_ARGUMENT, "'%.80s' is named twice as an end", reader->ends[i]);
+        OCTET_TRY(octet_graph_set_output(reader->graph, reader->ends[i], err));
     }
     return OCTET_OK;
 }
 
 static octet_status read_outputs(octet_reader *reader, octet_error *err)
 {
+    if (reader->end_count) return read_ends(reader, err);
     if (reader->proto->n_output == 0) return octet_fail(err, OCTET_ERR_FORMAT, "the graph has no outputs");
     for (size_t i = 0; i < reader->proto->n_output; i++) {
         const char *name = reader->proto->output[i]->name;
@@ -404,6 +417,7 @@ octet_status octet_read_graph(octet_reader *reader, octet_error *err)
     OCTET_TRY(read_initializers(reader, err));
     OCTET_TRY(read_inputs(reader, err));
     OCTET_TRY(octet_read_nodes(reader, err));
+    OCTET_TRY(octet_read_cut(reader, err));
     OCTET_TRY(read_nodes(reader, 0, err));
     reader->opset = opset;
     OCTET_TRY(octet_read_half_inputs(reader, err));

@@ -262,6 +262,14 @@ refused 2 "engine 'steam' is not in this build" bench net.onnx --engine steam
 refused 2 'too few operands' bench
 refused 3 'missing.onnx' bench net.onnx --baseline missing.onnx
 
+# ---- ending before the file does ----
+expect 0 inspect net.onnx --end-at c
+has out '^outputs     c f32'
+expect 0 quantize net.onnx --data calib.npy --end-at c -f -o ends.onnx
+expect 0 compare net.onnx ends.onnx --data calib.npy --end-at c
+refused 2 "no node makes a value named 'nowhere'" quantize net.onnx --data calib.npy --end-at c,nowhere -o n.onnx
+refused 2 'empty name' inspect net.onnx --end-at c,
+
 # ---- PyTorch's qconfigs by name ----
 for name in fbgemm x86 qnnpack onednn symmetric_qnnpack default_per_channel_qconfig; do
     expect 0 quantize net.onnx --data calib.npy -f -o named.onnx --qconfig "$name" --batch 4

@@ -28,11 +28,13 @@ static int check_convs(const octet_kernels *set)
         for (conv_fill fill = FILL_RANDOM; fill < FILLS; fill++)
             for (int kind = 0; kind < 32; kind++)
                 wrong += check_conv(set, &shapes[i],
-                                    (conv_options){ fill, kind & 1, kind & 2, kind & 4, kind & 8, kind & 16 });
+                                    (conv_options){ .fill = fill, .real = kind & 1, .residual = kind & 2,
+                                                    .wild = kind & 4, .holes = kind & 8, .narrow = kind & 16 });
     for (size_t rows = 1; rows <= 19; rows++)
         for (size_t columns = 1; columns <= 40; columns++) {
             const octet_conv_shape shape = { 1, rows, columns, 1, 3 + columns % 7, 12 };
             wrong += check_conv(set, &shape, (conv_options){ .residual = rows % 2, .real = columns % 5 == 0 });
+            wrong += check_conv(set, &shape, (conv_options){ .sums = true });
         }
     return wrong;
 }
