@@ -63,8 +63,10 @@ def swin(version):
 
 
 def vit():
-    return vision.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64,
-                                    num_classes=10)
+    net = vision.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64,
+                                   num_classes=10)
+    nn.init.normal_(net.heads.head.weight, std=0.2)  # torchvision's starts as zeros
+    return net
 
 
 def maxvit():

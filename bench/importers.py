@@ -69,6 +69,9 @@ def nncf_weights(mode, **options):
         import nncf
         nncf.set_log_level(40)
         model = onnx.load(str(raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'), 21)))
+        if 'group_size' in options:  # smaller groups where the size does not divide the channels
+            options['advanced_parameters'] = nncf.AdvancedCompressionParameters(
+                group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST, min_adjusted_group_size=2)
         onnx.save(nncf.compress_weights(model, mode=nncf.CompressWeightsMode(mode), **options), str(out))
     return make
 
