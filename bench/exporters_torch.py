@@ -486,7 +486,8 @@ def export(path, net, inputs, new, opset, dynamic):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or NETS:
+    wanted = [name for name in sys.argv[2:] if not name.startswith('keras_')]
+    for name in wanted if len(sys.argv) > 2 else NETS:
         torch.manual_seed(5)
         make, *sources = NETS[name]
         random = np.random.default_rng(11)
