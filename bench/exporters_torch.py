@@ -63,8 +63,10 @@ def swin(version):
 
 
 def vit():
-    return vision.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64,
-                                    num_classes=10)
+    net = vision.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64,
+                                   num_classes=10)
+    nn.init.normal_(net.heads.head.weight, std=0.2)  # torchvision's starts as zeros
+    return net
 
 
 def maxvit():
@@ -484,7 +486,8 @@ def export(path, net, inputs, new, opset, dynamic):
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or NETS:
+    wanted = [name for name in sys.argv[2:] if not name.startswith('keras_')]
+    for name in wanted if len(sys.argv) > 2 else NETS:
         torch.manual_seed(5)
         make, *sources = NETS[name]
         random = np.random.default_rng(11)

@@ -69,6 +69,11 @@ def nncf_weights(mode, **options):
         import nncf
         nncf.set_log_level(40)
         model = onnx.load(str(raise_opset(path, pathlib.Path(out).with_suffix('.raised.onnx'), 21)))
+        # NNCF 3.4 gives a Conv's scales three dimensions and a turned Gemm's blocks the wrong axis: nothing reads such files
+        options['ignored_scope'] = nncf.IgnoredScope(types=['Conv', 'Gemm'], validate=False)
+        if 'group_size' in options:  # smaller groups where the size does not divide the channels
+            options['advanced_parameters'] = nncf.AdvancedCompressionParameters(
+                group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST, min_adjusted_group_size=2)
         onnx.save(nncf.compress_weights(model, mode=nncf.CompressWeightsMode(mode), **options), str(out))
     return make
 

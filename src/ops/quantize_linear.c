@@ -61,7 +61,9 @@ static octet_status check_parameters(const octet_call *call, octet_error *err)
                                 octet_dtype_name(scale->dtype));
     OCTET_TRY(find_entries(&found, call, err));
     if (found.block) OCTET_TRY(check_blocks(call, &found, err));
-    if (!found.block && (scale->rank > 1 || octet_tensor_count(scale) != found.count))
+    if (!found.block && scale->rank > 1)
+        return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "got rank %d, need 0 or 1", scale->rank);
+    if (!found.block && octet_tensor_count(scale) != found.count)
         return octet_fail_field(err, OCTET_ERR_SHAPE, "scale", "%lld scales for %lld entries of the axis",
                                 (long long)octet_tensor_count(scale), (long long)found.count);
     if (octet_has_input(call, 2) && octet_tensor_count(call->in[2]) != octet_tensor_count(scale))

@@ -181,6 +181,21 @@ static void test_scale_below_zero(void **state)
     octet_graph_free(graph);
 }
 
+/* A Conv's scales of three dimensions, as NNCF 3.4 compresses them: no runtime takes them. */
+static void test_scales_of_rank_3(void **state)
+{
+    (void)state;
+    octet_error  err = { 0 };
+    proto_model *p   = with_scale(21);
+    proto_tensor(p, "wq", 3, (const int8_t[]){ 1, 2, 3, 4 }, (const int64_t[]){ 2, 2, 1, 1 }, 4);
+    proto_tensor(p, "sw", 1, (const float[]){ 0.5f, 0.25f }, (const int64_t[]){ 2, 1, 1 }, 3);
+    proto_int(p, proto_node(p, "DequantizeLinear", "wq sw", "w"), "axis", 0);
+    proto_node(p, "Conv", "x w", "y");
+    assert_null(proto_load(p, &err));
+    assert_string_equal(err.field, "scale");
+    assert_non_null(strstr(err.text, "got rank 3"));
+}
+
 /* ---- com.microsoft ---- */
 
 static void assert_operators(const octet_graph *graph, const char *expected)
@@ -372,7 +387,7 @@ int main(void)
         cmocka_unit_test(test_bias_of_32_bits),   cmocka_unit_test(test_levels_of_16_bits),
         cmocka_unit_test(test_scale_below_zero),  cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_fused_conv),        cmocka_unit_test(test_fused_transposed),
-        cmocka_unit_test(test_fused_batches),
+        cmocka_unit_test(test_fused_batches),     cmocka_unit_test(test_scales_of_rank_3),
         cmocka_unit_test(test_fused_products),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_transformer_functions), cmocka_unit_test(test_norm_of_levels),
     };
