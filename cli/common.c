@@ -58,7 +58,10 @@ octet_status cli_load(octet_graph **graph, const cli_call *call, const char *pat
     cli_signals_input(path);
     OCTET_TRY(octet_graph_load_with(graph, path, &options, err));
     const octet_status status = cli_bind_shapes(*graph, &call->args, err);
-    if (status != OCTET_OK) octet_error_file(err, path);
+    if (status == OCTET_OK) return OCTET_OK;
+    octet_graph_free(*graph);
+    *graph = NULL;
+    octet_error_file(err, path);
     return status;
 }
 
