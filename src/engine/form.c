@@ -98,6 +98,21 @@ octet_status octet_plan_add_form(int *form, octet_plan *plan, octet_form like, o
     return new_form(form, plan, &like, err);
 }
 
+octet_status octet_plan_call(octet_call *call, const octet_plan *plan, const octet_step *step, octet_arena *arena,
+                             octet_error *err)
+{
+    const octet_tensor **in;
+    octet_tensor       **out;
+    OCTET_TRY(octet_arena_get(&in, arena, (size_t)step->in_count, sizeof *in, err));
+    OCTET_TRY(octet_arena_get(&out, arena, (size_t)step->out_count, sizeof *out, err));
+    for (int i = 0; i < step->in_count; i++) in[i] = step->in[i] < 0 ? NULL : &plan->forms[step->in[i]].stored;
+    for (int i = 0; i < step->out_count; i++) out[i] = step->out[i] < 0 ? NULL : &plan->forms[step->out[i]].stored;
+    *call = (octet_call){ .node = step->node, .attrs = step->node->attrs, .in = in, .out = out,
+                          .in_count = step->in_count, .out_count = step->out_count, .threads = plan->threads,
+                          .profile = plan->profile, .real_unit = step->real_unit };
+    return OCTET_OK;
+}
+
 octet_status octet_plan_new_step(octet_step *step, const octet_plan *plan, int in_count, int out_count,
                                  octet_error *err)
 {

@@ -162,6 +162,10 @@ octet_status octet_plan_want_form(int *form, octet_plan *plan, octet_form want, 
 /* Whether a value can be kept in blocks: float32 of 3 to 7 dimensions. */
 bool octet_plan_can_block(const octet_plan *plan, const octet_value *value);
 
+/* What a step's operator is asked before it runs: forms without data. Its lists are the arena's. */
+octet_status octet_plan_call(octet_call *call, const octet_plan *plan, const octet_step *step, octet_arena *arena,
+                             octet_error *err);
+
 /* A step with room for its forms (all -1), not yet part of the plan. */
 octet_status octet_plan_new_step(octet_step *step, const octet_plan *plan, int in_count, int out_count,
                                  octet_error *err);

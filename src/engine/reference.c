@@ -79,22 +79,15 @@ static int filling(const octet_form *form)
 
 static octet_status prepare(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
-    const octet_op *const op = step->node->op;
-    const octet_tensor  **in;
-    octet_tensor        **out;
+    const octet_op *const op      = step->node->op;
     const bool            integer = is_integer(step);
+    octet_call            call;
     if (!forward_of(step))
         return octet_fail(err, OCTET_ERR_UNSUPPORTED, "%s cannot run in %s", op->name,
                           integer ? "integer levels" : "real numbers");
     if (step->out_count == 1 && step->out[0] >= 0) step->filling = filling(&plan->forms[step->out[0]]);
     if (!op->scratch_size && step->mode != OCTET_MODE_DYNAMIC) return OCTET_OK;
-    OCTET_TRY(octet_arena_get(&in, arena, (size_t)step->in_count, sizeof *in, err));
-    OCTET_TRY(octet_arena_get(&out, arena, (size_t)step->out_count, sizeof *out, err));
-    for (int i = 0; i < step->in_count; i++) in[i] = step->in[i] < 0 ? NULL : &plan->forms[step->in[i]].stored;
-    for (int i = 0; i < step->out_count; i++) out[i] = step->out[i] < 0 ? NULL : &plan->forms[step->out[i]].stored;
-    const octet_call call = { .node = step->node, .attrs = step->node->attrs, .in = in, .out = out,
-                              .in_count = step->in_count, .out_count = step->out_count, .threads = plan->threads,
-                              .profile = plan->profile, .real_unit = step->real_unit };
+    OCTET_TRY(octet_plan_call(&call, plan, step, arena, err));
     step->scratch_bytes =
         step->mode == OCTET_MODE_DYNAMIC ? op->dynamic_scratch(&call) : op->scratch_size(&call, integer);
     return OCTET_OK;

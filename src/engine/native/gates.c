@@ -114,17 +114,10 @@ static octet_status add_matrices(gates_step *s, const octet_plan *plan, const oc
 
 octet_status octet_native_prepare_gates(const octet_plan *plan, octet_step *step, octet_arena *arena, octet_error *err)
 {
-    const octet_tensor **in;
-    octet_tensor       **out;
-    octet_recurrent      r;
-    gates_step          *s;
-    OCTET_TRY(octet_arena_get(&in, arena, (size_t)step->in_count, sizeof *in, err));
-    OCTET_TRY(octet_arena_get(&out, arena, (size_t)step->out_count, sizeof *out, err));
-    for (int i = 0; i < step->in_count; i++) in[i] = step->in[i] < 0 ? NULL : &plan->forms[step->in[i]].stored;
-    for (int i = 0; i < step->out_count; i++) out[i] = step->out[i] < 0 ? NULL : &plan->forms[step->out[i]].stored;
-    const octet_call call = { .node = step->node, .attrs = step->node->attrs, .in = in, .out = out,
-                              .in_count = step->in_count, .out_count = step->out_count, .threads = plan->threads,
-                              .profile = plan->profile };
+    octet_call      call;
+    octet_recurrent r;
+    gates_step     *s;
+    OCTET_TRY(octet_plan_call(&call, plan, step, arena, err));
     OCTET_TRY(octet_recurrent_make(&r, &call, err));
     OCTET_TRY(octet_arena_get(&s, arena, 1, sizeof *s, err));
     s->products.sums = make_sums;
